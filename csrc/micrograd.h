@@ -1,0 +1,274 @@
+// micrograd in C: every public declaration, once.
+//
+// Python's cffi reads this very file. It drops the lines that start with '#', so
+// those may only be guards and includes, and constants are enums.
+//
+// Nothing in the library prints, exits or keeps global state: a function takes what
+// it works on as its first argument, and says that it failed with 0 or -1. What
+// failed, and with which numbers, is then in tape->fault.
+
+#ifndef MICROGRAD_H
+#define MICROGRAD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// -----------------------------------------------------------------------------
+// the generator (rng.c): xorshift64*, the same numbers on every machine
+
+typedef struct RNG {
+    uint64_t state;                           // never 0: the generator would stay there
+} RNG;
+
+void rng_init(RNG *rng, uint64_t seed);       // seed: 1 .. 2**64-1
+uint32_t rng_random_u32(RNG *rng);            // 32 random bits
+double rng_random(RNG *rng);                  // in [0, 1)
+double rng_uniform(RNG *rng, double a, double b);  // in [a, b)
+
+// -----------------------------------------------------------------------------
+// the data sets (data.c): n labelled points of the plane, made by the generator
+
+typedef struct Point {
+    double x[2];
+    int32_t label;                            // the class: 0, 1 or 2
+} Point;
+
+void gen_data(RNG *rng, Point *points, size_t n);
+void gen_data_circles(RNG *rng, Point *points, size_t n);
+void gen_data_yinyang(RNG *rng, Point *points, size_t n, double r_small, double r_big);
+
+// -----------------------------------------------------------------------------
+// the tape (tape.c): an arena of nodes, each the result of one operation
+
+// What made a node. The switches of tape.c handle the operations in this order.
+// To add one: a line here and a line in each of the two switches.
+typedef enum Op {
+    OP_LEAF,     // Value(data)
+    OP_ADD,      // a + b
+    OP_MUL,      // a * b
+    OP_POW,      // a ** number, the number in a leaf that gets no gradient
+    OP_POWER,    // a ** b
+    OP_RELU,     // a.relu()
+    OP_TANH,     // a.tanh()
+    OP_EXP,      // a.exp()
+    OP_LOG,      // a.log()
+    OP_SIGMOID,  // a.sigmoid()
+    OP_SQRT,     // a.sqrt()
+    OP_SIN,      // a.sin()
+    OP_COS,      // a.cos()
+    OP_ABS,      // abs(a)
+    OP_USER,     // Value(data, operands, "name"); the operands in a list
+    OP_LIST,     // one operand of a user node (a) and the rest of its list (b)
+    OP_MOMENTS,  // AdamW's two moments of the leaf whose operand this is
+    OP_DEAD,     // not in use, but an owner outside has not let go of it yet
+    OP_FREE      // not in use
+} Op;
+
+typedef uint32_t Index;  // of a node in the arena; 0 is no node
+
+typedef struct Node {
+    double data;
+    double grad;
+    Index a, b;      // the operands, 0 where there is none
+    uint32_t refs;   // how many handles and nodes use this one
+    uint8_t op;      // an Op
+    uint8_t flags;   // NodeFlag bits
+} Node;
+
+enum NodeFlag {
+    NODE_VISITED = 1,   // the walk under way has been here
+    NODE_WATCHED = 2,   // its owner has more to clean up when it dies: see tape_dead
+    NODE_FUNCTION = 4,  // its backward rule is its owner's own function
+    NODE_USER = 8,      // a user node, whose number only its owner can recompute
+    NODE_INTEGER = 16   // this exponent was written as an integer: **2, not **2.0
+};
+
+typedef enum FaultCode {
+    FAULT_NONE,
+    FAULT_MEMORY,    // no room for another node
+    FAULT_FORWARD,   // op(a, b) has no value: log(0), exp(1000), 0**-1 ...
+    FAULT_BACKWARD,  // nor has its derivative: 1/0, 0**-0.5 ...
+    FAULT_DIVISION,  // a / b where b is zero
+    FAULT_USER       // the graph has nodes that only their owner can run
+} FaultCode;
+
+typedef struct Fault {
+    int code;        // a FaultCode
+    int op;          // the Op that failed
+    int operands;    // how many numbers it was given, and which
+    double a, b;
+    double out;      // and, for a derivative, its result
+} Fault;
+
+typedef struct Tape {
+    Node *nodes;      // the arena. nodes[0] stands for operands that are not there
+    Index capacity;   // nodes in it
+    Index used;       // nodes 1 .. used have been in use at some time
+    Index live;       // nodes in use now
+    Index free;       // the first free one; each holds the next in a
+    Index dead;       // the first that waits for its owner; the next in a
+    Index trim_below; // so few live nodes make the arena try to shrink
+    Index *order;     // room for a depth-first walk: the order found, from the left,
+                      // and the nodes it is still below, from the right
+    double *saved;    // what a pass has overwritten, by position in the order
+    Index room;       // nodes that order and saved have room for
+    Fault fault;      // what the last call that failed had to say
+} Tape;
+
+void tape_init(Tape *tape);
+void tape_free(Tape *tape);
+
+// Recording. Each returns the new node, or 0. A new node is used by nobody yet; the
+// caller holds it, makes it an operand or discards it. Operands that nobody uses are
+// discarded when the operation fails, and an operand 0 makes it fail, so that
+// expressions nest and only their outcome needs a check.
+Index tape_leaf(Tape *tape, double data);
+Index tape_unary(Tape *tape, Op op, Index a);
+Index tape_binary(Tape *tape, Op op, Index a, Index b);
+Index tape_pow(Tape *tape, Index a, double k, int is_integer);      // a ** k
+Index tape_neg(Tape *tape, Index a);                                // a * -1
+Index tape_sub(Tape *tape, Index a, Index b);                       // a + (-b)
+Index tape_div(Tape *tape, Index a, Index b);                       // a * b**-1
+Index tape_user(Tape *tape, double data, const Index *operands, size_t n);
+
+// A node lives while somebody holds it or a living node uses it.
+void tape_hold(Tape *tape, Index i);
+void tape_release(Tape *tape, Index i);
+void tape_discard(Tape *tape, Index i);      // free it if nobody uses it
+
+// A watched node that dies keeps its place until its owner has cleaned up:
+// tape_dead takes one such node off the list, tape_bury frees its place.
+Index tape_dead(Tape *tape);
+void tape_bury(Tape *tape, Index i);
+
+// The operands as the user sees them: how many, and which.
+size_t tape_operands(const Tape *tape, Index i, Index *operands);
+
+// All nodes below root, operands before their users, left before right; returns how
+// many there are (0: no memory), and in tape->order which.
+size_t tape_walk(Tape *tape, Index root);
+
+// Both passes return 0, or -1 and leave every node as it was. backward sets root's
+// gradient to 1 and adds to all others; forward recomputes every node from the leaves'
+// present data and sets its gradient to 0, the leaves' excepted.
+int tape_backward(Tape *tape, Index root);
+int tape_forward(Tape *tape, Index root);
+
+// The same passes in pieces, over an order that the caller keeps. They stop at a node
+// that is its owner's to run and return its position, or else -1 (backward) or n
+// (forward), or -2 if a rule failed.
+ptrdiff_t tape_backward_until(Tape *tape, const Index *order, ptrdiff_t from);
+ptrdiff_t tape_forward_until(Tape *tape, const Index *order, ptrdiff_t from, ptrdiff_t n);
+
+int node_backward(Tape *tape, Index i);      // one node's rule, once
+
+// What Python's floats refuse is refused here too: these return 0 where the result is
+// no float, else 1.
+int number_pow(double x, double k, double *out);    // x ** k
+int number_div(double x, double y, double *out);    // x / y
+
+// -----------------------------------------------------------------------------
+// the networks (nn.c), recorded on the tape as the course's Python loops would
+
+// A model's parameters are the nodes of its neurons in order, for each neuron its nin
+// weights and then its bias. Inputs are nodes; where x[i] is 0 each product makes a
+// leaf of its own from numbers[i]. Outputs are nodes that nobody uses yet.
+typedef struct MLP {
+    size_t nlayers;
+    const uint32_t *sizes;        // nlayers + 1 of them: the inputs, then each layer
+    const uint8_t *activations;   // of each layer: OP_TANH, OP_RELU, or 0 for none
+    Index *parameters;
+} MLP;
+
+size_t mlp_parameters(const MLP *mlp);             // how many there are
+int mlp_init(Tape *tape, MLP *mlp, RNG *rng);      // fills in, and holds, the parameters
+
+Index neuron_call(Tape *tape, const Index *parameters, size_t nin,
+                  const Index *x, const double *numbers, int activation);
+int layer_call(Tape *tape, const Index *parameters, size_t nin, size_t nout,
+               const Index *x, const double *numbers, int activation, Index *out);
+int mlp_call(Tape *tape, const MLP *mlp, const Index *x, const double *numbers, Index *out);
+
+// The losses. Labels are below the number of logits; the inputs of all n points stand
+// in one row.
+Index cross_entropy(Tape *tape, const Index *logits, size_t n, size_t target);
+Index mean_cross_entropy(Tape *tape, const MLP *mlp, const Index *x, const double *numbers,
+                         const int32_t *labels, size_t n);
+
+// The optimisers, over leaves. A step that fails changes nothing.
+typedef struct AdamW {
+    double lr, beta1, beta2, eps, weight_decay;
+    double t;                 // steps taken
+} AdamW;
+
+int adamw_init(Tape *tape, const Index *parameters, size_t n);
+int adamw_step(Tape *tape, AdamW *adamw, const Index *parameters, size_t n);
+void sgd_step(Tape *tape, double lr, const Index *parameters, size_t n);
+void zero_grad(Tape *tape, const Index *parameters, size_t n);
+
+// -----------------------------------------------------------------------------
+// numbers as text (repr.c)
+
+// Write x as Python's repr does, in the fewest digits that read back as x; text has
+// room for 32 characters.
+void number_repr(double x, char *text);
+
+// -----------------------------------------------------------------------------
+// the one tape that all of Python shares (shared.c): the functions above behind a lock.
+// A node that they return is held for the handle that will own it.
+
+Index shared_leaf(double data);
+Index shared_unary(int op, Index a);
+Index shared_binary(int op, Index a, Index b);
+Index shared_binary_number(int op, Index a, double k);   // op(a, k)
+Index shared_number_binary(int op, double k, Index b);   // op(k, b)
+Index shared_pow(Index a, double k, int is_integer);     // a ** k
+Index shared_neg(Index a);                               // -a
+Index shared_sub(Index a, Index b);                      // a - b
+Index shared_rsub(Index a, double k);                    // k - a
+Index shared_div(Index a, Index b);                      // a / b
+Index shared_rdiv(Index a, double k);                    // k / a
+Index shared_user(double data, const Index *operands, size_t n);
+void shared_hold(Index i);
+int shared_release(Index i);                             // 1 if nodes wait in shared_dead
+int shared_waiting(void);                                // the same
+Index shared_dead(void);
+void shared_bury(Index i);
+
+double shared_data(Index i);
+double shared_grad(Index i);
+void shared_set_data(Index i, double data);
+void shared_set_grad(Index i, double grad);
+int shared_op(Index i);
+double shared_exponent(Index i, int *is_integer);
+size_t shared_operands(Index i, Index *operands, size_t room);  // held, if all fit
+int shared_moments(Index i, double *m, double *v);       // 0 if the node has none
+void shared_set_moments(Index i, double m, double v);
+void shared_set_watched(Index i);
+void shared_set_function(Index i, int on);
+
+int shared_backward(Index root);
+int shared_forward(Index root);
+size_t shared_walk(Index root, Index *order, size_t room);
+int shared_node_backward(Index i);
+ptrdiff_t shared_backward_until(const Index *order, ptrdiff_t from);
+ptrdiff_t shared_forward_until(const Index *order, ptrdiff_t from, ptrdiff_t n);
+void shared_get_all(const Index *order, size_t n, double *data, double *grad);
+void shared_set_all(const Index *order, size_t n, const double *data, const double *grad);
+void shared_forget_gradients(const Index *order, size_t n);  // of all but the leaves
+
+int shared_mlp_call(const MLP *mlp, const Index *x, const double *numbers, Index *out);
+Index shared_cross_entropy(const Index *logits, size_t n, size_t target);
+Index shared_mean_cross_entropy(const MLP *mlp, const Index *x, const double *numbers,
+                                const int32_t *labels, size_t n);
+int shared_adamw_init(const Index *parameters, size_t n);
+int shared_adamw_step(AdamW *adamw, const Index *parameters, size_t n);
+void shared_sgd_step(double lr, const Index *parameters, size_t n);
+void shared_zero_grad(const Index *parameters, size_t n);
+
+int shared_recording(int on);      // in this thread: 1, 0, or -1 to leave it; what it was before
+void shared_fault(Fault *fault);   // what the last call that failed in this thread had to say
+Index shared_live(void);           // how many nodes are alive
+const char *micrograd_version(void);  // of the package that this was compiled from
+
+#endif

@@ -1,0 +1,286 @@
+// The networks, the losses and the optimisers, recorded on the tape node for node as
+// the course's Python loops would record them. Each function carries those loops.
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "micrograd.h"
+
+static int out_of_memory(Tape *tape) {
+    tape->fault = (Fault){.code = FAULT_MEMORY};
+    return -1;
+}
+
+static void discard_all(Tape *tape, const Index *nodes, size_t n) {
+    for (size_t i = 0; i < n; i++) tape_discard(tape, nodes[i]);
+}
+
+// -----------------------------------------------------------------------------
+// neuron, layer, MLP
+
+// act = self.b
+// for wi, xi in zip(self.w, x):
+//     act = act + wi*xi
+// return act.tanh() if self.nonlin else act
+Index neuron_call(Tape *tape, const Index *parameters, size_t nin,
+                  const Index *x, const double *numbers, int activation) {
+    Index act = parameters[nin];
+    for (size_t i = 0; i < nin; i++) {
+        Index xi = x[i] ? x[i] : tape_leaf(tape, numbers[i]);
+        act = tape_binary(tape, OP_ADD, act, tape_binary(tape, OP_MUL, parameters[i], xi));
+    }
+    return activation ? tape_unary(tape, (Op)activation, act) : act;
+}
+
+// return [n(x) for n in self.neurons]
+int layer_call(Tape *tape, const Index *parameters, size_t nin, size_t nout,
+               const Index *x, const double *numbers, int activation, Index *out) {
+    for (size_t i = 0; i < nout; i++) {
+        out[i] = neuron_call(tape, parameters + i * (nin + 1), nin, x, numbers, activation);
+        if (!out[i]) {
+            discard_all(tape, out, i);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+size_t mlp_parameters(const MLP *mlp) {
+    size_t n = 0;
+    for (size_t l = 0; l < mlp->nlayers; l++) n += (size_t)mlp->sizes[l + 1] * (mlp->sizes[l] + 1);
+    return n;
+}
+
+// the widest layer, inputs and outputs excepted: they have room of their own
+static size_t mlp_width(const MLP *mlp) {
+    size_t width = 0;
+    for (size_t l = 1; l < mlp->nlayers; l++) {
+        if (mlp->sizes[l] > width) width = mlp->sizes[l];
+    }
+    return width;
+}
+
+// for layer in self.layers:
+//     x = layer(x)
+// return x
+//
+// hidden has room for two layers of the network's width: one is read, one written
+static int mlp_record(Tape *tape, const MLP *mlp, Index *hidden,
+                      const Index *x, const double *numbers, Index *out) {
+    size_t width = mlp_width(mlp);
+    const Index *parameters = mlp->parameters;
+    for (size_t l = 0; l < mlp->nlayers; l++) {
+        size_t nin = mlp->sizes[l], nout = mlp->sizes[l + 1];
+        Index *y = l + 1 == mlp->nlayers ? out : hidden + (l % 2) * width;
+        int failed = layer_call(tape, parameters, nin, nout, x, numbers, mlp->activations[l], y);
+        if (failed) {
+            if (l > 0) discard_all(tape, x, nin);
+            return -1;
+        }
+        parameters += nout * (nin + 1);
+        x = y;
+    }
+    return 0;
+}
+
+int mlp_call(Tape *tape, const MLP *mlp, const Index *x, const double *numbers, Index *out) {
+    Index *hidden = malloc((2 * mlp_width(mlp) + 1) * sizeof(Index));
+    if (!hidden) return out_of_memory(tape);
+    int result = mlp_record(tape, mlp, hidden, x, numbers, out);
+    free(hidden);
+    return result;
+}
+
+// self.w = [Value(random.uniform(-1, 1) * nin**-0.5) for _ in range(nin)]
+// self.b = Value(0)
+int mlp_init(Tape *tape, MLP *mlp, RNG *rng) {
+    size_t n = 0;
+    for (size_t l = 0; l < mlp->nlayers; l++) {
+        double scale = pow(mlp->sizes[l], -0.5);
+        for (uint32_t neuron = 0; neuron < mlp->sizes[l + 1]; neuron++) {
+            for (uint32_t i = 0; i <= mlp->sizes[l]; i++) {
+                double data = i < mlp->sizes[l] ? rng_uniform(rng, -1.0, 1.0) * scale : 0.0;
+                Index parameter = tape_leaf(tape, data);
+                if (!parameter) {
+                    while (n) tape_release(tape, mlp->parameters[--n]);
+                    return -1;
+                }
+                tape_hold(tape, parameter);
+                mlp->parameters[n++] = parameter;
+            }
+        }
+    }
+    return 0;
+}
+
+// -----------------------------------------------------------------------------
+// losses
+
+// max_val = max(val.data for val in logits)
+static double largest_data(const Tape *tape, const Index *nodes, size_t n) {
+    double largest = tape->nodes[nodes[0]].data;
+    for (size_t i = 1; i < n; i++) {
+        double data = tape->nodes[nodes[i]].data;
+        if (data > largest) largest = data;
+    }
+    return largest;
+}
+
+// ex = [(x - max_val).exp() for x in logits]
+// denom = sum(ex)
+// return -(ex[target] / denom).log()
+//
+// The course divides all of ex; who is not the target's would be freed at once.
+static Index cross_entropy_record(Tape *tape, const Index *logits, size_t n, size_t target, Index *ex) {
+    double largest = largest_data(tape, logits, n);
+    for (size_t i = 0; i < n; i++) {
+        Index shifted = tape_binary(tape, OP_ADD, logits[i], tape_leaf(tape, -largest));
+        ex[i] = tape_unary(tape, OP_EXP, shifted);
+        if (!ex[i]) {
+            discard_all(tape, ex, i);
+            return 0;
+        }
+    }
+    Index denom = tape_binary(tape, OP_ADD, ex[0], tape_leaf(tape, 0.0));  // 0 + ex[0]
+    for (size_t i = 1; i < n; i++) denom = tape_binary(tape, OP_ADD, denom, ex[i]);
+    Index loss = tape_neg(tape, tape_unary(tape, OP_LOG, tape_div(tape, ex[target], denom)));
+    if (!loss) discard_all(tape, ex, n);
+    return loss;
+}
+
+Index cross_entropy(Tape *tape, const Index *logits, size_t n, size_t target) {
+    Index *ex = malloc(n * sizeof(Index));
+    if (!ex) {
+        out_of_memory(tape);
+        return 0;
+    }
+    Index loss = cross_entropy_record(tape, logits, n, target, ex);
+    free(ex);
+    return loss;
+}
+
+// total_loss = Value(0.0)
+// for x, y in split:
+//     total_loss = total_loss + cross_entropy(model([Value(xi) for xi in x]), y)
+// return total_loss * (1.0 / len(split))
+Index mean_cross_entropy(Tape *tape, const MLP *mlp, const Index *x, const double *numbers,
+                         const int32_t *labels, size_t n) {
+    size_t nin = mlp->sizes[0], nout = mlp->sizes[mlp->nlayers];
+    Index *room = malloc((nin + 2 * nout + 2 * mlp_width(mlp)) * sizeof(Index));
+    if (!room) {
+        out_of_memory(tape);
+        return 0;
+    }
+    Index *inputs = room, *logits = inputs + nin, *ex = logits + nout, *hidden = ex + nout;
+    Index total = tape_leaf(tape, 0.0);
+    for (size_t point = 0; point < n && total; point++, x += nin, numbers += nin) {
+        Index loss = 0;
+        size_t k = 0;
+        while (k < nin && (inputs[k] = x[k] ? x[k] : tape_leaf(tape, numbers[k]))) k++;
+        if (k == nin && mlp_record(tape, mlp, hidden, inputs, numbers, logits) == 0) {
+            loss = cross_entropy_record(tape, logits, nout, (size_t)labels[point], ex);
+            if (!loss) discard_all(tape, logits, nout);
+        }
+        if (!loss) discard_all(tape, inputs, k);
+        total = tape_binary(tape, OP_ADD, total, loss);
+    }
+    free(room);
+    return tape_binary(tape, OP_MUL, total, total ? tape_leaf(tape, 1.0 / (double)n) : 0);
+}
+
+// -----------------------------------------------------------------------------
+// optimisers
+
+// The two moments of a leaf live in a node of their own, the leaf's hidden operand:
+// m is its data and v its gradient.
+static Node *moments(const Tape *tape, Index parameter) {
+    return &tape->nodes[tape->nodes[parameter].a];
+}
+
+// p.m = p.v = 0
+int adamw_init(Tape *tape, const Index *parameters, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (tape->nodes[parameters[i]].a) continue;
+        Index fresh = tape_leaf(tape, 0.0);
+        if (!fresh) return -1;
+        tape->nodes[fresh].op = OP_MOMENTS;
+        tape->nodes[parameters[i]].a = fresh;
+        tape->nodes[fresh].refs = 1;
+        tape->nodes[0].refs--;  // one operand less that is not there
+    }
+    for (size_t i = 0; i < n; i++) {
+        moments(tape, parameters[i])->data = 0.0;
+        moments(tape, parameters[i])->grad = 0.0;
+    }
+    return 0;
+}
+
+// out = x / y, or a fault
+static int divide(Fault *fault, double x, double y, double *out) {
+    if (number_div(x, y, out)) return 0;
+    *fault = (Fault){.code = FAULT_DIVISION, .operands = 2, .a = x, .b = y};
+    return -1;
+}
+
+// out = x ** k, or a fault
+static int power(Fault *fault, double x, double k, double *out) {
+    if (number_pow(x, k, out)) return 0;
+    *fault = (Fault){.code = FAULT_FORWARD, .op = OP_POW, .operands = 2, .a = x, .b = k};
+    return -1;
+}
+
+// p.m = beta1 * p.m + (1 - beta1) * p.grad
+// p.v = beta2 * p.v + (1 - beta2) * p.grad**2
+// m_hat = p.m / (1 - beta1**t)
+// v_hat = p.v / (1 - beta2**t)
+// p.data -= lr * (m_hat / (v_hat**0.5 + eps) + weight_decay * p.data)
+static int adamw_update(const AdamW *adamw, double bias1, double bias2, Node *p, Node *mv, Fault *fault) {
+    double g = p->grad, square, m_hat, v_hat, root, ratio;
+    mv->data = adamw->beta1 * mv->data + (1 - adamw->beta1) * g;
+    if (power(fault, g, 2.0, &square)) return -1;
+    mv->grad = adamw->beta2 * mv->grad + (1 - adamw->beta2) * square;
+    if (divide(fault, mv->data, bias1, &m_hat)) return -1;
+    if (divide(fault, mv->grad, bias2, &v_hat)) return -1;
+    if (power(fault, v_hat, 0.5, &root)) return -1;
+    if (divide(fault, m_hat, root + adamw->eps, &ratio)) return -1;
+    p->data -= adamw->lr * (ratio + adamw->weight_decay * p->data);
+    return 0;
+}
+
+int adamw_step(Tape *tape, AdamW *adamw, const Index *parameters, size_t n) {
+    double *saved = malloc((3 * n + 1) * sizeof(double));
+    if (!saved) return out_of_memory(tape);
+    adamw->t += 1;
+    double bias1 = 1 - pow(adamw->beta1, adamw->t), bias2 = 1 - pow(adamw->beta2, adamw->t);
+    int failed = 0;
+    size_t i;
+    for (i = 0; i < n && !failed; i++) {
+        Node *p = &tape->nodes[parameters[i]], *mv = moments(tape, parameters[i]);
+        memcpy(saved + 3 * i, (double[]){p->data, mv->data, mv->grad}, 3 * sizeof(double));
+        failed = adamw_update(adamw, bias1, bias2, p, mv, &tape->fault);
+    }
+    if (failed) {
+        adamw->t -= 1;
+        while (i-- > 0) {  // backwards, should a parameter be there twice
+            Node *p = &tape->nodes[parameters[i]], *mv = moments(tape, parameters[i]);
+            p->data = saved[3 * i];
+            mv->data = saved[3 * i + 1];
+            mv->grad = saved[3 * i + 2];
+        }
+    }
+    free(saved);
+    return failed;
+}
+
+// p.data -= lr * p.grad
+void sgd_step(Tape *tape, double lr, const Index *parameters, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        Node *p = &tape->nodes[parameters[i]];
+        p->data -= lr * p->grad;
+    }
+}
+
+// p.grad = 0
+void zero_grad(Tape *tape, const Index *parameters, size_t n) {
+    for (size_t i = 0; i < n; i++) tape->nodes[parameters[i]].grad = 0.0;
+}

@@ -1,0 +1,354 @@
+// The one tape that all of Python shares. cffi lets go of Python's own lock during
+// every call, so threads meet here: each function takes the tape's lock, calls its
+// namesake of the library and lets go again.
+
+#include <pthread.h>
+#include <string.h>
+#include "micrograd.h"
+
+static Tape tape;
+static pthread_mutex_t tape_lock = PTHREAD_MUTEX_INITIALIZER;
+
+// each thread has its own last fault, and its own `with no_grad():`
+static _Thread_local Fault last_fault;
+static _Thread_local int recording = 1;
+
+static void lock(void) {
+    pthread_mutex_lock(&tape_lock);
+}
+
+static void unlock(void) {
+    pthread_mutex_unlock(&tape_lock);
+}
+
+#define LOCKED(type, call)    \
+    do {                      \
+        lock();               \
+        type value = (call);  \
+        unlock();             \
+        return value;         \
+    } while (0)
+
+// -----------------------------------------------------------------------------
+// recording
+
+static int check(int result) {
+    if (result < 0) last_fault = tape.fault;
+    return result;
+}
+
+static Index held(Index i) {
+    if (i) {
+        tape_hold(&tape, i);
+    } else {
+        last_fault = tape.fault;
+    }
+    return i;
+}
+
+// hold a result for its handle; under no_grad a leaf with its number takes its place
+static Index result(Index i) {
+    if (i && !recording) {
+        Index leaf = tape_leaf(&tape, tape.nodes[i].data);
+        tape_discard(&tape, i);
+        i = leaf;
+    }
+    return held(i);
+}
+
+Index shared_leaf(double data) {
+    LOCKED(Index, held(tape_leaf(&tape, data)));
+}
+
+Index shared_unary(int op, Index a) {
+    LOCKED(Index, result(tape_unary(&tape, (Op)op, a)));
+}
+
+Index shared_binary(int op, Index a, Index b) {
+    LOCKED(Index, result(tape_binary(&tape, (Op)op, a, b)));
+}
+
+Index shared_binary_number(int op, Index a, double k) {
+    LOCKED(Index, result(tape_binary(&tape, (Op)op, a, tape_leaf(&tape, k))));
+}
+
+Index shared_number_binary(int op, double k, Index b) {
+    LOCKED(Index, result(tape_binary(&tape, (Op)op, tape_leaf(&tape, k), b)));
+}
+
+Index shared_pow(Index a, double k, int is_integer) {
+    LOCKED(Index, result(tape_pow(&tape, a, k, is_integer)));
+}
+
+Index shared_neg(Index a) {
+    LOCKED(Index, result(tape_neg(&tape, a)));
+}
+
+Index shared_sub(Index a, Index b) {
+    LOCKED(Index, result(tape_sub(&tape, a, b)));
+}
+
+Index shared_rsub(Index a, double k) {
+    LOCKED(Index, result(tape_binary(&tape, OP_ADD, tape_neg(&tape, a), tape_leaf(&tape, k))));
+}
+
+Index shared_div(Index a, Index b) {
+    LOCKED(Index, result(tape_div(&tape, a, b)));
+}
+
+Index shared_rdiv(Index a, double k) {
+    LOCKED(Index, result(tape_binary(&tape, OP_MUL, tape_pow(&tape, a, -1.0, 1), tape_leaf(&tape, k))));
+}
+
+Index shared_user(double data, const Index *operands, size_t n) {
+    LOCKED(Index, result(tape_user(&tape, data, operands, n)));
+}
+
+void shared_hold(Index i) {
+    lock();
+    tape_hold(&tape, i);
+    unlock();
+}
+
+static int release(Index i) {
+    tape_release(&tape, i);
+    return tape.dead != 0;
+}
+
+int shared_release(Index i) {
+    LOCKED(int, release(i));
+}
+
+int shared_waiting(void) {
+    LOCKED(int, tape.dead != 0);
+}
+
+Index shared_dead(void) {
+    LOCKED(Index, tape_dead(&tape));
+}
+
+void shared_bury(Index i) {
+    lock();
+    tape_bury(&tape, i);
+    unlock();
+}
+
+// -----------------------------------------------------------------------------
+// one node
+
+double shared_data(Index i) {
+    LOCKED(double, tape.nodes[i].data);
+}
+
+double shared_grad(Index i) {
+    LOCKED(double, tape.nodes[i].grad);
+}
+
+void shared_set_data(Index i, double data) {
+    lock();
+    tape.nodes[i].data = data;
+    unlock();
+}
+
+void shared_set_grad(Index i, double grad) {
+    lock();
+    tape.nodes[i].grad = grad;
+    unlock();
+}
+
+int shared_op(Index i) {
+    LOCKED(int, tape.nodes[i].op);
+}
+
+double shared_exponent(Index i, int *is_integer) {
+    lock();
+    Node exponent = tape.nodes[tape.nodes[i].b];
+    unlock();
+    *is_integer = (exponent.flags & NODE_INTEGER) != 0;
+    return exponent.data;
+}
+
+size_t shared_operands(Index i, Index *operands, size_t room) {
+    lock();
+    size_t n = tape_operands(&tape, i, NULL);
+    if (n <= room) {
+        tape_operands(&tape, i, operands);
+        for (size_t k = 0; k < n; k++) tape_hold(&tape, operands[k]);
+    }
+    unlock();
+    return n;
+}
+
+static Node *moments(Index i) {
+    Node *node = &tape.nodes[i];
+    return node->op == OP_LEAF && node->a ? &tape.nodes[node->a] : NULL;
+}
+
+int shared_moments(Index i, double *m, double *v) {
+    lock();
+    const Node *mv = moments(i);
+    if (mv) {
+        *m = mv->data;
+        *v = mv->grad;
+    }
+    unlock();
+    return mv != NULL;
+}
+
+void shared_set_moments(Index i, double m, double v) {
+    lock();
+    Node *mv = moments(i);
+    if (mv) {
+        mv->data = m;
+        mv->grad = v;
+    }
+    unlock();
+}
+
+void shared_set_watched(Index i) {
+    lock();
+    tape.nodes[i].flags |= NODE_WATCHED;
+    unlock();
+}
+
+void shared_set_function(Index i, int on) {
+    lock();
+    if (on) {
+        tape.nodes[i].flags |= NODE_FUNCTION;
+    } else {
+        tape.nodes[i].flags &= (uint8_t)~NODE_FUNCTION;
+    }
+    unlock();
+}
+
+// -----------------------------------------------------------------------------
+// passes
+
+int shared_backward(Index root) {
+    LOCKED(int, check(tape_backward(&tape, root)));
+}
+
+int shared_forward(Index root) {
+    LOCKED(int, check(tape_forward(&tape, root)));
+}
+
+size_t shared_walk(Index root, Index *order, size_t room) {
+    lock();
+    size_t n = tape_walk(&tape, root);
+    if (n == 0) last_fault = tape.fault;
+    if (n <= room && n) memcpy(order, tape.order, n * sizeof(Index));
+    unlock();
+    return n;
+}
+
+int shared_node_backward(Index i) {
+    LOCKED(int, check(node_backward(&tape, i)));
+}
+
+static ptrdiff_t check_position(ptrdiff_t position) {
+    if (position == -2) last_fault = tape.fault;
+    return position;
+}
+
+ptrdiff_t shared_backward_until(const Index *order, ptrdiff_t from) {
+    LOCKED(ptrdiff_t, check_position(tape_backward_until(&tape, order, from)));
+}
+
+ptrdiff_t shared_forward_until(const Index *order, ptrdiff_t from, ptrdiff_t n) {
+    LOCKED(ptrdiff_t, check_position(tape_forward_until(&tape, order, from, n)));
+}
+
+void shared_get_all(const Index *order, size_t n, double *data, double *grad) {
+    lock();
+    for (size_t k = 0; k < n; k++) {
+        data[k] = tape.nodes[order[k]].data;
+        grad[k] = tape.nodes[order[k]].grad;
+    }
+    unlock();
+}
+
+void shared_set_all(const Index *order, size_t n, const double *data, const double *grad) {
+    lock();
+    for (size_t k = 0; k < n; k++) {
+        tape.nodes[order[k]].data = data[k];
+        tape.nodes[order[k]].grad = grad[k];
+    }
+    unlock();
+}
+
+void shared_forget_gradients(const Index *order, size_t n) {
+    lock();
+    for (size_t k = 0; k < n; k++) {
+        if (tape.nodes[order[k]].op != OP_LEAF) tape.nodes[order[k]].grad = 0.0;
+    }
+    unlock();
+}
+
+// -----------------------------------------------------------------------------
+// networks
+
+static int results(int failed, Index *out, size_t n) {
+    if (failed) return check(failed);
+    for (size_t i = 0; i < n; i++) {
+        out[i] = result(out[i]);
+        if (out[i]) continue;
+        for (size_t k = 0; k < i; k++) tape_release(&tape, out[k]);
+        for (size_t k = i + 1; k < n; k++) tape_discard(&tape, out[k]);
+        return -1;
+    }
+    return 0;
+}
+
+int shared_mlp_call(const MLP *mlp, const Index *x, const double *numbers, Index *out) {
+    LOCKED(int, results(mlp_call(&tape, mlp, x, numbers, out), out, mlp->sizes[mlp->nlayers]));
+}
+
+Index shared_cross_entropy(const Index *logits, size_t n, size_t target) {
+    LOCKED(Index, result(cross_entropy(&tape, logits, n, target)));
+}
+
+Index shared_mean_cross_entropy(const MLP *mlp, const Index *x, const double *numbers,
+                                const int32_t *labels, size_t n) {
+    LOCKED(Index, result(mean_cross_entropy(&tape, mlp, x, numbers, labels, n)));
+}
+
+int shared_adamw_init(const Index *parameters, size_t n) {
+    LOCKED(int, check(adamw_init(&tape, parameters, n)));
+}
+
+int shared_adamw_step(AdamW *adamw, const Index *parameters, size_t n) {
+    LOCKED(int, check(adamw_step(&tape, adamw, parameters, n)));
+}
+
+void shared_sgd_step(double lr, const Index *parameters, size_t n) {
+    lock();
+    sgd_step(&tape, lr, parameters, n);
+    unlock();
+}
+
+void shared_zero_grad(const Index *parameters, size_t n) {
+    lock();
+    zero_grad(&tape, parameters, n);
+    unlock();
+}
+
+// -----------------------------------------------------------------------------
+// and the rest
+
+int shared_recording(int on) {
+    int before = recording;
+    if (on >= 0) recording = on;
+    return before;
+}
+
+void shared_fault(Fault *fault) {
+    *fault = last_fault;
+}
+
+Index shared_live(void) {
+    LOCKED(Index, tape.live);
+}
+
+const char *micrograd_version(void) {
+    return MICROGRAD_VERSION;
+}

@@ -1,0 +1,511 @@
+// The tape: an arena of nodes, and the walks over them.
+//
+// A node is 32 bytes in one array and knows its operands by their index there, so the
+// array can grow and move. Dead nodes go on a free list, and the next ones recorded
+// take their places. Nothing here is recursive: a graph may be millions deep.
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "micrograd.h"
+
+enum {
+    FIRST_CAPACITY = 1024,      // nodes
+    LAST_CAPACITY = 1 << 30,    // so that no reference count can overflow
+    TRIM_FROM = 1 << 20         // an arena this large shrinks when most of it is unused
+};
+
+// -----------------------------------------------------------------------------
+// faults
+
+static int fault(Tape *tape, int code) {
+    tape->fault = (Fault){.code = code};
+    return -1;
+}
+
+// no such number as op(a, b) = out, or no such slope
+static int fault_op(Tape *tape, int code, int op, Index a, Index b, double out) {
+    tape->fault = (Fault){.code = code, .op = op, .operands = b ? 2 : 1,
+                          .a = tape->nodes[a].data, .b = tape->nodes[b].data, .out = out};
+    return -1;
+}
+
+// -----------------------------------------------------------------------------
+// the arithmetic
+
+int number_pow(double x, double k, double *out) {
+    *out = pow(x, k);
+    if (isfinite(*out)) return 1;
+    if (isnan(*out)) return isnan(x) || isnan(k);    // (-8)**0.5 is not real
+    return isinf(x) || isinf(k);                     // 0**-1, 1e200**2
+}
+
+int number_div(double x, double y, double *out) {
+    *out = x / y;
+    return y != 0;
+}
+
+static int number_exp(double x, double *out) {
+    *out = exp(x);
+    return isfinite(*out) || !isfinite(x);
+}
+
+static double number_sigmoid(double x) {
+    // exp only of what is not positive: it cannot overflow
+    double e = exp(-fabs(x));
+    return x >= 0 ? 1 / (1 + e) : e / (1 + e);
+}
+
+// how fast a**b = out moves with b: not real for a negative a
+static double power_slope(double a, double out) {
+    return a > 0 ? out * log(a) : a == 0 ? 0.0 : NAN;
+}
+
+// out = op(a, b); 0 where there is no such number
+static inline int op_forward(Op op, double a, double b, double *out) {
+    switch (op) {
+    case OP_ADD: *out = a + b; return 1;                      // self.data + other.data
+    case OP_MUL: *out = a * b; return 1;                      // self.data * other.data
+    case OP_POW: return number_pow(a, b, out);                // self.data**k
+    case OP_POWER: return number_pow(a, b, out);              // self.data**other.data
+    case OP_RELU: *out = a < 0 ? 0 : a; return 1;             // 0 if self.data < 0 else self.data
+    case OP_TANH: *out = tanh(a); return 1;                   // math.tanh(self.data)
+    case OP_EXP: return number_exp(a, out);                   // math.exp(self.data)
+    case OP_LOG: *out = log(a); return !(a <= 0);             // math.log(self.data)
+    case OP_SIGMOID: *out = number_sigmoid(a); return 1;      // 1 / (1 + math.exp(-self.data))
+    case OP_SQRT: *out = sqrt(a); return !(a < 0);            // math.sqrt(self.data)
+    case OP_SIN: *out = sin(a); return !isinf(a);             // math.sin(self.data)
+    case OP_COS: *out = cos(a); return !isinf(a);             // math.cos(self.data)
+    case OP_ABS: *out = fabs(a); return 1;                    // abs(self.data)
+    default: return 1;                                        // the others keep their data
+    }
+}
+
+// pass the gradient g of out = op(a, b) on to the operands; 0 where there is no slope
+static inline int op_backward(Op op, Node *a, Node *b, double out, double g) {
+    double x, k;
+    switch (op) {
+    case OP_ADD:  // self.grad += out.grad; other.grad += out.grad
+        a->grad += g; b->grad += g; return 1;
+    case OP_MUL:  // self.grad += other.data * out.grad; other.grad += self.data * out.grad
+        a->grad += b->data * g; b->grad += a->data * g; return 1;
+    case OP_POW:  // self.grad += (k * self.data**(k-1)) * out.grad
+        k = b->data;
+        if (!number_pow(a->data, k - 1, &x)) return 0;
+        a->grad += (k * x) * g; return 1;
+    case OP_POWER:  // the same, and other.grad += (out.data * log(self.data)) * out.grad
+        k = b->data;
+        if (!number_pow(a->data, k - 1, &x)) return 0;
+        a->grad += (k * x) * g; b->grad += power_slope(a->data, out) * g; return 1;
+    case OP_RELU:  // self.grad += (out.data > 0) * out.grad
+        a->grad += (out > 0) * g; return 1;
+    case OP_TANH:  // self.grad += (1 - out.data**2) * out.grad
+        if (!number_pow(out, 2.0, &x)) return 0;
+        a->grad += (1 - x) * g; return 1;
+    case OP_EXP:  // self.grad += out.data * out.grad
+        a->grad += out * g; return 1;
+    case OP_LOG:  // self.grad += (1 / self.data) * out.grad
+        if (!number_div(1, a->data, &x)) return 0;
+        a->grad += x * g; return 1;
+    case OP_SIGMOID:  // self.grad += (out.data * (1 - out.data)) * out.grad
+        a->grad += (out * (1 - out)) * g; return 1;
+    case OP_SQRT:  // self.grad += (1 / (2 * out.data)) * out.grad
+        if (!number_div(1, 2 * out, &x)) return 0;
+        a->grad += x * g; return 1;
+    case OP_SIN:  // self.grad += math.cos(self.data) * out.grad
+        if (isinf(a->data)) return 0;
+        a->grad += cos(a->data) * g; return 1;
+    case OP_COS:  // self.grad += -math.sin(self.data) * out.grad
+        if (isinf(a->data)) return 0;
+        a->grad += -sin(a->data) * g; return 1;
+    case OP_ABS:  // self.grad += ((self.data > 0) - (self.data < 0)) * out.grad
+        a->grad += ((a->data > 0) - (a->data < 0)) * g; return 1;
+    default:      // the others have no rule
+        return 1;
+    }
+}
+
+// -----------------------------------------------------------------------------
+// the arena
+
+void tape_init(Tape *tape) {
+    memset(tape, 0, sizeof *tape);
+}
+
+void tape_free(Tape *tape) {
+    free(tape->nodes);
+    free(tape->order);
+    free(tape->saved);
+    tape_init(tape);
+}
+
+static int tape_resize(Tape *tape, Index capacity) {
+    Node *nodes = realloc(tape->nodes, ((size_t)capacity + 1) * sizeof(Node));
+    if (!nodes) return 0;
+    // node 0 takes the reference counts of operands that are not there, and never dies
+    if (!tape->nodes) nodes[0] = (Node){.refs = 1};
+    tape->nodes = nodes;
+    tape->capacity = capacity;
+    return 1;
+}
+
+static int tape_grow(Tape *tape) {
+    if (tape->capacity >= LAST_CAPACITY) return 0;
+    if (!tape_resize(tape, tape->capacity ? 2 * tape->capacity : FIRST_CAPACITY)) return 0;
+    tape->trim_below = tape->capacity >= TRIM_FROM ? tape->used / 4 : 0;
+    return 1;
+}
+
+// give back the upper end of the arena if at least half of it is free
+static void tape_trim(Tape *tape) {
+    Index used = tape->used;
+    while (used && tape->nodes[used].op == OP_FREE) used--;
+    if (used > tape->used / 2) {  // not yet: try again when still fewer are left
+        tape->trim_below = tape->live / 2;
+        return;
+    }
+    tape->free = 0;
+    for (Index i = used; i > 0; i--) {
+        if (tape->nodes[i].op != OP_FREE) continue;
+        tape->nodes[i].a = tape->free;
+        tape->free = i;
+    }
+    tape->used = used;
+    Index capacity = tape->capacity;
+    while (capacity > FIRST_CAPACITY && capacity / 2 >= used) capacity /= 2;
+    tape_resize(tape, capacity);  // if even that fails, the old room does
+    free(tape->order);
+    free(tape->saved);
+    tape->order = NULL;
+    tape->saved = NULL;
+    tape->room = 0;
+    tape->trim_below = capacity >= TRIM_FROM ? used / 4 : 0;
+}
+
+static inline Index node_new(Tape *tape, Op op, double data, Index a, Index b) {
+    Index i = tape->free;
+    if (i) {
+        tape->free = tape->nodes[i].a;
+    } else {
+        if (tape->used == tape->capacity && !tape_grow(tape)) {
+            fault(tape, FAULT_MEMORY);
+            return 0;
+        }
+        i = ++tape->used;
+    }
+    tape->live++;
+    tape->nodes[a].refs++;
+    tape->nodes[b].refs++;
+    tape->nodes[i] = (Node){.data = data, .a = a, .b = b, .op = (uint8_t)op};
+    return i;
+}
+
+// -----------------------------------------------------------------------------
+// recording
+
+Index tape_leaf(Tape *tape, double data) {
+    return node_new(tape, OP_LEAF, data, 0, 0);
+}
+
+// record out = op(a, b), or say why not and discard what nobody uses
+static inline Index record(Tape *tape, Op op, Index a, Index b) {
+    double x = tape->nodes[a].data, y = tape->nodes[b].data, out = 0.0;
+    Index i = 0;
+    if (op_forward(op, x, y, &out)) {
+        i = node_new(tape, op, out, a, b);
+    } else {
+        fault_op(tape, FAULT_FORWARD, op, a, b, out);
+    }
+    if (!i) {
+        tape_discard(tape, a);
+        tape_discard(tape, b);
+    }
+    return i;
+}
+
+Index tape_unary(Tape *tape, Op op, Index a) {
+    return a ? record(tape, op, a, 0) : 0;
+}
+
+Index tape_binary(Tape *tape, Op op, Index a, Index b) {
+    if (!a || !b) {  // an operand that failed: the other one has no user now
+        tape_discard(tape, a);
+        tape_discard(tape, b);
+        return 0;
+    }
+    return record(tape, op, a, b);
+}
+
+Index tape_pow(Tape *tape, Index a, double k, int is_integer) {
+    Index exponent = tape_leaf(tape, k);
+    if (exponent && is_integer) tape->nodes[exponent].flags |= NODE_INTEGER;
+    return tape_binary(tape, OP_POW, a, exponent);
+}
+
+Index tape_neg(Tape *tape, Index a) {
+    return tape_binary(tape, OP_MUL, a, tape_leaf(tape, -1.0));
+}
+
+Index tape_sub(Tape *tape, Index a, Index b) {
+    return tape_binary(tape, OP_ADD, a, tape_neg(tape, b));
+}
+
+Index tape_div(Tape *tape, Index a, Index b) {
+    return tape_binary(tape, OP_MUL, a, tape_pow(tape, b, -1.0, 1));
+}
+
+Index tape_user(Tape *tape, double data, const Index *operands, size_t n) {
+    // the operands go on the tape as a list, so that walks and releases need know
+    // nothing of it: (a, (b, (c, -)))
+    Index list = 0;
+    for (size_t k = n; k > 0; k--) {
+        Index longer = node_new(tape, OP_LIST, 0.0, operands[k - 1], list);
+        if (!longer) {
+            tape_discard(tape, list);
+            return 0;
+        }
+        list = longer;
+    }
+    Index i = node_new(tape, OP_USER, data, list, 0);
+    if (i) {
+        tape->nodes[i].flags = NODE_USER;
+    } else {
+        tape_discard(tape, list);
+    }
+    return i;
+}
+
+// -----------------------------------------------------------------------------
+// lifetime
+
+void tape_hold(Tape *tape, Index i) {
+    tape->nodes[i].refs++;
+}
+
+void tape_release(Tape *tape, Index i) {
+    if (--tape->nodes[i].refs == 0) tape_discard(tape, i);
+}
+
+void tape_discard(Tape *tape, Index i) {
+    Node *nodes = tape->nodes;
+    if (!i || nodes[i].refs || nodes[i].op >= OP_DEAD) return;
+    // depth first, so that the free list hands the next recording its nodes in about
+    // the order in which it wants them. Who waits to be freed has no use for its
+    // reference count any more: there it keeps who waits behind it
+    Index waiting = i;
+    while (waiting) {
+        i = waiting;
+        Node *node = &nodes[i];
+        Index a = node->a, b = node->b;
+        waiting = node->refs;
+        node->refs = 0;
+        if (node->flags & NODE_WATCHED) {
+            node->op = OP_DEAD;
+            node->a = tape->dead;
+            tape->dead = i;
+        } else {
+            node->op = OP_FREE;
+            node->a = tape->free;
+            tape->free = i;
+        }
+        tape->live--;
+        if (--nodes[b].refs == 0) {
+            nodes[b].refs = waiting;
+            waiting = b;
+        }
+        if (--nodes[a].refs == 0) {
+            nodes[a].refs = waiting;
+            waiting = a;
+        }
+    }
+    if (tape->live < tape->trim_below) tape_trim(tape);
+}
+
+Index tape_dead(Tape *tape) {
+    Index i = tape->dead;
+    if (i) tape->dead = tape->nodes[i].a;
+    return i;
+}
+
+void tape_bury(Tape *tape, Index i) {
+    tape->nodes[i].op = OP_FREE;
+    tape->nodes[i].a = tape->free;
+    tape->free = i;
+}
+
+size_t tape_operands(const Tape *tape, Index i, Index *operands) {
+    const Node *nodes = tape->nodes, *node = &nodes[i];
+    size_t n = 0;
+    switch (node->op) {
+    case OP_LEAF:  // its moments are nobody's business
+        return 0;
+    case OP_POW:   // nor is the exponent
+        operands[n++] = node->a;
+        return n;
+    case OP_USER:
+        for (Index list = node->a; list; list = nodes[list].b) {
+            if (operands) operands[n] = nodes[list].a;
+            n++;
+        }
+        return n;
+    default:
+        if (node->a) operands[n++] = node->a;
+        if (node->b) operands[n++] = node->b;
+        return n;
+    }
+}
+
+// -----------------------------------------------------------------------------
+// the depth-first walk
+
+static int walk_reserve(Tape *tape) {
+    if (tape->room >= tape->used) return 1;
+    // memory that is never touched costs nothing, so take what the arena may come to
+    size_t room = tape->capacity;
+    free(tape->order);
+    free(tape->saved);
+    tape->order = malloc(room * sizeof(Index));
+    tape->saved = malloc(room * sizeof(double));
+    tape->room = tape->order && tape->saved ? tape->capacity : 0;
+    return tape->room > 0;
+}
+
+// Find the order, mark its nodes as visited and save their gradients. Returns how many
+// nodes there are, 0 without memory; *flags gets what any of them has in its flags.
+//
+//     def build_topo(v):
+//         if v not in visited:
+//             visited.add(v)
+//             for child in v._prev:
+//                 build_topo(child)
+//             topo.append(v)
+static size_t walk(Tape *tape, Index root, unsigned *flags) {
+    if (!walk_reserve(tape)) {
+        fault(tape, FAULT_MEMORY);
+        return 0;
+    }
+    Node *nodes = tape->nodes;
+    // a node is in the order, or on the stack of those still to finish, or not yet
+    // seen: one array has room for both
+    Index *order = tape->order, *end = tape->order + tape->room, *stack = end;
+    double *saved = tape->saved;
+    unsigned seen = 0;
+    nodes[0].flags = NODE_VISITED;  // who is not there need not be visited
+    nodes[root].flags |= NODE_VISITED;
+    *--stack = root;
+    while (stack < end) {
+        Index i = *stack;
+        Node *node = &nodes[i];
+        if (node->op != OP_LEAF) {
+            Index next = nodes[node->a].flags & NODE_VISITED ? node->b : node->a;
+            if (!(nodes[next].flags & NODE_VISITED)) {
+                nodes[next].flags |= NODE_VISITED;
+                *--stack = next;
+                continue;
+            }
+        }
+        stack++;
+        seen |= node->flags;
+        *saved++ = node->grad;
+        *order++ = i;
+    }
+    *flags = seen;
+    return (size_t)(order - tape->order);
+}
+
+static void walk_end(Tape *tape, size_t n) {
+    for (size_t k = 0; k < n; k++) tape->nodes[tape->order[k]].flags &= (uint8_t)~NODE_VISITED;
+}
+
+size_t tape_walk(Tape *tape, Index root) {
+    unsigned flags;
+    size_t n = walk(tape, root, &flags);
+    walk_end(tape, n);
+    return n;
+}
+
+// -----------------------------------------------------------------------------
+// backward
+
+int node_backward(Tape *tape, Index i) {
+    Node *nodes = tape->nodes, *node = &nodes[i];
+    if (op_backward((Op)node->op, &nodes[node->a], &nodes[node->b], node->data, node->grad)) return 0;
+    return fault_op(tape, FAULT_BACKWARD, node->op, node->a, node->b, node->data);
+}
+
+int tape_backward(Tape *tape, Index root) {
+    // topological order of all the nodes in the graph
+    unsigned flags;
+    size_t n = walk(tape, root, &flags);
+    if (n == 0) return -1;
+    if (flags & NODE_FUNCTION) {
+        walk_end(tape, n);
+        return fault(tape, FAULT_USER);
+    }
+    // go one node at a time and apply the chain rule
+    Node *nodes = tape->nodes;
+    const Index *order = tape->order;
+    nodes[root].grad = 1.0;
+    for (size_t k = n; k > 0; k--) {
+        Node *node = &nodes[order[k - 1]];
+        node->flags &= (uint8_t)~NODE_VISITED;
+        if (!op_backward((Op)node->op, &nodes[node->a], &nodes[node->b], node->data, node->grad)) {
+            fault_op(tape, FAULT_BACKWARD, node->op, node->a, node->b, node->data);
+            walk_end(tape, n);
+            for (size_t j = 0; j < n; j++) nodes[order[j]].grad = tape->saved[j];
+            return -1;
+        }
+    }
+    return 0;
+}
+
+ptrdiff_t tape_backward_until(Tape *tape, const Index *order, ptrdiff_t from) {
+    for (ptrdiff_t k = from - 1; k >= 0; k--) {
+        if (tape->nodes[order[k]].flags & NODE_FUNCTION) return k;
+        if (node_backward(tape, order[k]) < 0) return -2;
+    }
+    return -1;
+}
+
+// -----------------------------------------------------------------------------
+// forward
+
+static int node_forward(Tape *tape, Index i) {
+    const Node *nodes = tape->nodes;
+    Node *node = &tape->nodes[i];
+    double out = node->data;
+    if (!op_forward((Op)node->op, nodes[node->a].data, nodes[node->b].data, &out)) {
+        return fault_op(tape, FAULT_FORWARD, node->op, node->a, node->b, out);
+    }
+    node->data = out;
+    return 0;
+}
+
+int tape_forward(Tape *tape, Index root) {
+    unsigned flags;
+    size_t n = walk(tape, root, &flags);
+    if (n == 0) return -1;
+    walk_end(tape, n);
+    if (flags & NODE_USER) return fault(tape, FAULT_USER);
+    Node *nodes = tape->nodes;
+    const Index *order = tape->order;
+    for (size_t k = 0; k < n; k++) {
+        tape->saved[k] = nodes[order[k]].data;
+        if (node_forward(tape, order[k]) < 0) {
+            for (size_t j = 0; j <= k; j++) nodes[order[j]].data = tape->saved[j];
+            return -1;
+        }
+    }
+    for (size_t k = 0; k < n; k++) {
+        if (nodes[order[k]].op != OP_LEAF) nodes[order[k]].grad = 0.0;
+    }
+    return 0;
+}
+
+ptrdiff_t tape_forward_until(Tape *tape, const Index *order, ptrdiff_t from, ptrdiff_t n) {
+    for (ptrdiff_t k = from; k < n; k++) {
+        if (tape->nodes[order[k]].op == OP_USER) return k;
+        if (node_forward(tape, order[k]) < 0) return -2;
+    }
+    return n;
+}

@@ -1,0 +1,334 @@
+// Tests of the C library by itself: `make -C csrc test`, and `make -C csrc asan`.
+// A check that fails says where, and the program ends with the number of failures.
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "micrograd.h"
+
+static int checks, failures;
+
+#define CHECK(condition)                                                        \
+    do {                                                                        \
+        checks++;                                                               \
+        if (!(condition)) {                                                     \
+            failures++;                                                         \
+            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
+        }                                                                       \
+    } while (0)
+
+static Index held(Tape *tape, Index i) {
+    CHECK(i != 0);
+    tape_hold(tape, i);
+    return i;
+}
+
+static Index leaf(Tape *tape, double data) {
+    return held(tape, tape_leaf(tape, data));
+}
+
+static double data(const Tape *tape, Index i) {
+    return tape->nodes[i].data;
+}
+
+static double grad(const Tape *tape, Index i) {
+    return tape->nodes[i].grad;
+}
+
+// -----------------------------------------------------------------------------
+// generator and data sets, on the numbers that every port has to give
+
+static void test_rng(void) {
+    static const struct { uint64_t seed; uint32_t u32[3]; } expected[] = {
+        {42, {1456360119u, 3359763283u, 3393612768u}},
+        {1337, {989205090u, 818269915u, 1335155955u}},
+        {UINT64_MAX, {4180462053u, 2415166680u, 879531507u}},
+    };
+    for (size_t i = 0; i < 3; i++) {
+        RNG rng;
+        rng_init(&rng, expected[i].seed);
+        for (size_t k = 0; k < 3; k++) CHECK(rng_random_u32(&rng) == expected[i].u32[k]);
+    }
+    RNG rng;
+    rng_init(&rng, 42);
+    CHECK(rng_random(&rng) == 0.3390852212905884);
+    CHECK(rng_random(&rng) == 0.7822558283805847);
+}
+
+static void test_data(void) {
+    Point points[100];
+    RNG rng;
+    rng_init(&rng, 42);
+    gen_data(&rng, points, 100);
+    CHECK(rng.state == 71058172779015269u);
+    CHECK(points[0].x[0] == -0.6436591148376465 && points[0].x[1] == 1.1290233135223389);
+    CHECK(points[99].x[0] == -0.9766521453857422 && points[99].label == 0);
+
+    rng_init(&rng, 42);
+    gen_data_yinyang(&rng, points, 100, 0.1, 0.5);
+    CHECK(rng.state == 40890607258806830u);
+    CHECK(points[1].x[0] == 1.502126693725586 && points[1].label == 1);
+    CHECK(points[99].x[1] == 1.640775442123413 && points[99].label == 0);
+
+    rng_init(&rng, 42);
+    gen_data_circles(&rng, points, 100);
+    CHECK(rng.state == 71058172779015269u);
+    for (int i = 0; i < 100; i++) {
+        double r2 = points[i].x[0] * points[i].x[0] + points[i].x[1] * points[i].x[1];
+        CHECK(points[i].label == (r2 < 1 ? 0 : r2 < 2 ? 1 : 2));
+    }
+}
+
+// -----------------------------------------------------------------------------
+// the tape
+
+static void test_backward(void) {
+    Tape tape;
+    tape_init(&tape);
+    // d = a * b + a**2;  e = d.tanh() + d
+    Index a = leaf(&tape, 0.5), b = leaf(&tape, -3.0);
+    Index d = held(&tape, tape_binary(&tape, OP_ADD, tape_binary(&tape, OP_MUL, a, b),
+                                      tape_pow(&tape, a, 2.0, 1)));
+    Index e = held(&tape, tape_binary(&tape, OP_ADD, tape_unary(&tape, OP_TANH, d), d));
+    CHECK(data(&tape, d) == -1.25);
+    CHECK(data(&tape, e) == tanh(-1.25) - 1.25);
+    CHECK(tape_backward(&tape, e) == 0);
+    double slope = (1 - pow(tanh(-1.25), 2.0)) + 1;
+    CHECK(grad(&tape, e) == 1 && grad(&tape, d) == slope);
+    CHECK(grad(&tape, b) == 0.5 * slope);
+    CHECK(fabs(grad(&tape, a) - (-3.0 + 2 * 0.5) * slope) < 1e-15);
+
+    tape.nodes[a].data = 2.0;  // and again with other numbers
+    CHECK(tape_forward(&tape, e) == 0);
+    CHECK(data(&tape, d) == -2.0 && grad(&tape, d) == 0 && grad(&tape, b) == 0.5 * slope);
+
+    tape_release(&tape, e);
+    tape_release(&tape, d);
+    CHECK(tape.live == 2);
+    tape_release(&tape, a);
+    tape_release(&tape, b);
+    CHECK(tape.live == 0);
+    tape_free(&tape);
+}
+
+// what cannot be computed changes nothing and leaves nothing behind
+static void test_faults(void) {
+    Tape tape;
+    tape_init(&tape);
+    Index zero = leaf(&tape, 0.0), big = leaf(&tape, 1000.0), negative = leaf(&tape, -8.0);
+    CHECK(!tape_unary(&tape, OP_LOG, zero));
+    CHECK(tape.fault.code == FAULT_FORWARD && tape.fault.op == OP_LOG && tape.fault.a == 0);
+    CHECK(!tape_unary(&tape, OP_EXP, big) && tape.fault.op == OP_EXP && tape.fault.a == 1000);
+    CHECK(!tape_pow(&tape, zero, -1.0, 1) && tape.fault.b == -1);
+    CHECK(!tape_pow(&tape, negative, 0.5, 0));
+    CHECK(!tape_unary(&tape, OP_SQRT, negative));
+    CHECK(!tape_div(&tape, big, zero));
+    // the operands made on the way are gone, and so is what they were operands of
+    CHECK(!tape_unary(&tape, OP_LOG, tape_binary(&tape, OP_MUL, big, tape_neg(&tape, zero))));
+    CHECK(tape.live == 3);
+
+    // sqrt has no slope at 0: all gradients stay as they were
+    Index root = held(&tape, tape_binary(&tape, OP_MUL, tape_unary(&tape, OP_SQRT, zero), big));
+    tape.nodes[big].grad = 7.0;
+    CHECK(tape_backward(&tape, root) == -1);
+    CHECK(tape.fault.code == FAULT_BACKWARD && tape.fault.op == OP_SQRT && tape.fault.out == 0);
+    CHECK(grad(&tape, big) == 7.0 && grad(&tape, root) == 0 && grad(&tape, zero) == 0);
+    // nor has it a value below: all data stay as they were
+    tape.nodes[zero].data = -1.0;
+    CHECK(tape_forward(&tape, root) == -1);
+    CHECK(tape.fault.code == FAULT_FORWARD && tape.fault.a == -1);
+    CHECK(data(&tape, root) == 0 && grad(&tape, big) == 7.0);
+    tape.nodes[zero].data = 4.0;  // and the tape is as good as new
+    CHECK(tape_forward(&tape, root) == 0 && data(&tape, root) == 2000);
+    CHECK(tape_backward(&tape, root) == 0 && grad(&tape, big) == 9);
+
+    tape_release(&tape, root);
+    tape_release(&tape, zero);
+    tape_release(&tape, big);
+    tape_release(&tape, negative);
+    CHECK(tape.live == 0);
+    tape_free(&tape);
+}
+
+static void test_order(void) {
+    Tape tape;
+    tape_init(&tape);
+    // operands before their users, left before right, each once; a diamond and a square
+    Index a = leaf(&tape, 1.0), b = leaf(&tape, 2.0);
+    Index c = held(&tape, tape_binary(&tape, OP_MUL, b, a));
+    Index d = held(&tape, tape_binary(&tape, OP_ADD, c, c));
+    Index e = held(&tape, tape_binary(&tape, OP_MUL, a, d));
+    CHECK(tape_walk(&tape, e) == 5);
+    Index expected[] = {a, b, c, d, e};
+    CHECK(memcmp(tape.order, expected, sizeof expected) == 0);
+    CHECK(tape_walk(&tape, c) == 3 && tape.order[0] == b);
+    Index all[] = {a, b, c, d, e};
+    for (size_t i = 0; i < 5; i++) tape_release(&tape, all[i]);
+    CHECK(tape.live == 0);
+    tape_free(&tape);
+}
+
+static void test_user_nodes(void) {
+    Tape tape;
+    tape_init(&tape);
+    Index x[5], operands[5];
+    for (size_t i = 0; i < 5; i++) x[i] = leaf(&tape, (double)i);
+    Index user = held(&tape, tape_user(&tape, 10.0, x, 5));
+    CHECK(tape_operands(&tape, user, NULL) == 5);
+    CHECK(tape_operands(&tape, user, operands) == 5 && memcmp(operands, x, sizeof x) == 0);
+    // its rule is its owner's
+    Index out = held(&tape, tape_binary(&tape, OP_MUL, user, x[2]));
+    CHECK(tape_forward(&tape, out) == -1 && tape.fault.code == FAULT_USER);
+    tape.nodes[user].flags |= NODE_FUNCTION;
+    CHECK(tape_backward(&tape, out) == -1 && tape.fault.code == FAULT_USER);
+    size_t n = tape_walk(&tape, out);
+    Index *order = malloc(n * sizeof(Index));
+    memcpy(order, tape.order, n * sizeof(Index));
+    tape.nodes[out].grad = 1.0;
+    ptrdiff_t position = tape_backward_until(&tape, order, (ptrdiff_t)n);
+    CHECK(position >= 0 && order[position] == user && grad(&tape, user) == 2.0);
+    CHECK(tape_backward_until(&tape, order, position) == -1);
+    position = tape_forward_until(&tape, order, 0, (ptrdiff_t)n);
+    CHECK(order[position] == user);
+    CHECK(tape_forward_until(&tape, order, position + 1, (ptrdiff_t)n) == (ptrdiff_t)n);
+    free(order);
+    // a watched node keeps its place until its owner has let go
+    tape.nodes[user].flags |= NODE_WATCHED;
+    tape_release(&tape, user);
+    CHECK(tape_dead(&tape) == 0);
+    tape_release(&tape, out);
+    CHECK(tape.live == 5 && tape_dead(&tape) == user && tape_dead(&tape) == 0);
+    CHECK(tape_leaf(&tape, 0.0) != user);
+    tape_bury(&tape, user);
+    for (size_t i = 0; i < 5; i++) tape_release(&tape, x[i]);
+    CHECK(tape.live == 1);
+    tape_free(&tape);
+}
+
+// a million deep, without recursion; and the room comes back
+static void test_depth(void) {
+    enum { DEPTH = 1000000 };
+    Tape tape;
+    tape_init(&tape);
+    Index x = leaf(&tape, 0.0), y = held(&tape, tape_neg(&tape, x));
+    for (int i = 0; i < DEPTH; i++) {
+        Index next = held(&tape, tape_binary(&tape, OP_ADD, y, tape_leaf(&tape, 1.0)));
+        tape_release(&tape, y);
+        y = next;
+    }
+    CHECK(tape_backward(&tape, y) == 0 && grad(&tape, x) == -1);
+    tape.nodes[x].data = 5.0;
+    CHECK(tape_forward(&tape, y) == 0 && data(&tape, y) == DEPTH - 5);
+    CHECK(tape.capacity > DEPTH);
+    tape_release(&tape, y);
+    CHECK(tape.live == 1 && tape.capacity < 10000);
+    y = held(&tape, tape_neg(&tape, x));  // and goes on
+    CHECK(tape_backward(&tape, y) == 0 && grad(&tape, x) == -2);
+    tape_free(&tape);
+}
+
+// the node that a dead one leaves is taken again: a loop needs no more room
+static void test_reuse(void) {
+    Tape tape;
+    tape_init(&tape);
+    Index x = leaf(&tape, 1.0);
+    for (int i = 0; i < 10000; i++) {
+        Index y = held(&tape, tape_div(&tape, tape_unary(&tape, OP_EXP, x), tape_pow(&tape, x, 3.0, 1)));
+        CHECK(tape_backward(&tape, y) == 0);
+        tape_release(&tape, y);
+    }
+    CHECK(tape.live == 1 && tape.used < 20);
+    tape_free(&tape);
+}
+
+// -----------------------------------------------------------------------------
+// networks
+
+static void test_network(void) {
+    Tape tape;
+    tape_init(&tape);
+    static const uint32_t sizes[] = {3, 1, 4, 2};
+    static const uint8_t activations[] = {OP_TANH, OP_RELU, OP_LEAF};
+    Index parameters[1 * 4 + 4 * 2 + 2 * 5];
+    MLP model = {3, sizes, activations, parameters};
+    CHECK(mlp_parameters(&model) == 22);
+    RNG rng;
+    rng_init(&rng, 7);
+    CHECK(mlp_init(&tape, &model, &rng) == 0);
+    Index none[6] = {0}, out[2];
+    double numbers[6] = {0.1, -0.2, 0.3, 1.0, 2.0, 3.0};
+    CHECK(mlp_call(&tape, &model, none, numbers, out) == 0);
+    Index loss = held(&tape, cross_entropy(&tape, out, 2, 1));
+    double p0 = data(&tape, out[0]), p1 = data(&tape, out[1]);
+    CHECK(fabs(data(&tape, loss) - log(1 + exp(p0 - p1))) < 1e-15);
+    CHECK(tape_backward(&tape, loss) == 0);
+    tape_release(&tape, loss);
+    CHECK(tape.live == 22);
+
+    int32_t labels[2] = {1, 0};
+    loss = held(&tape, mean_cross_entropy(&tape, &model, none, numbers, labels, 2));
+    AdamW adamw = {.lr = 0.1, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8};
+    CHECK(adamw_init(&tape, parameters, 22) == 0);
+    double before = data(&tape, loss), last = before;
+    for (int i = 0; i < 50; i++) {  // one recording, replayed
+        zero_grad(&tape, parameters, 22);
+        CHECK(tape_forward(&tape, loss) == 0 && tape_backward(&tape, loss) == 0);
+        last = data(&tape, loss);
+        CHECK(adamw_step(&tape, &adamw, parameters, 22) == 0);
+    }
+    CHECK(last < before / 2 && adamw.t == 50);
+
+    // a gradient whose square is too large stops the step, and nothing has moved
+    double first = data(&tape, parameters[0]);
+    tape.nodes[parameters[21]].grad = 1e200;
+    CHECK(adamw_step(&tape, &adamw, parameters, 22) == -1);
+    CHECK(tape.fault.code == FAULT_FORWARD && tape.fault.a == 1e200 && adamw.t == 50);
+    CHECK(data(&tape, parameters[0]) == first);
+
+    // so does a bias that makes the loss infinite, with everything freed
+    tape_release(&tape, loss);
+    Index live = tape.live;
+    tape.nodes[parameters[21]].data = -DBL_MAX;
+    CHECK(!mean_cross_entropy(&tape, &model, none, numbers, labels, 2));
+    CHECK(tape.fault.op == OP_LOG && tape.live == live);
+    for (size_t i = 0; i < 22; i++) tape_release(&tape, parameters[i]);
+    CHECK(tape.live == 0);
+    tape_free(&tape);
+}
+
+// -----------------------------------------------------------------------------
+// numbers as text
+
+static void test_repr(void) {
+    static const struct { double x; const char *text; } expected[] = {
+        {0.0, "0.0"}, {-0.0, "-0.0"}, {1.0, "1.0"}, {0.1, "0.1"}, {-1.5, "-1.5"},
+        {100.0, "100.0"}, {1e15, "1000000000000000.0"}, {1e16, "1e+16"}, {1.5e16, "1.5e+16"},
+        {0.0001, "0.0001"}, {0.00012, "0.00012"}, {1e-5, "1e-05"}, {1e100, "1e+100"},
+        {5e-324, "5e-324"}, {DBL_MAX, "1.7976931348623157e+308"}, {DBL_MIN, "2.2250738585072014e-308"},
+        {9007199254740993.0, "9007199254740992.0"}, {0.1 + 0.2, "0.30000000000000004"},
+        {9.5367431640625e-07, "9.5367431640625e-07"}, {INFINITY, "inf"}, {-INFINITY, "-inf"},
+        {123456789.125, "123456789.125"}, {2.0 / 3.0, "0.6666666666666666"},
+    };
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        char text[32];
+        number_repr(expected[i].x, text);
+        CHECK(strcmp(text, expected[i].text) == 0);
+    }
+}
+
+int main(void) {
+    test_rng();
+    test_data();
+    test_backward();
+    test_faults();
+    test_order();
+    test_user_nodes();
+    test_depth();
+    test_reuse();
+    test_network();
+    test_repr();
+    printf("%d checks, %d failed\n", checks, failures);
+    return failures > 0;
+}

@@ -1,0 +1,72 @@
+"""micrograd: scalar reverse-mode automatic differentiation, and small networks over it.
+
+    from micrograd import RNG, gen_data, MLP, AdamW, mean_cross_entropy
+
+    random = RNG(42)
+    train, val, test = gen_data(random, n=100)
+    model = MLP(2, [16, 3], rng=random)
+    optimizer = AdamW(model.parameters(), lr=0.1, weight_decay=1e-4)
+    for step in range(100):
+        loss = mean_cross_entropy(model, train)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+Two engines offer the same names and compute the same numbers, bit for bit: the compiled
+one, whose tape is in C (`micrograd.compiled`), and the plain-Python one, made to be read
+(`micrograd.pure`). `micrograd.backend` says which of them the names here belong to, "c"
+or "python". The environment variable MICROGRAD_BACKEND chooses; without it the compiled
+engine is used where there is one.
+"""
+
+import os
+import warnings
+
+from . import pure
+from .graph import draw_dot, trace, vis_color
+from .version import __version__
+
+
+def _choose_engine():
+    """Return the module that the public names come from, and its word for `backend`."""
+    wanted = os.environ.get("MICROGRAD_BACKEND", "")
+    if wanted not in ("", "c", "python"):
+        raise ImportError(f"MICROGRAD_BACKEND must be 'c' or 'python', not {wanted!r}")
+    if wanted == "python":
+        return pure, "python"
+    try:
+        from . import compiled
+    except ImportError as problem:
+        if wanted == "c":
+            raise ImportError(f"MICROGRAD_BACKEND is 'c', but {problem}") from problem
+        warnings.warn(
+            f"micrograd runs on its plain-Python engine, which is much slower: {problem}. "
+            "To compile the other one run 'pip install .' where micrograd's sources are, "
+            "with a C compiler; to silence this set MICROGRAD_BACKEND=python.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+        return pure, "python"
+    return compiled, "c"
+
+
+_engine, backend = _choose_engine()
+
+Value = _engine.Value
+no_grad = _engine.no_grad
+RNG = _engine.RNG
+random = _engine.random
+gen_data = _engine.gen_data
+gen_data_circles = _engine.gen_data_circles
+gen_data_yinyang = _engine.gen_data_yinyang
+Module = _engine.Module
+Neuron = _engine.Neuron
+Layer = _engine.Layer
+MLP = _engine.MLP
+cross_entropy = _engine.cross_entropy
+mean_cross_entropy = _engine.mean_cross_entropy
+eval_split = _engine.eval_split
+AdamW = _engine.AdamW
+SGD = _engine.SGD
+
+__all__ = [*pure.__all__, "trace", "draw_dot", "vis_color", "backend", "__version__"]

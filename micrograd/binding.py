@@ -1,0 +1,51 @@
+"""The way into the compiled module: the module itself, and its faults as exceptions."""
+
+import _micrograd
+
+from . import pure
+from .version import __version__
+
+ffi = _micrograd.ffi
+lib = _micrograd.lib
+
+_built_from = ffi.string(lib.micrograd_version()).decode()
+if _built_from != __version__:
+    raise ImportError(
+        f"{_micrograd.__file__} was compiled from micrograd {_built_from}, "
+        f"and this is micrograd {__version__}: run 'pip install .' again"
+    )
+
+# The operations by their number in C: what each is called in drawings and in
+# pure.RULES. The methods of Value enter themselves here.
+OP_NAMES = {}
+
+
+def error():
+    """Return the exception for the last call that failed in this thread.
+
+    The plain-Python engine knows what is wrong with which numbers: it is asked to do
+    the same with them, and its exception is ours.
+    """
+    fault = ffi.new("Fault *")
+    lib.shared_fault(fault)
+    if fault.code == lib.FAULT_MEMORY:
+        return MemoryError("no memory for another node on the tape")
+    operands = [fault.a, fault.b][: fault.operands]
+    try:
+        if fault.code == lib.FAULT_DIVISION:
+            pure.divide(*operands)
+        elif fault.code == lib.FAULT_FORWARD:
+            pure.RULES[OP_NAMES[fault.op]][0](*operands)
+        elif fault.code == lib.FAULT_BACKWARD:
+            pure.RULES[OP_NAMES[fault.op]][1](*operands, fault.out)
+    except (ArithmeticError, ValueError) as exception:
+        return exception.with_traceback(None)
+    # C refuses what Python computes: their mathematics libraries do not agree
+    return ArithmeticError(f"operation {fault.op} has no result at {operands}")
+
+
+def is_user_fault():
+    """Tell whether the last call failed because the graph has the user's own functions."""
+    fault = ffi.new("Fault *")
+    lib.shared_fault(fault)
+    return fault.code == lib.FAULT_USER

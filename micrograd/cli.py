@@ -1,0 +1,112 @@
+"""The command line: `micrograd`, or `python -m micrograd`, trains the course's network."""
+
+import argparse
+import importlib
+import os
+import sys
+
+from . import backend, draw_dot, vis_color
+from .run import DATA_SETS, CourseRun
+from .version import __version__
+
+ENGINES = {"c": "compiled", "python": "pure", "torch": "pytorch"}
+
+
+def positive(text):
+    """Read an integer above 0, for argparse."""
+    n = int(text)
+    if n < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {n}")
+    return n
+
+
+def sizes(text):
+    """Read a comma-separated list of integers above 0, for argparse."""
+    return [positive(part) for part in text.split(",")]
+
+
+def parse(arguments):
+    """Read the command line: a list of words, or None for this process's own."""
+    parser = argparse.ArgumentParser(
+        prog="micrograd",
+        description="Train the course's network on points of the plane, and print the losses.",
+    )
+    add = parser.add_argument
+    add("--steps", type=positive, default=100, metavar="N", help="training steps (100)")
+    add(
+        "--hidden", type=sizes, action="append", metavar="N[,N...]",
+        help="neurons in each hidden layer (16); a list, or repeated",
+    )
+    add("--points", type=positive, default=100, metavar="N", help="points in the data set (100)")
+    add("--data", choices=DATA_SETS, default="simple", help="the data set (simple)")
+    add("--seed", type=int, default=42, metavar="N", help="of the random numbers (42)")
+    add("--backend", choices=ENGINES, default=backend, help=f"the engine ({backend})")
+    add("--graph", metavar="FILE", help="then draw the graph of one point's loss: FILE.svg, .png ...")
+    add("--version", action="version", version=f"micrograd {__version__}")
+    options = parser.parse_args(arguments)
+    options.hidden = [n for part in options.hidden or [[16]] for n in part]
+    if options.graph and options.backend == "torch":
+        parser.error("--graph needs an engine of ours: --backend c or python")
+    return options
+
+
+def progress(steps):
+    """Return tqdm's bar, or None where it is not wanted: no terminal, or no tqdm."""
+    if not sys.stderr.isatty():
+        return None
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return None
+    return tqdm(total=steps, unit="step", delay=1, leave=False, file=sys.stderr)
+
+
+def train(run, steps):
+    """Print the lines of the run."""
+    bar = progress(steps)
+    if bar is None:
+        for line in run.lines(steps):
+            print(line)
+        return
+    with bar:
+        for line in run.lines(steps):
+            bar.write(line, file=sys.stdout)
+            bar.update("train" in line)
+
+
+def draw(run, filename):
+    """Draw the graph of the first training point's loss, parameters and inputs in colour."""
+    outfile, ending = os.path.splitext(filename)
+    vis_color(run.model.parameters(), "lightgreen")
+    x, label = run.train[0]
+    x = [run.engine.Value(xi) for xi in x]
+    vis_color(x, "lightblue")
+    loss = run.engine.mean_cross_entropy(run.model, [(x, label)])
+    loss.backward()
+    draw_dot(loss, format=ending[1:] or "svg", outfile=outfile)
+
+
+def main(arguments=None):
+    """Run the command line and return its exit status.
+
+    Args:
+        arguments: a list of words; None takes this process's own.
+    """
+    options = parse(arguments)
+    try:
+        engine = importlib.import_module(f".{ENGINES[options.backend]}", __package__)
+        run = CourseRun(engine, options.hidden, options.points, options.data, options.seed)
+        train(run, options.steps)
+        if options.graph:
+            draw(run, options.graph)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("micrograd: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader has seen enough, as in `micrograd | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ImportError, ValueError, ArithmeticError, RuntimeError) as problem:
+        print(f"micrograd: error: {problem}", file=sys.stderr)
+        return 1
+    return 0

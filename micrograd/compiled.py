@@ -1,0 +1,20 @@
+"""The public names over the tape in C: what `micrograd` offers when it is compiled.
+
+The same names as in `micrograd.pure`, with the same results, bit for bit.
+"""
+
+from . import pure
+from .data import RNG, gen_data, gen_data_circles, gen_data_yinyang, random
+from .network import (
+    MLP,
+    Layer,
+    Module,
+    Neuron,
+    cross_entropy,
+    eval_split,
+    mean_cross_entropy,
+)
+from .optimizer import SGD, AdamW
+from .value import Value, no_grad
+
+__all__ = pure.__all__

@@ -1,0 +1,79 @@
+"""The course's generator and data sets, over C."""
+
+from . import pure
+from .binding import ffi, lib
+from .pure import check_radii, check_seed, count, number, split_points
+
+__all__ = ["RNG", "random", "gen_data", "gen_data_circles", "gen_data_yinyang"]
+
+
+class RNG:
+    __doc__ = pure.RNG.__doc__
+
+    def __init__(self, seed):
+        self._rng = ffi.new("RNG *")
+        self.state = seed
+
+    @property
+    def state(self):
+        """Where the generator is: 1 .. 2**64-1. May be set, to go on from there."""
+        return self._rng.state
+
+    @state.setter
+    def state(self, state):
+        self._rng.state = check_seed(state)
+
+    def random_u32(self):
+        """Return 32 random bits, 0 .. 2**32-1."""
+        return lib.rng_random_u32(self._rng)
+
+    def random(self):
+        """Return a float in [0, 1), a multiple of 2**-24."""
+        return lib.rng_random(self._rng)
+
+    def uniform(self, a=0.0, b=1.0):
+        """Return a float in [a, b)."""
+        return lib.rng_uniform(self._rng, number(a), number(b))
+
+    def __repr__(self):
+        return f"RNG({self.state})"
+
+    def __reduce__(self):
+        return RNG, (self.state,)
+
+
+# the generator that networks draw their weights from when they are given no other
+random = RNG(42)
+
+
+def _generate(function, random, n, *radii):
+    n = count(n, "n")
+    points = ffi.new("Point[]", n)
+    function(random._rng, points, n, *radii)
+    return split_points([([p.x[0], p.x[1]], p.label) for p in points])
+
+
+# A generator that is not ours has a uniform() of its own: pure.py calls that one.
+
+
+def gen_data(random, n=100):
+    if not isinstance(random, RNG):
+        return pure.gen_data(random, n)
+    return _generate(lib.gen_data, random, n)
+
+
+def gen_data_circles(random, n=100):
+    if not isinstance(random, RNG):
+        return pure.gen_data_circles(random, n)
+    return _generate(lib.gen_data_circles, random, n)
+
+
+def gen_data_yinyang(random, n=1000, r_small=0.1, r_big=0.5):
+    if not isinstance(random, RNG):
+        return pure.gen_data_yinyang(random, n, r_small, r_big)
+    return _generate(lib.gen_data_yinyang, random, n, *check_radii(r_small, r_big))
+
+
+gen_data.__doc__ = pure.gen_data.__doc__
+gen_data_circles.__doc__ = pure.gen_data_circles.__doc__
+gen_data_yinyang.__doc__ = pure.gen_data_yinyang.__doc__

@@ -1,0 +1,130 @@
+"""Drawings of graphs, with the graphviz package, for the Values of either engine."""
+
+import itertools
+
+__all__ = ["trace", "draw_dot", "vis_color"]
+
+LARGEST_PICTURE = 300  # nodes: a Value with more below it shows as text in a notebook
+
+
+def _walk(root):
+    """Yield every Value below root once, root first, without recursion."""
+    visited = {root}
+    stack = [root]
+    while stack:
+        v = stack.pop()
+        yield v
+        for operand in reversed(v._prev):
+            if operand not in visited:
+                visited.add(operand)
+                stack.append(operand)
+
+
+def trace(root):
+    """List the graph below a Value.
+
+    Args:
+        root: the Value.
+
+    Returns:
+        (nodes, edges): the list of all Values below root, root first, and the list of
+        pairs (operand, result), each pair once. The time is linear in their number, and
+        the graph may be of any depth.
+    """
+    nodes = list(_walk(root))
+    own = {v: v for v in nodes}  # the same object for a node wherever it occurs
+    edges = [(own[operand], v) for v in nodes for operand in dict.fromkeys(v._prev)]
+    return nodes, edges
+
+
+def vis_color(nodes, color):
+    """Give Values a fill colour in drawings.
+
+    Args:
+        nodes: the Values.
+        color: a graphviz colour: "lightgreen", "#ffcc00" ...
+    """
+    for v in nodes:
+        v._vis_color = color
+
+
+def draw_dot(root, format="svg", rankdir="LR", outfile="graph"):
+    """Draw the graph below a Value: a box for each Value, an ellipse for each operation.
+
+    Args:
+        root: the Value.
+        format: of the picture: "svg", "png", "pdf" ...
+        rankdir: "LR" draws from left to right, "TB" from top to bottom.
+        outfile: the files' name without ending: the picture goes to outfile.format and
+            its source to outfile.dot. None writes no files.
+
+    Returns:
+        The graphviz.Digraph. A notebook shows it as a picture.
+
+    Raises:
+        ValueError: rankdir is another word.
+        ImportError: the graphviz package is missing.
+        RuntimeError: graphviz's program `dot` is missing. outfile.dot is written then.
+
+    Example:
+        draw_dot(loss, outfile="loss")  # writes loss.svg and loss.dot
+    """
+    if rankdir not in ("LR", "TB"):
+        raise ValueError(f"rankdir must be 'LR' or 'TB', not {rankdir!r}")
+    try:
+        import graphviz
+    except ImportError as problem:
+        raise ImportError(
+            "drawing needs the graphviz package: pip install 'micrograd[viz]'"
+        ) from problem
+
+    dot = graphviz.Digraph(
+        format=format,
+        graph_attr={"rankdir": rankdir, "nodesep": "0.1", "ranksep": "0.4"},
+        node_attr={"fontsize": "10", "width": "0.1", "height": "0.1"},
+    )
+    nodes, edges = trace(root)
+    names = {v: f"n{i}" for i, v in enumerate(nodes)}
+    for v, name in names.items():
+        label = f"data {v.data:.4f}\ngrad {v.grad:.4f}"
+        if v.label:
+            label = f"{graphviz.escape(str(v.label))}\n{label}"
+        color = getattr(v, "_vis_color", "white")
+        dot.node(name, label, shape="box", style="filled", fillcolor=color)
+        if v._prev:
+            dot.node(f"{name}op", graphviz.escape(v._op))
+            dot.edge(f"{name}op", name)
+    for operand, v in edges:
+        dot.edge(names[operand], f"{names[v]}op")
+
+    if outfile is not None:
+        source = dot.save(f"{outfile}.dot")
+        try:
+            dot.render(source, outfile=f"{outfile}.{format}")
+        except graphviz.ExecutableNotFound as problem:
+            raise RuntimeError(
+                f"graphviz's program 'dot' is missing, so only {source} was written. "
+                "Install it: 'apt install graphviz', 'brew install graphviz', or see "
+                "https://graphviz.org/download"
+            ) from problem
+    return dot
+
+
+def notebook_picture(root):
+    """What a notebook shows for a Value: its graph, or its text where there is no picture.
+
+    Args:
+        root: the Value.
+
+    Returns:
+        A MIME bundle, as IPython's `_repr_mimebundle_` asks for: always "text/plain",
+        and "image/svg+xml" if graphviz is installed and the graph is small.
+    """
+    bundle = {"text/plain": repr(root)}
+    size = sum(1 for _ in itertools.islice(_walk(root), LARGEST_PICTURE + 1))
+    if size <= LARGEST_PICTURE:
+        try:
+            bundle["image/svg+xml"] = draw_dot(root, outfile=None).pipe(encoding="utf-8")
+        except Exception:  # a picture is a courtesy: without graphviz the text must do
+            pass
+    return bundle

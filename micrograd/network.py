@@ -1,0 +1,247 @@
+"""Neuron, Layer, MLP and the losses over the tape: a whole call is one call into C."""
+
+from . import data, pure
+from .binding import error, ffi, lib
+from .pure import ACTIVATIONS, check_activation, check_split, check_target, count, number
+from .value import Value, _handle, no_grad
+
+__all__ = [
+    "Module", "Neuron", "Layer", "MLP",
+    "cross_entropy", "mean_cross_entropy", "eval_split",
+]
+
+_OPS = {"tanh": lib.OP_TANH, "relu": lib.OP_RELU}
+
+# -----------------------------------------------------------------------------
+# what C sees of a network
+
+
+class _Network:
+    """A network as C takes it, read off its neurons as they are at this moment."""
+
+    def __init__(self, layers):
+        sizes = [len(layers[0][0].w)]
+        activations = []
+        parameters = []
+        for neurons in layers:
+            for n in neurons:
+                if len(n.w) != sizes[-1] or n._op() != neurons[0]._op():
+                    raise _NotPlain
+                parameters += n.w
+                parameters.append(n.b)
+            activations.append(neurons[0]._op())
+            sizes.append(len(neurons))
+        for p in parameters:
+            if not isinstance(p, Value):
+                raise _NotPlain
+        self.nin, self.nout = sizes[0], sizes[-1]
+        # C borrows all of these: they live as long as this object
+        self._values = parameters
+        self._arrays = (
+            ffi.new("uint32_t[]", sizes),
+            ffi.new("uint8_t[]", activations),
+            ffi.new("Index[]", [p._index for p in parameters]),
+        )
+        self.mlp = ffi.new("MLP *", (len(layers), *self._arrays))
+
+    def __call__(self, x):
+        nodes, numbers = _inputs(x)
+        out = ffi.new("Index[]", self.nout)
+        if lib.shared_mlp_call(self.mlp, nodes, numbers, out) < 0:
+            raise error()
+        out = [_handle(index) for index in out]
+        return out[0] if self.nout == 1 else out
+
+
+class _NotPlain(Exception):
+    """The network is not one that C knows: its neurons must be called one by one."""
+
+
+def _inputs(x):
+    """Return a list of Values and numbers as C takes it: nodes, and numbers where there is none."""
+    nodes = [xi._index if isinstance(xi, Value) else 0 for xi in x]
+    numbers = [0.0 if isinstance(xi, Value) else number(xi) for xi in x]
+    return ffi.new("Index[]", nodes), ffi.new("double[]", numbers)
+
+
+def _check_inputs(x, nin):
+    if len(x) != nin:
+        raise ValueError(f"a neuron with {nin} inputs was given {len(x)}")
+
+
+# -----------------------------------------------------------------------------
+# Neuron, Layer, MLP
+
+
+class Module:
+    __doc__ = pure.Module.__doc__
+
+    def zero_grad(self):
+        """Set the gradients of all parameters to 0."""
+        parameters = self.parameters()
+        lib.shared_zero_grad([p._index for p in parameters], len(parameters))
+
+    def parameters(self):
+        """Return the list of the module's parameters (Values)."""
+        return []
+
+
+class Neuron(Module):
+    __doc__ = pure.Neuron.__doc__
+
+    def __init__(self, nin, nonlin=True, activation="tanh", rng=None):
+        nin = count(nin, "nin", least=1)
+        self.activation = check_activation(activation)
+        self.nonlin = bool(nonlin)
+        rng = data.random if rng is None else rng
+        self.w = [Value(rng.uniform(-1, 1) * nin**-0.5) for _ in range(nin)]
+        self.b = Value(0)
+
+    def _op(self):
+        return _OPS[check_activation(self.activation)] if self.nonlin else 0
+
+    def __call__(self, x):
+        """Return the neuron's output (a Value) for x, a list of nin numbers or Values."""
+        x = list(x)
+        _check_inputs(x, len(self.w))
+        try:
+            return _Network([[self]])(x)
+        except _NotPlain:
+            pass
+        act = self.b
+        for wi, xi in zip(self.w, x):
+            act = act + wi * xi
+        if not self.nonlin:
+            return act
+        return act.tanh() if self.activation == "tanh" else act.relu()
+
+    def parameters(self):
+        """Return the weights in order, then the bias."""
+        return [*self.w, self.b]
+
+    def __repr__(self):
+        return f"{ACTIVATIONS[self.activation] if self.nonlin else 'Linear'}Neuron({len(self.w)})"
+
+
+class Layer(Module):
+    __doc__ = pure.Layer.__doc__
+
+    def __init__(self, nin, nout, **kwargs):
+        self.neurons = [Neuron(nin, **kwargs) for _ in range(count(nout, "nout", least=1))]
+
+    def _plain_neurons(self):
+        for n in self.neurons:
+            if type(n) is not Neuron:
+                raise _NotPlain
+        return self.neurons
+
+    def __call__(self, x):
+        """Return the list of the neurons' outputs, or the one Value if there is one neuron."""
+        x = list(x)
+        try:
+            network = _Network([self._plain_neurons()])
+            _check_inputs(x, network.nin)
+            return network(x)
+        except _NotPlain:
+            pass
+        out = [n(x) for n in self.neurons]
+        return out[0] if len(out) == 1 else out
+
+    def parameters(self):
+        """Return the neurons' parameters, neuron by neuron."""
+        return [p for n in self.neurons for p in n.parameters()]
+
+    def __repr__(self):
+        return f"Layer of [{', '.join(str(n) for n in self.neurons)}]"
+
+
+class MLP(Module):
+    __doc__ = pure.MLP.__doc__
+
+    def __init__(self, nin, nouts, activation="tanh", rng=None):
+        sizes = [nin, *nouts]
+        if len(sizes) < 2:
+            raise ValueError("an MLP needs at least 1 layer, and nouts has 0")
+        last = len(sizes) - 2
+        self.layers = [
+            Layer(sizes[i], sizes[i + 1], nonlin=i != last, activation=activation, rng=rng)
+            for i in range(len(sizes) - 1)
+        ]
+
+    def _network(self):
+        for layer in self.layers:
+            if type(layer) is not Layer:
+                raise _NotPlain
+        return _Network([layer._plain_neurons() for layer in self.layers])
+
+    def __call__(self, x):
+        x = [x] if isinstance(x, Value) else list(x)
+        try:
+            network = self._network()
+            _check_inputs(x, network.nin)
+            return network(x)
+        except _NotPlain:
+            pass
+        for layer in self.layers:
+            x = layer([x] if isinstance(x, Value) else x)
+        return x
+
+    __call__.__doc__ = pure.MLP.__call__.__doc__
+
+    def parameters(self):
+        """Return the layers' parameters, layer by layer."""
+        return [p for layer in self.layers for p in layer.parameters()]
+
+    def __repr__(self):
+        return f"MLP of [{', '.join(str(layer) for layer in self.layers)}]"
+
+
+# -----------------------------------------------------------------------------
+# losses
+
+
+def cross_entropy(logits, target):
+    logits = [x if isinstance(x, Value) else Value(x) for x in logits]
+    if not logits:
+        raise ValueError("cross_entropy needs at least 1 logit, and was given 0")
+    n = len(logits)
+    target = check_target(target, n)
+    return _handle(lib.shared_cross_entropy([x._index for x in logits], n, target))
+
+
+def mean_cross_entropy(model, split):
+    split = check_split(split)
+    if type(model) is MLP:
+        try:
+            return _mean_cross_entropy_of(model._network(), split)
+        except _NotPlain:
+            pass
+    total_loss = Value(0)
+    for x, y in split:
+        logits = model([xi if isinstance(xi, Value) else Value(xi) for xi in x])
+        logits = [logits] if isinstance(logits, Value) else logits
+        total_loss = total_loss + cross_entropy(logits, y)
+    return total_loss * (1.0 / len(split))
+
+
+def _mean_cross_entropy_of(network, split):
+    inputs, labels = [], []
+    for x, y in split:
+        x = list(x)
+        _check_inputs(x, network.nin)
+        inputs += x
+        labels.append(check_target(y, network.nout))
+    nodes, numbers = _inputs(inputs)
+    return _handle(
+        lib.shared_mean_cross_entropy(network.mlp, nodes, numbers, labels, len(labels))
+    )
+
+
+def eval_split(model, split):
+    with no_grad():
+        return mean_cross_entropy(model, split).data
+
+
+cross_entropy.__doc__ = pure.cross_entropy.__doc__
+mean_cross_entropy.__doc__ = pure.mean_cross_entropy.__doc__
+eval_split.__doc__ = pure.eval_split.__doc__

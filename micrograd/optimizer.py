@@ -1,0 +1,59 @@
+"""AdamW and SGD over the tape: a step is one call into C."""
+
+from . import pure
+from .binding import error, ffi, lib
+from .pure import check_betas, check_parameters, number
+from .value import Value
+
+__all__ = ["AdamW", "SGD"]
+
+
+class _Optimizer:
+    """What the optimisers have in common: leaves of the tape, and their indices for C."""
+
+    def __init__(self, parameters):
+        self.parameters = check_parameters(parameters)
+        for p in self.parameters:
+            if not isinstance(p, Value):
+                raise TypeError(f"a parameter must be a Value of this engine, not {p!r}")
+        self._indices = ffi.new("Index[]", [p._index for p in self.parameters])
+
+    def zero_grad(self):
+        """Set the gradients of all parameters to 0."""
+        lib.shared_zero_grad(self._indices, len(self.parameters))
+
+
+class AdamW(_Optimizer):
+    __doc__ = pure.AdamW.__doc__
+
+    def __init__(self, parameters, lr=1e-1, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.0):
+        super().__init__(parameters)
+        self.beta1, self.beta2 = check_betas(betas)
+        self.lr = number(lr)
+        self.eps = number(eps)
+        self.weight_decay = number(weight_decay)
+        self.t = 0
+        if lib.shared_adamw_init(self._indices, len(self.parameters)) < 0:
+            raise error()
+
+    def step(self):
+        adamw = ffi.new(
+            "AdamW *", (self.lr, self.beta1, self.beta2, self.eps, self.weight_decay, self.t)
+        )
+        if lib.shared_adamw_step(adamw, self._indices, len(self.parameters)) < 0:
+            raise error()
+        self.t += 1
+
+    step.__doc__ = pure.AdamW.step.__doc__
+
+
+class SGD(_Optimizer):
+    __doc__ = pure.SGD.__doc__
+
+    def __init__(self, parameters, lr=1e-1):
+        super().__init__(parameters)
+        self.lr = number(lr)
+
+    def step(self):
+        """Move every parameter against its gradient."""
+        lib.shared_sgd_step(self.lr, self._indices, len(self.parameters))

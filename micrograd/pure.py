@@ -1,0 +1,998 @@
+"""The whole of micrograd in plain Python, to be read in one sitting.
+
+This engine says what the right answer is. The compiled one (`micrograd.compiled`) has
+the same public names and gives the same numbers, bit for bit; the tests hold the two
+against each other. Use it when there is no compiler, or to look how something works:
+
+    from micrograd.pure import Value
+    a, b = Value(2.0), Value(-3.0)
+    c = a * b + a**2
+    c.backward()
+    print(c.data, a.grad, b.grad)  # -2.0 1.0 2.0
+
+It follows the micrograd module of the LLM101n course (EurekaLabsAI/micrograd) and
+Andrej Karpathy's micrograd.
+"""
+
+import functools
+import math
+import operator
+import threading
+
+__all__ = [
+    "Value", "no_grad",
+    "RNG", "random", "gen_data", "gen_data_circles", "gen_data_yinyang",
+    "Module", "Neuron", "Layer", "MLP",
+    "cross_entropy", "mean_cross_entropy", "eval_split",
+    "AdamW", "SGD",
+]
+
+# -----------------------------------------------------------------------------
+# What we take for a number
+
+
+def number(x):
+    """Return x as a float, or raise a TypeError if it is not a number.
+
+    Whatever converts is welcome: int, Fraction, NumPy scalars. Text, None, complex
+    numbers, lists and arrays are not, and neither is a Value, which would silently
+    lose its graph.
+    """
+    if type(x) is float:
+        return x
+    if hasattr(x, "_prev"):
+        raise TypeError(f"expected a plain number, not {x!r}; x.data is its number")
+    converts = hasattr(type(x), "__float__") or hasattr(type(x), "__index__")
+    if not converts or hasattr(type(x), "__len__"):
+        raise TypeError(f"expected a number, not {type(x).__name__}: {x!r}")
+    return float(x)
+
+
+def is_number(x):
+    """Tell whether `number(x)` would take x."""
+    converts = hasattr(type(x), "__float__") or hasattr(type(x), "__index__")
+    return converts and not hasattr(type(x), "__len__") and not hasattr(x, "_prev")
+
+
+def count(n, what, least=0):
+    """Return n as an int, or raise a TypeError or a ValueError that names `what`."""
+    try:
+        n = operator.index(n)
+    except TypeError:
+        raise TypeError(f"{what} must be an integer, not {n!r}") from None
+    if n < least:
+        raise ValueError(f"{what} must be at least {least}, not {n}")
+    return n
+
+
+# -----------------------------------------------------------------------------
+# The arithmetic: each operation, and its slopes. Python's own floats raise where there
+# is no result, and so do these, with the numbers in the message.
+
+
+def divide(x, y):
+    """x / y, or ZeroDivisionError."""
+    if y == 0:
+        raise ZeroDivisionError(f"{x!r} / {y!r}: division by zero")
+    return x / y
+
+
+def power(x, k):
+    """x ** k among the real numbers, or ZeroDivisionError, OverflowError, ValueError."""
+    try:
+        result = x**k
+    except ZeroDivisionError:
+        raise ZeroDivisionError(f"{x!r} ** {k!r}: zero has no negative power") from None
+    except OverflowError:
+        raise OverflowError(f"{x!r} ** {k!r} is too large for a float") from None
+    if isinstance(result, complex):
+        raise ValueError(f"{x!r} ** {k!r}: a negative number has no real fractional power")
+    return result
+
+
+def exp(x):
+    """e ** x, or OverflowError."""
+    try:
+        return math.exp(x)
+    except OverflowError:
+        raise OverflowError(f"exp({x!r}) is too large for a float") from None
+
+
+def log(x):
+    """The natural logarithm of x, or ValueError."""
+    if x <= 0:
+        raise ValueError(f"log({x!r}): only positive numbers have a logarithm")
+    return math.log(x)
+
+
+def sqrt(x):
+    """The square root of x, or ValueError."""
+    if x < 0:
+        raise ValueError(f"sqrt({x!r}): a negative number has no real square root")
+    return math.sqrt(x)
+
+
+def sin(x):
+    """The sine of x radians, or ValueError."""
+    if math.isinf(x):
+        raise ValueError(f"sin({x!r}): an infinite angle has no sine")
+    return math.sin(x)
+
+
+def cos(x):
+    """The cosine of x radians, or ValueError."""
+    if math.isinf(x):
+        raise ValueError(f"cos({x!r}): an infinite angle has no cosine")
+    return math.cos(x)
+
+
+def sigmoid(x):
+    """1 / (1 + e**-x), by a formula that never takes exp of a positive number."""
+    e = math.exp(-abs(x))
+    return 1 / (1 + e) if x >= 0 else e / (1 + e)
+
+
+def relu(x):
+    """x, or 0 where x is negative."""
+    return 0.0 if x < 0 else x
+
+
+def power_slope(x, out):
+    """How fast out = x ** k moves with k: nan for a negative x, where it is not real."""
+    return out * log(x) if x > 0 else 0.0 if x == 0 else math.nan
+
+
+# Every operation in a line: its name, how to compute it from the operands' data, and
+# its slopes, one for each operand: how much the result grows per unit of the operand.
+# That is all that backpropagation has to know about it.
+RULES = {
+    "+": (lambda a, b: a + b, lambda a, b, out: (1.0, 1.0)),
+    "*": (lambda a, b: a * b, lambda a, b, out: (b, a)),
+    "**k": (power, lambda a, k, out: (k * power(a, k - 1),)),
+    "**": (power, lambda a, b, out: (b * power(a, b - 1), power_slope(a, out))),
+    "ReLU": (relu, lambda a, out: (float(out > 0),)),
+    "tanh": (math.tanh, lambda a, out: (1 - power(out, 2.0),)),
+    "exp": (exp, lambda a, out: (out,)),
+    "log": (log, lambda a, out: (divide(1.0, a),)),
+    "sigmoid": (sigmoid, lambda a, out: (out * (1 - out),)),
+    "sqrt": (sqrt, lambda a, out: (divide(1.0, 2 * out),)),
+    "sin": (sin, lambda a, out: (cos(a),)),
+    "cos": (cos, lambda a, out: (-sin(a),)),
+    "abs": (abs, lambda a, out: (float((a > 0) - (a < 0)),)),
+}
+
+# -----------------------------------------------------------------------------
+# no_grad: numbers only, no graph
+
+
+class _Mode(threading.local):
+    recording = True  # each thread has its own
+
+
+_mode = _Mode()
+
+
+class no_grad:
+    """Compute without recording: inside the `with` block results carry no graph.
+
+    Also a decorator. It holds for the thread that enters it, and may be nested.
+
+        with no_grad():
+            print(model(x).data)
+    """
+
+    def __init__(self):
+        self._before = []  # what held before each `with` that is still open
+
+    def __enter__(self):
+        self._before.append(_mode.recording)
+        _mode.recording = False
+        return self
+
+    def __exit__(self, *exception):
+        _mode.recording = self._before.pop()
+
+    def __call__(self, function):
+        @functools.wraps(function)
+        def without_grad(*args, **kwargs):
+            with no_grad():
+                return function(*args, **kwargs)
+
+        return without_grad
+
+
+# -----------------------------------------------------------------------------
+# Value
+
+
+class Value:
+    """A number that remembers how it was computed, and its gradient.
+
+    Args:
+        data: the number. Ints and whatever else converts become a float.
+        _prev: the Values it was computed from, if you make the node yourself. Set its
+            `_backward` to a function that adds to their gradients, and its `_forward`
+            to one that returns its number, if you want `forward()` to work.
+        _op: what such a node is called in drawings.
+        label: a name for this Value, for drawings.
+
+    Any further attribute may be set.
+
+    Raises:
+        TypeError: data is no number, or an operand no Value.
+
+    Example:
+        >>> x = Value(3.0)
+        >>> y = x * x
+        >>> y.backward()
+        >>> x.grad
+        6.0
+    """
+
+    label = ""  # shown in drawings
+    _rule = None  # the name in RULES of the operation that made this node
+    _exponent = None  # k, in a node a**k
+
+    def __init__(self, data, _prev=(), _op="", label=""):
+        self._data = number(data)
+        self._grad = 0.0
+        self._prev = tuple(_prev) if _mode.recording else ()
+        self._op = _op if _mode.recording else ""
+        if label:
+            self.label = label
+        for operand in self._prev:
+            if not isinstance(operand, Value):
+                raise TypeError(f"an operand must be a Value, not {operand!r}")
+
+    @property
+    def data(self):
+        """The number, a float. It may be set; whoever was computed from it stays as it is."""
+        return self._data
+
+    @data.setter
+    def data(self, data):
+        self._data = number(data)
+
+    @property
+    def grad(self):
+        """The gradient, a float: what the `backward()` calls so far have added up to."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, grad):
+        self._grad = number(grad)
+
+    # recording
+
+    def _record(self, rule, *others):
+        operands = (self, *others)
+        out = Value(RULES[rule][0](*[v._data for v in operands]), operands, rule)
+        out._rule = rule
+        return out
+
+    def __add__(self, other):  # self + other
+        other = _operand(other)
+        return self._record("+", other) if other is not None else NotImplemented
+
+    def __mul__(self, other):  # self * other
+        other = _operand(other)
+        return self._record("*", other) if other is not None else NotImplemented
+
+    def __pow__(self, other):  # self ** other
+        if isinstance(other, Value):
+            return self._record("**", other)
+        if not is_number(other):
+            return NotImplemented
+        k = number(other)
+        name = f"**{int(k)}" if hasattr(type(other), "__index__") else f"**{k}"
+        out = Value(power(self._data, k), (self,), name)
+        out._rule = "**k"
+        out._exponent = k
+        return out
+
+    def __rpow__(self, other):  # other ** self
+        other = _operand(other)
+        return other._record("**", self) if other is not None else NotImplemented
+
+    def relu(self):
+        """max(0, self): the rectified linear unit. Its slope at 0 is 0."""
+        return self._record("ReLU")
+
+    def tanh(self):
+        """The hyperbolic tangent."""
+        return self._record("tanh")
+
+    def exp(self):
+        """e ** self. OverflowError above about 709.78."""
+        return self._record("exp")
+
+    def log(self):
+        """The natural logarithm. ValueError unless self is positive."""
+        return self._record("log")
+
+    def sigmoid(self):
+        """1 / (1 + e**-self), the logistic function; exact at any size of self."""
+        return self._record("sigmoid")
+
+    def sqrt(self):
+        """The square root. ValueError if self is negative."""
+        return self._record("sqrt")
+
+    def sin(self):
+        """The sine of self in radians. ValueError if self is infinite."""
+        return self._record("sin")
+
+    def cos(self):
+        """The cosine of self in radians. ValueError if self is infinite."""
+        return self._record("cos")
+
+    def __abs__(self):  # abs(self); its slope at 0 is 0
+        return self._record("abs")
+
+    # the operators that are made of others
+
+    def __neg__(self):  # -self
+        return self * -1
+
+    def __sub__(self, other):  # self - other
+        if not isinstance(other, Value) and not is_number(other):
+            return NotImplemented
+        return self + (-other if isinstance(other, Value) else -number(other))
+
+    def __truediv__(self, other):  # self / other
+        if not isinstance(other, Value) and not is_number(other):
+            return NotImplemented
+        return self * (other**-1 if isinstance(other, Value) else power(number(other), -1.0))
+
+    def __radd__(self, other):  # other + self
+        return self + other
+
+    def __rmul__(self, other):  # other * self
+        return self * other
+
+    def __rsub__(self, other):  # other - self
+        return -self + other if is_number(other) else NotImplemented
+
+    def __rtruediv__(self, other):  # other / self
+        return self**-1 * other if is_number(other) else NotImplemented
+
+    # comparisons go by the number; == is "the same node", as for any Python object
+
+    def __lt__(self, other):
+        return self._data < _data(other) if _comparable(other) else NotImplemented
+
+    def __le__(self, other):
+        return self._data <= _data(other) if _comparable(other) else NotImplemented
+
+    def __gt__(self, other):
+        return self._data > _data(other) if _comparable(other) else NotImplemented
+
+    def __ge__(self, other):
+        return self._data >= _data(other) if _comparable(other) else NotImplemented
+
+    __array_ufunc__ = None  # NumPy's numbers shall leave the operators to us
+
+    def __float__(self):
+        return self._data
+
+    def __repr__(self):
+        return f"Value(data={self.data}, grad={self.grad})"
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        from .graph import notebook_picture  # a notebook shows a Value as its graph
+
+        return notebook_picture(self)
+
+    def detach(self):
+        """Return a new Value with this number and no graph below it."""
+        return Value(self._data)
+
+    # the passes over the graph
+
+    def _numbers(self):
+        """The operands' data, as the rules want them."""
+        numbers = [operand._data for operand in self._prev]
+        return numbers if self._exponent is None else [*numbers, self._exponent]
+
+    def _backward(self):
+        """Run this node's own rule once: pass its gradient on to its operands."""
+        if self._rule is None:
+            return
+        slopes = RULES[self._rule][1](*self._numbers(), self._data)
+        for operand, slope in zip(self._prev, slopes):
+            operand._grad += slope * self._grad
+
+    def backward(self):
+        """Add to each Value below this one the derivative of this one with respect to it.
+
+        Sets this Value's own grad to 1, then goes through the graph once, every node
+        after all those computed from it. Calling it again adds again; set grads to 0
+        between steps (`zero_grad`).
+
+        Raises:
+            ZeroDivisionError, OverflowError, ValueError: a derivative does not exist,
+                like that of sqrt at 0. All grads are then as they were before.
+        """
+        order = topological_order(self)
+        before = [v._grad for v in order]
+        try:
+            self._grad = 1.0
+            for v in reversed(order):
+                v._backward()
+        except BaseException:
+            for v, grad in zip(order, before):
+                v._grad = grad
+            raise
+
+    def _recompute(self):
+        if self._rule is not None:
+            return RULES[self._rule][0](*self._numbers())
+        if hasattr(self, "_forward"):
+            return number(self._forward())
+        raise ValueError(
+            f"forward() cannot recompute the user node {self._op!r}: "
+            "set its _forward to a function that returns its number"
+        )
+
+    def forward(self):
+        """Recompute everything below this Value, and itself, from the leaves' present data.
+
+        Each inner node gets the data that building the graph anew would give, and grad
+        0; the leaves keep theirs. So a training loop may record its loss once and then
+        call `loss.forward()` and `loss.backward()` in every step.
+
+        Raises:
+            What building the graph would raise. All data are then as they were before.
+        """
+        order = topological_order(self)
+        before = [v._data for v in order]
+        try:
+            for v in order:
+                if v._prev:
+                    v._data = v._recompute()
+        except BaseException:
+            for v, data in zip(order, before):
+                v._data = data
+            raise
+        for v in order:
+            if v._prev:
+                v._grad = 0.0
+
+
+def _operand(x):
+    """x if it is a Value, a leaf with its number if it is a number, else None."""
+    return x if isinstance(x, Value) else Value(x) if is_number(x) else None
+
+
+def _comparable(x):
+    return isinstance(x, Value) or is_number(x)
+
+
+def _data(x):
+    return x._data if isinstance(x, Value) else number(x)
+
+
+def topological_order(root):
+    """List all Values below root: operands before their users, left before right.
+
+    It is the post-order of a depth-first walk, without recursion: deep graphs are fine.
+    """
+    order = []
+    visited = {root}
+    stack = [(root, iter(root._prev))]  # the nodes we are below, and where in each
+    while stack:
+        v, operands = stack[-1]
+        for operand in operands:
+            if operand not in visited:
+                visited.add(operand)
+                stack.append((operand, iter(operand._prev)))
+                break
+        else:  # all operands are in the order: now it is v's turn
+            order.append(v)
+            stack.pop()
+    return order
+
+
+# -----------------------------------------------------------------------------
+# The generator and the data sets
+
+
+class RNG:
+    """The course's random numbers: xorshift64*, the same on every machine and in C.
+
+    Args:
+        seed: where to start, 1 .. 2**64-1. The same seed gives the same numbers.
+
+    Raises:
+        TypeError: the seed is no integer.
+        ValueError: it is out of range. (The generator would never leave 0.)
+
+    Source: https://en.wikipedia.org/wiki/Xorshift#xorshift*
+    """
+
+    def __init__(self, seed):
+        self.state = seed
+
+    @property
+    def state(self):
+        """Where the generator is: 1 .. 2**64-1. May be set, to go on from there."""
+        return self._state
+
+    @state.setter
+    def state(self, state):
+        self._state = check_seed(state)
+
+    def random_u32(self):
+        """Return 32 random bits, 0 .. 2**32-1."""
+        s = self._state
+        s ^= s >> 12
+        s ^= (s << 25) & 0xFFFFFFFFFFFFFFFF  # as a 64-bit number in C drops what is above
+        s ^= s >> 27
+        self._state = s
+        return ((s * 0x2545F4914F6CDD1D) >> 32) & 0xFFFFFFFF
+
+    def random(self):
+        """Return a float in [0, 1), a multiple of 2**-24."""
+        return (self.random_u32() >> 8) / 16777216.0
+
+    def uniform(self, a=0.0, b=1.0):
+        """Return a float in [a, b)."""
+        a, b = number(a), number(b)
+        return a + (b - a) * self.random()
+
+    def __repr__(self):
+        return f"RNG({self.state})"
+
+
+def check_seed(seed):
+    """Return the seed as an int, or raise what RNG raises."""
+    seed = count(seed, "a seed", least=1)
+    if seed >= 2**64:
+        raise ValueError(f"a seed must be below 2**64, not {seed}")
+    return seed
+
+
+# the generator that networks draw their weights from when they are given no other
+random = RNG(42)
+
+
+def split_points(points):
+    """Split a list into training, validation and test parts: 80, 10 and 10 percent."""
+    n = len(points)
+    return points[: int(0.8 * n)], points[int(0.8 * n) : int(0.9 * n)], points[int(0.9 * n) :]
+
+
+def gen_data(random, n=100):
+    """Make n random points of the plane in three classes that straight lines part.
+
+    Args:
+        random: the generator (RNG).
+        n: how many points.
+
+    Returns:
+        Three lists of ([x, y], label), for training, validation and test, with x and y
+        in [-2, 2). Label 0 is left of the y axis, 1 below the x axis, 2 the rest.
+
+    Raises:
+        ValueError: n is negative.
+    """
+    points = []
+    for _ in range(count(n, "n")):
+        x = random.uniform(-2.0, 2.0)
+        y = random.uniform(-2.0, 2.0)
+        label = 0 if x < 0 else 1 if y < 0 else 2
+        points.append(([x, y], label))
+    return split_points(points)
+
+
+def gen_data_circles(random, n=100):
+    """Make n random points in three classes: a disc, a ring around it, and outside.
+
+    Like `gen_data`, but the label goes by x**2 + y**2: 0 below 1, 1 below 2, else 2.
+    """
+    points = []
+    for _ in range(count(n, "n")):
+        x = random.uniform(-2.0, 2.0)
+        y = random.uniform(-2.0, 2.0)
+        square = x**2 + y**2
+        label = 0 if square < 1 else 1 if square < 2 else 2
+        points.append(([x, y], label))
+    return split_points(points)
+
+
+def gen_data_yinyang(random, n=1000, r_small=0.1, r_big=0.5):
+    """Make n random points of a yin-yang sign: class 0 is yin, 1 yang, 2 the two dots.
+
+    Args:
+        random: the generator (RNG).
+        n: how many points; a third of them in each class.
+        r_small: the radius of the dots, from r_big / 1000 up to below r_big.
+        r_big: the radius of the sign, 1e-100 .. 1e100.
+
+    Returns:
+        Three lists of ([x, y], label), for training, validation and test, scaled so
+        that the sign has radius 2 and its centre at the origin.
+
+    Raises:
+        ValueError: n is negative or a radius is out of range.
+
+    Source: Kriener, Göltz, Petrovici, "The Yin-Yang dataset", 2022,
+    https://arxiv.org/abs/2102.08211
+    """
+    n = count(n, "n")
+    r_small, r_big = check_radii(r_small, r_big)
+
+    def distance(x, y, x0, y0):
+        return ((x - x0) ** 2 + (y - y0) ** 2) ** 0.5
+
+    def which_class(x, y):
+        right = distance(x, y, 1.5 * r_big, r_big)
+        left = distance(x, y, 0.5 * r_big, r_big)
+        if right < r_small or left < r_small:
+            return 2
+        yin = (
+            right <= r_small
+            or r_small < left <= 0.5 * r_big
+            or (y > r_big and right > 0.5 * r_big)
+        )
+        return 0 if yin else 1
+
+    def sample(goal):
+        while True:
+            x = random.uniform(0, 2 * r_big)
+            y = random.uniform(0, 2 * r_big)
+            if distance(x, y, r_big, r_big) <= r_big and which_class(x, y) == goal:
+                return ([(x / r_big - 1) * 2, (y / r_big - 1) * 2], goal)
+
+    return split_points([sample(i % 3) for i in range(n)])
+
+
+def check_radii(r_small, r_big):
+    """Return both radii as floats, or raise what gen_data_yinyang raises."""
+    r_small, r_big = number(r_small), number(r_big)
+    if not 1e-100 <= r_big <= 1e100:
+        raise ValueError(f"r_big must be from 1e-100 to 1e100, not {r_big}")
+    if not r_big / 1000 <= r_small < r_big:
+        raise ValueError(f"r_small must be from r_big / 1000 up to r_big {r_big}, not {r_small}")
+    return r_small, r_big
+
+
+# -----------------------------------------------------------------------------
+# Neuron, Layer, MLP
+
+
+class Module:
+    """What neurons, layers and networks have in common."""
+
+    def zero_grad(self):
+        """Set the gradients of all parameters to 0."""
+        for p in self.parameters():
+            p.grad = 0
+
+    def parameters(self):
+        """Return the list of the module's parameters (Values)."""
+        return []
+
+
+# the names that an activation has in a neuron's repr
+ACTIVATIONS = {"tanh": "TanH", "relu": "ReLU"}
+
+
+def check_activation(activation):
+    """Return the activation's name, or raise a ValueError that lists the two."""
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation must be 'tanh' or 'relu', not {activation!r}")
+    return activation
+
+
+class Neuron(Module):
+    """A neuron: the weighted sum of its inputs and its bias, through its activation.
+
+    Args:
+        nin: how many inputs it has.
+        nonlin: False for a linear neuron, without activation.
+        activation: "tanh" (the course) or "relu" (Karpathy's micrograd).
+        rng: where the initial weights come from: uniform in [-1, 1) / nin**0.5, in
+            order. `micrograd.random` if None. The bias starts at 0.
+
+    Attributes:
+        w: the list of nin weights. b: the bias. Either may be replaced by other Values.
+
+    Raises:
+        ValueError: nin is below 1, or there is no such activation.
+    """
+
+    def __init__(self, nin, nonlin=True, activation="tanh", rng=None):
+        nin = count(nin, "nin", least=1)
+        self.activation = check_activation(activation)
+        self.nonlin = bool(nonlin)
+        rng = random if rng is None else rng
+        self.w = [Value(rng.uniform(-1, 1) * nin**-0.5) for _ in range(nin)]
+        self.b = Value(0)
+
+    def __call__(self, x):
+        """Return the neuron's output (a Value) for x, a list of nin numbers or Values."""
+        x = list(x)
+        if len(x) != len(self.w):
+            raise ValueError(f"a neuron with {len(self.w)} inputs was given {len(x)}")
+        act = self.b
+        for wi, xi in zip(self.w, x):
+            act = act + wi * xi
+        if not self.nonlin:
+            return act
+        return act.tanh() if self.activation == "tanh" else act.relu()
+
+    def parameters(self):
+        """Return the weights in order, then the bias."""
+        return [*self.w, self.b]
+
+    def __repr__(self):
+        return f"{ACTIVATIONS[self.activation] if self.nonlin else 'Linear'}Neuron({len(self.w)})"
+
+
+class Layer(Module):
+    """Neurons side by side, all with the same inputs.
+
+    Args:
+        nin: how many inputs each neuron has.
+        nout: how many neurons there are.
+        **kwargs: what else Neuron takes.
+    """
+
+    def __init__(self, nin, nout, **kwargs):
+        self.neurons = [Neuron(nin, **kwargs) for _ in range(count(nout, "nout", least=1))]
+
+    def __call__(self, x):
+        """Return the list of the neurons' outputs, or the one Value if there is one neuron."""
+        x = list(x)
+        out = [n(x) for n in self.neurons]
+        return out[0] if len(out) == 1 else out
+
+    def parameters(self):
+        """Return the neurons' parameters, neuron by neuron."""
+        return [p for n in self.neurons for p in n.parameters()]
+
+    def __repr__(self):
+        return f"Layer of [{', '.join(str(n) for n in self.neurons)}]"
+
+
+class MLP(Module):
+    """A multi-layer perceptron: layers one after another, the last one linear.
+
+    Args:
+        nin: how many inputs the network has.
+        nouts: the list of how many neurons each layer has; the last are the outputs.
+        activation: of every layer but the last: "tanh" or "relu".
+        rng: where the initial weights come from; `micrograd.random` if None.
+
+    Raises:
+        ValueError: a size is below 1, or there is no layer.
+
+    Example:
+        >>> model = MLP(2, [16, 3])
+        >>> len(model.parameters())
+        99
+    """
+
+    def __init__(self, nin, nouts, activation="tanh", rng=None):
+        sizes = [nin, *nouts]
+        if len(sizes) < 2:
+            raise ValueError("an MLP needs at least 1 layer, and nouts has 0")
+        last = len(sizes) - 2
+        self.layers = [
+            Layer(sizes[i], sizes[i + 1], nonlin=i != last, activation=activation, rng=rng)
+            for i in range(len(sizes) - 1)
+        ]
+
+    def __call__(self, x):
+        """Return the list of outputs (Values), or the one Value if there is one output.
+
+        Args:
+            x: a list of nin numbers or Values.
+
+        Raises:
+            ValueError: x has another length; the message has both numbers.
+        """
+        for layer in self.layers:
+            x = layer([x] if isinstance(x, Value) else x)
+        return x
+
+    def parameters(self):
+        """Return the layers' parameters, layer by layer."""
+        return [p for layer in self.layers for p in layer.parameters()]
+
+    def __repr__(self):
+        return f"MLP of [{', '.join(str(layer) for layer in self.layers)}]"
+
+
+# -----------------------------------------------------------------------------
+# Losses
+
+
+def check_target(target, n):
+    """Return the target as an int, or raise an IndexError with it and n, the classes."""
+    try:
+        target = operator.index(target)
+    except TypeError:
+        raise TypeError(f"a target must be an integer, not {target!r}") from None
+    if not 0 <= target < n:
+        raise IndexError(f"target {target} is out of range for {n} logits")
+    return target
+
+
+def cross_entropy(logits, target):
+    """The negative log likelihood of the target class, as PyTorch's F.cross_entropy.
+
+    Args:
+        logits: a list of Values, one a class: the unnormalised log probabilities.
+        target: the index of the right class.
+
+    Returns:
+        A Value, 0 or more: how surprised the model is.
+
+    Raises:
+        ValueError: there are no logits.
+        IndexError: there is no such class; the message has both numbers.
+        TypeError: the target is no integer.
+    """
+    logits = [x if isinstance(x, Value) else Value(x) for x in logits]
+    if not logits:
+        raise ValueError("cross_entropy needs at least 1 logit, and was given 0")
+    target = check_target(target, len(logits))
+    # subtract the largest for numerical stability: then exp cannot overflow
+    max_val = max(x.data for x in logits)
+    ex = [(x - max_val).exp() for x in logits]
+    denom = sum(ex)
+    probs = [x / denom for x in ex]
+    return -probs[target].log()
+
+
+def mean_cross_entropy(model, split):
+    """The model's mean cross-entropy over a data set.
+
+    Args:
+        model: called with a list of Values, returns the list of logits.
+        split: a list of (x, label), as `gen_data` makes them: x a list of numbers or
+            Values, label the index of the right class.
+
+    Returns:
+        A Value. Its graph reaches down to the model's parameters.
+
+    Raises:
+        ValueError: the split is empty, or an x has not the model's size.
+        IndexError: a label is out of range.
+    """
+    split = check_split(split)
+    total_loss = Value(0)
+    for x, y in split:
+        logits = model([xi if isinstance(xi, Value) else Value(xi) for xi in x])
+        logits = [logits] if isinstance(logits, Value) else logits
+        total_loss = total_loss + cross_entropy(logits, y)
+    return total_loss * (1.0 / len(split))
+
+
+def check_split(split):
+    """Return the split as a list, or raise a ValueError if it is empty."""
+    split = list(split)
+    if not split:
+        raise ValueError("the split is empty: there is no mean over 0 points")
+    return split
+
+
+def eval_split(model, split):
+    """The number that `mean_cross_entropy` computes (a float), without a graph."""
+    with no_grad():
+        return mean_cross_entropy(model, split).data
+
+
+# -----------------------------------------------------------------------------
+# Optimisers
+
+
+def check_parameters(parameters):
+    """Return the parameters as a tuple, or raise what the optimisers raise."""
+    parameters = tuple(parameters)
+    for p in parameters:
+        if not hasattr(p, "_prev"):
+            raise TypeError(f"a parameter must be a Value, not {p!r}")
+        if p._prev:
+            raise ValueError(f"a parameter must be a leaf, but {p!r} is computed from others")
+    return parameters
+
+
+def check_betas(betas):
+    """Return both betas as floats, or raise a ValueError that names them."""
+    beta1, beta2 = (number(beta) for beta in betas)
+    if not (0 <= beta1 < 1 and 0 <= beta2 < 1):
+        raise ValueError(f"betas must be from 0 up to below 1, not {beta1} and {beta2}")
+    return beta1, beta2
+
+
+class AdamW:
+    """The AdamW optimiser, as the course's and PyTorch's: Adam with decoupled weight decay.
+
+    Args:
+        parameters: a list of leaf Values.
+        lr: the learning rate.
+        betas: the decay rates of the first and the second moment, each in [0, 1).
+        eps: what keeps the divisor from 0.
+        weight_decay: how fast parameters shrink.
+
+    Attributes:
+        t: steps taken. lr, beta1, beta2, eps, weight_decay: may be set between steps.
+        Each parameter p has its moments, p.m and p.v.
+
+    Raises:
+        TypeError: a parameter is no Value, or an argument no number.
+        ValueError: a parameter is no leaf, or a beta out of range.
+
+    Source: Loshchilov, Hutter, "Decoupled weight decay regularization", 2019,
+    https://arxiv.org/abs/1711.05101
+    """
+
+    def __init__(self, parameters, lr=1e-1, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.0):
+        self.parameters = check_parameters(parameters)
+        self.beta1, self.beta2 = check_betas(betas)
+        self.lr = number(lr)
+        self.eps = number(eps)
+        self.weight_decay = number(weight_decay)
+        self.t = 0
+        for p in self.parameters:
+            p.m = 0.0  # first moment: the mean of the gradient
+            p.v = 0.0  # second moment: the mean of its square
+
+    def step(self):
+        """Move every parameter against its gradient.
+
+        Raises:
+            OverflowError: a gradient's square is too large for a float.
+            ZeroDivisionError: eps and a second moment are both 0.
+            Every parameter and moment is then as it was before.
+        """
+        before = [(p.data, p.m, p.v) for p in self.parameters]
+        self.t += 1
+        try:
+            for p in self.parameters:
+                p.m = self.beta1 * p.m + (1 - self.beta1) * p.grad
+                p.v = self.beta2 * p.v + (1 - self.beta2) * power(p.grad, 2.0)
+                m_hat = divide(p.m, 1 - self.beta1**self.t)
+                v_hat = divide(p.v, 1 - self.beta2**self.t)
+                update = divide(m_hat, power(v_hat, 0.5) + self.eps)
+                p.data -= self.lr * (update + self.weight_decay * p.data)
+        except BaseException:
+            self.t -= 1
+            for p, (data, m, v) in zip(self.parameters, before):
+                p.data, p.m, p.v = data, m, v
+            raise
+
+    def zero_grad(self):
+        """Set the gradients of all parameters to 0."""
+        for p in self.parameters:
+            p.grad = 0
+
+
+class SGD:
+    """Stochastic gradient descent: p.data -= lr * p.grad.
+
+    Args:
+        parameters: a list of leaf Values.
+        lr: the learning rate; may be set between steps.
+
+    Raises:
+        TypeError: a parameter is no Value, or lr no number.
+        ValueError: a parameter is no leaf.
+    """
+
+    def __init__(self, parameters, lr=1e-1):
+        self.parameters = check_parameters(parameters)
+        self.lr = number(lr)
+
+    def step(self):
+        """Move every parameter against its gradient."""
+        for p in self.parameters:
+            p.data -= self.lr * p.grad
+
+    def zero_grad(self):
+        """Set the gradients of all parameters to 0."""
+        for p in self.parameters:
+            p.grad = 0

@@ -1,0 +1,41 @@
+"""The course's training run: three classes of points, a small network, AdamW."""
+
+DATA_SETS = {"simple": "gen_data", "circles": "gen_data_circles", "yinyang": "gen_data_yinyang"}
+
+
+class CourseRun:
+    """The run of the LLM101n course, with any engine that has micrograd's public names.
+
+    Args:
+        engine: `micrograd.compiled`, `micrograd.pure` or `micrograd.pytorch`.
+        hidden: how many neurons each hidden layer has.
+        points: how many points the data set has.
+        data: which data set: "simple", "circles" or "yinyang".
+        seed: of the generator that makes the points and then the weights.
+
+    Attributes:
+        model, optimizer: the network and its AdamW.
+        train, val, test: the data set's parts.
+    """
+
+    def __init__(self, engine, hidden=(16,), points=100, data="simple", seed=42):
+        self.engine = engine
+        random = engine.RNG(seed)
+        generate = getattr(engine, DATA_SETS[data])
+        self.train, self.val, self.test = generate(random, n=points)
+        self.model = engine.MLP(2, [*hidden, 3], rng=random)
+        self.optimizer = engine.AdamW(
+            self.model.parameters(), lr=1e-1, betas=(0.9, 0.95), eps=1e-8, weight_decay=1e-4
+        )
+
+    def lines(self, steps=100):
+        """Train for so many steps, and yield the lines to print as they come."""
+        for step in range(steps):
+            if step % 10 == 0:
+                val_loss = self.engine.eval_split(self.model, self.val)
+                yield f"step {step}, val loss {val_loss:.6f}"
+            loss = self.engine.mean_cross_entropy(self.model, self.train)
+            loss.backward()
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+            yield f"step {step}, train loss {float(loss)}"

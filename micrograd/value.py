@@ -1,0 +1,564 @@
+"""Value over the tape in C: a handle on one of its nodes.
+
+A node lives while a handle or a living node uses it. A handle knows nothing but the
+index of its node; data, gradient, operands and operation are on the tape, and what else
+a user sets on a Value is kept here, by index, until the node dies.
+"""
+
+import types
+import weakref
+
+from . import pure
+from .binding import OP_NAMES, error, ffi, is_user_fault, lib
+from .pure import is_number, number
+
+__all__ = ["Value", "no_grad", "live_nodes"]
+
+# -----------------------------------------------------------------------------
+# what the nodes have besides what is on the tape
+
+# by index: the attributes that users have set. C knows these nodes as watched: it keeps
+# their places when they die, until _clean_up has been here
+_attributes = {}
+
+# by index: the handles that `_prev` gave out, so that it gives out the same ones again
+_handles = weakref.WeakValueDictionary()
+
+
+class _CleaningUp:
+    """Forget the attributes of watched nodes that have died."""
+
+    def __init__(self):
+        self.under_way = False
+
+    def __call__(self, lib=lib, attributes=_attributes):
+        # what an attribute held may be the last handle on another such node: that one
+        # waits for this loop, however long the chain
+        while not self.under_way and lib.shared_waiting():
+            self.under_way = True
+            try:
+                index = lib.shared_dead()
+                while index:
+                    forgotten = attributes.pop(index, None)
+                    lib.shared_bury(index)
+                    forgotten = None  # noqa: F841  (now: before the next one)
+                    index = lib.shared_dead()
+            finally:
+                self.under_way = False
+
+
+_clean_up = _CleaningUp()
+
+
+class _Cut:
+    """A function with its own node cut out of its closure and its defaults.
+
+    The usual `_backward` of a user's node is a closure over that very node. Kept as it
+    is, the two would keep each other alive for ever: Python's garbage collector cannot
+    see the tape. So the handle is taken out while the function is kept, and put back
+    when it is called.
+    """
+
+    def __init__(self, function, node):
+        self.function = function
+        self.cells = [_is_cell_of(cell, node) for cell in function.__closure__ or ()]
+        self.defaults = [value is node for value in function.__defaults__ or ()]
+        if any(self.cells) or any(self.defaults):
+            self.function = self._with(None)
+
+    def _with(self, node):
+        f = self.function
+        closure = [
+            types.CellType(node) if own else cell
+            for own, cell in zip(self.cells, f.__closure__ or ())
+        ]
+        defaults = [
+            node if own else value for own, value in zip(self.defaults, f.__defaults__ or ())
+        ]
+        copy = types.FunctionType(
+            f.__code__, f.__globals__, f.__name__, tuple(defaults), tuple(closure)
+        )
+        copy.__kwdefaults__ = f.__kwdefaults__
+        return copy
+
+    def mended(self, node):
+        """Return the function as it was, with its node (a handle) in its place."""
+        return self._with(node) if any(self.cells) or any(self.defaults) else self.function
+
+
+def _is_cell_of(cell, node):
+    try:
+        return isinstance(cell.cell_contents, Value) and cell.cell_contents == node
+    except ValueError:  # an empty cell
+        return False
+
+
+# -----------------------------------------------------------------------------
+# no_grad
+
+
+class no_grad(pure.no_grad):
+    __doc__ = pure.no_grad.__doc__
+
+    def __enter__(self):
+        self._before.append(lib.shared_recording(0))
+        return self
+
+    def __exit__(self, *exception):
+        lib.shared_recording(self._before.pop())
+
+
+# -----------------------------------------------------------------------------
+# how the methods of Value record. One call into C each; what `a + b` does between is
+# what a training step written in Python spends its time on
+
+_new = object.__new__
+
+
+def _handle(index):
+    """Return a handle that owns the node at index, or raise what went wrong if it is 0."""
+    if not index:
+        raise error()
+    out = _new(Value)
+    _set_index(out, index)
+    return out
+
+
+def _known_handle(index):
+    """Return the handle for a node that C has held for us: always the same while it lives."""
+    handle = _handles.get(index)
+    if handle is None:
+        handle = _handles[index] = _handle(index)
+    else:
+        lib.shared_release(index)  # it holds the node already
+    return handle
+
+
+def _binary(op, name, doc):
+    """Make the method for the operation `op` of two Values, or of a Value and a number."""
+    OP_NAMES[op] = name
+    record = lib.shared_binary
+
+    def method(self, other):
+        kind = other.__class__
+        if kind is Value:
+            index = record(op, self._index, other._index)
+        elif kind is float or is_number(other):
+            index = lib.shared_binary_number(op, self._index, number(other))
+        elif isinstance(other, Value):
+            index = record(op, self._index, other._index)
+        else:
+            return NotImplemented
+        if not index:
+            raise error()
+        out = _new(Value)
+        _set_index(out, index)
+        return out
+
+    method.__doc__ = doc
+    return method
+
+
+def _unary(op, name, doc):
+    """Make the method for the operation `op` of one Value."""
+    OP_NAMES[op] = name
+    record = lib.shared_unary
+
+    def method(self):
+        return _handle(record(op, self._index))
+
+    method.__name__ = name.lower()
+    method.__qualname__ = f"Value.{method.__name__}"
+    method.__doc__ = doc
+    return method
+
+
+def _comparison(name):
+    """Make the comparison method `name`, by number, with a Value or a number."""
+    compare = getattr(float, name)
+
+    def method(self, other):
+        if not isinstance(other, Value) and not is_number(other):
+            return NotImplemented
+        return compare(float(self), float(other))
+
+    method.__name__ = name
+    method.__qualname__ = f"Value.{name}"
+    return method
+
+
+class Value:
+    __doc__ = pure.Value.__doc__
+
+    __slots__ = ("_index", "__weakref__")
+
+    def __new__(cls, data, _prev=(), _op="", label=""):
+        data = number(data)
+        operands = tuple(_prev)
+        for operand in operands:
+            if not isinstance(operand, Value):
+                raise TypeError(f"an operand must be a Value, not {operand!r}")
+        if operands:
+            index = lib.shared_user(data, [v._index for v in operands], len(operands))
+        else:
+            index = lib.shared_leaf(data)
+        if not index:
+            raise error()
+        self = _new(cls)
+        _set_index(self, index)
+        if _op and lib.shared_recording(-1):
+            self._attribute_dict()["_op"] = _op
+        if label:
+            self.label = label
+        return self
+
+    def __init__(self, data, _prev=(), _op="", label=""):
+        pass  # all done: an object that __new__ could not finish never needs __del__
+
+    def __del__(self, release=lib.shared_release, clean_up=_clean_up):
+        if release(self._index):
+            clean_up()
+
+    # the number and the gradient
+
+    @property
+    def data(self):
+        """The number, a float. It may be set; whoever was computed from it stays as it is."""
+        return lib.shared_data(self._index)
+
+    @data.setter
+    def data(self, data):
+        lib.shared_set_data(self._index, number(data))
+
+    @property
+    def grad(self):
+        """The gradient, a float: what the `backward()` calls so far have added up to."""
+        return lib.shared_grad(self._index)
+
+    @grad.setter
+    def grad(self, grad):
+        lib.shared_set_grad(self._index, number(grad))
+
+    # the operations
+
+    __add__ = _binary(lib.OP_ADD, "+", "self + other")
+    __mul__ = _binary(lib.OP_MUL, "*", "self * other")
+    relu = _unary(lib.OP_RELU, "ReLU", pure.Value.relu.__doc__)
+    tanh = _unary(lib.OP_TANH, "tanh", pure.Value.tanh.__doc__)
+    exp = _unary(lib.OP_EXP, "exp", pure.Value.exp.__doc__)
+    log = _unary(lib.OP_LOG, "log", pure.Value.log.__doc__)
+    sigmoid = _unary(lib.OP_SIGMOID, "sigmoid", pure.Value.sigmoid.__doc__)
+    sqrt = _unary(lib.OP_SQRT, "sqrt", pure.Value.sqrt.__doc__)
+    sin = _unary(lib.OP_SIN, "sin", pure.Value.sin.__doc__)
+    cos = _unary(lib.OP_COS, "cos", pure.Value.cos.__doc__)
+    __abs__ = _unary(lib.OP_ABS, "abs", "abs(self)")
+
+    _power = _binary(lib.OP_POWER, "**", "self ** other, where other is a Value")
+    OP_NAMES[lib.OP_POW] = "**k"
+
+    def __pow__(self, other):  # self ** other
+        if isinstance(other, Value):
+            return self._power(other)
+        if not is_number(other):
+            return NotImplemented
+        is_integer = hasattr(type(other), "__index__")
+        return _handle(lib.shared_pow(self._index, number(other), is_integer))
+
+    def __rpow__(self, other):  # other ** self
+        if not is_number(other):
+            return NotImplemented
+        return _handle(lib.shared_number_binary(lib.OP_POWER, number(other), self._index))
+
+    # the operators that are made of others
+
+    def __neg__(self):  # -self
+        return _handle(lib.shared_neg(self._index))
+
+    def __sub__(self, other):  # self - other
+        if isinstance(other, Value):
+            return _handle(lib.shared_sub(self._index, other._index))
+        return self + -number(other) if is_number(other) else NotImplemented
+
+    def __truediv__(self, other):  # self / other
+        if isinstance(other, Value):
+            return _handle(lib.shared_div(self._index, other._index))
+        return self * pure.power(number(other), -1.0) if is_number(other) else NotImplemented
+
+    __radd__ = __add__  # other + self is self + other
+    __rmul__ = __mul__  # other * self is self * other
+
+    def __rsub__(self, other):  # other - self
+        if not is_number(other):
+            return NotImplemented
+        return _handle(lib.shared_rsub(self._index, number(other)))
+
+    def __rtruediv__(self, other):  # other / self
+        if not is_number(other):
+            return NotImplemented
+        return _handle(lib.shared_rdiv(self._index, number(other)))
+
+    # comparisons go by the number; == is "the same node"
+
+    __lt__ = _comparison("__lt__")
+    __le__ = _comparison("__le__")
+    __gt__ = _comparison("__gt__")
+    __ge__ = _comparison("__ge__")
+
+    def __eq__(self, other):
+        return self._index == other._index if isinstance(other, Value) else NotImplemented
+
+    def __hash__(self):
+        return hash(self._index)
+
+    __array_ufunc__ = None  # NumPy's numbers shall leave the operators to us
+
+    def __float__(self):
+        return lib.shared_data(self._index)
+
+    def __repr__(self):
+        return f"Value(data={self.data}, grad={self.grad})"
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        from .graph import notebook_picture  # a notebook shows a Value as its graph
+
+        return notebook_picture(self)
+
+    def detach(self):
+        """Return a new Value with this number and no graph below it."""
+        return _handle(lib.shared_leaf(self.data))
+
+    # the graph
+
+    @property
+    def _prev(self):
+        """The operands, a tuple of Values; the same objects each time while they are kept."""
+        operands = ffi.new("Index[]", 2)
+        n = lib.shared_operands(self._index, operands, 2)
+        if n > 2:
+            operands = ffi.new("Index[]", n)
+            lib.shared_operands(self._index, operands, n)
+        return tuple([_known_handle(operands[i]) for i in range(n)])
+
+    @property
+    def _op(self):
+        """The operation that made this node: "+", "*", "**-1", "tanh" ...; "" for a leaf."""
+        op = lib.shared_op(self._index)
+        if op == lib.OP_POW:
+            is_integer = ffi.new("int *")
+            k = lib.shared_exponent(self._index, is_integer)
+            return f"**{int(k)}" if is_integer[0] else f"**{k}"
+        if op in OP_NAMES:
+            return OP_NAMES[op]
+        return _attributes.get(self._index, {}).get("_op", "")
+
+    # the passes
+
+    def backward(self):
+        if lib.shared_backward(self._index) < 0:
+            if not is_user_fault():
+                raise error()
+            _backward_with_functions(self)
+
+    backward.__doc__ = pure.Value.backward.__doc__
+
+    def forward(self):
+        if lib.shared_forward(self._index) < 0:
+            if not is_user_fault():
+                raise error()
+            _forward_with_functions(self)
+
+    forward.__doc__ = pure.Value.forward.__doc__
+
+    @property
+    def _backward(self):
+        """Call it to run this node's own rule once; set it to a function to replace the rule."""
+        own = _attributes.get(self._index, {}).get("_backward")
+        return self._run_rule if own is None else _mended(own, self)
+
+    @_backward.setter
+    def _backward(self, function):
+        self._attribute_dict()["_backward"] = _kept(function, self)
+        lib.shared_set_function(self._index, 1)
+
+    @_backward.deleter
+    def _backward(self):
+        if self._attribute_dict().pop("_backward", None) is None:
+            raise AttributeError("this Value has no _backward of its own")
+        lib.shared_set_function(self._index, 0)
+
+    def _run_rule(self):
+        if lib.shared_node_backward(self._index) < 0:
+            raise error()
+
+    # AdamW's moments; a Value that no optimiser knows may have attributes of these names
+
+    @property
+    def m(self):
+        """AdamW's first moment: the running mean of the gradient."""
+        return self._moments()[0]
+
+    @m.setter
+    def m(self, m):
+        self._set_moments("m", m)
+
+    @property
+    def v(self):
+        """AdamW's second moment: the running mean of the gradient's square."""
+        return self._moments()[1]
+
+    @v.setter
+    def v(self, v):
+        self._set_moments("v", v)
+
+    def _moments(self):
+        moments = ffi.new("double[2]")
+        if not lib.shared_moments(self._index, moments, moments + 1):
+            raise AttributeError("no moments")  # then __getattr__ is asked
+        return moments[0], moments[1]
+
+    def _set_moments(self, name, x):
+        try:
+            m, v = self._moments()
+        except AttributeError:
+            self._attribute_dict()[name] = x
+        else:
+            m, v = (number(x), v) if name == "m" else (m, number(x))
+            lib.shared_set_moments(self._index, m, v)
+
+    # all other attributes: of the node, not of this handle
+
+    def _attribute_dict(self):
+        attributes = _attributes.get(self._index)
+        if attributes is None:
+            attributes = _attributes[self._index] = {}
+            lib.shared_set_watched(self._index)
+        return attributes
+
+    def __getattr__(self, name):
+        attributes = _attributes.get(self._index, {})
+        if name in attributes:
+            return _mended(attributes[name], self)
+        if name == "label":
+            return ""
+        raise AttributeError(f"'Value' object has no attribute {name!r}")
+
+    def __setattr__(self, name, value):
+        if name in _SETTABLE:
+            _SETTABLE[name](self, value)
+        elif hasattr(Value, name):
+            raise AttributeError(f"the attribute {name!r} of a Value cannot be set")
+        else:
+            self._attribute_dict()[name] = _kept(value, self)
+
+    def __delattr__(self, name):
+        if name in _SETTABLE:
+            object.__delattr__(self, name)
+        elif name in _attributes.get(self._index, {}):
+            del _attributes[self._index][name]
+        else:
+            raise AttributeError(f"'Value' object has no attribute {name!r}")
+
+    def __reduce__(self):
+        if self._prev:
+            raise TypeError(
+                "only leaves can be copied and pickled, and this Value is computed from "
+                "others: copy its detach()"
+            )
+        names = {name: getattr(self, name) for name in _attributes.get(self._index, {})}
+        return _leaf, (self.data, self.grad, names)
+
+
+_set_index = Value._index.__set__
+_SETTABLE = {
+    name: vars(Value)[name].__set__ for name in ("data", "grad", "_backward", "m", "v")
+}
+
+
+def _leaf(data, grad, attributes):
+    """Make a leaf again from what `Value.__reduce__` took down."""
+    leaf = Value(data)
+    leaf.grad = grad
+    leaf._attribute_dict().update(attributes)
+    return leaf
+
+
+def _kept(x, node):
+    """Return x as it is kept among the attributes of a node."""
+    return _Cut(x, node) if isinstance(x, types.FunctionType) else x
+
+
+def _mended(x, node):
+    """Return what _kept has kept."""
+    return x.mended(node) if isinstance(x, _Cut) else x
+
+
+# -----------------------------------------------------------------------------
+# the passes over graphs that have functions of the user's in them
+
+
+class _Nodes:
+    """All nodes below root in topological order, and their numbers as they were."""
+
+    def __init__(self, root):
+        self.root = root  # keeps them alive
+        self.n = lib.shared_walk(root._index, ffi.NULL, 0)
+        self.order = ffi.new("Index[]", self.n)
+        if not self.n or not lib.shared_walk(root._index, self.order, self.n):
+            raise error()
+        self.data = ffi.new("double[]", self.n)
+        self.grad = ffi.new("double[]", self.n)
+        lib.shared_get_all(self.order, self.n, self.data, self.grad)
+
+    def restore(self):
+        lib.shared_set_all(self.order, self.n, self.data, self.grad)
+
+    def __getitem__(self, position):
+        """Return a handle on the node there."""
+        lib.shared_hold(self.order[position])
+        return _known_handle(self.order[position])
+
+
+def _backward_with_functions(root):
+    nodes = _Nodes(root)
+    try:
+        root.grad = 1.0
+        position = nodes.n
+        while True:
+            position = lib.shared_backward_until(nodes.order, position)
+            if position == -1:
+                return
+            if position == -2:
+                raise error()
+            nodes[position]._backward()
+    except BaseException:
+        nodes.restore()
+        raise
+
+
+def _forward_with_functions(root):
+    nodes = _Nodes(root)
+    try:
+        position = 0
+        while True:
+            position = lib.shared_forward_until(nodes.order, position, nodes.n)
+            if position == nodes.n:
+                break
+            if position == -2:
+                raise error()
+            node = nodes[position]
+            if not hasattr(node, "_forward"):
+                raise ValueError(
+                    f"forward() cannot recompute the user node {node._op!r}: "
+                    "set its _forward to a function that returns its number"
+                )
+            node.data = node._forward()
+            position += 1
+    except BaseException:
+        nodes.restore()
+        raise
+    lib.shared_forget_gradients(nodes.order, nodes.n)
+
+
+def live_nodes():
+    """Return how many nodes are alive on the tape."""
+    return lib.shared_live()
