@@ -44,6 +44,8 @@ void gen_data_yinyang(RNG *rng, Point *points, size_t n, double r_small, double 
 // To add one: a line here and a line in each of the two switches.
 typedef enum Op {
     OP_LEAF,     // Value(data)
+    OP_SHIFT,    // -a, to all users a leaf: no gradient passes, but forward recomputes it
+    OP_LARGER,   // max(a, b), only ever below a shift
     OP_ADD,      // a + b
     OP_MUL,      // a * b
     OP_POW,      // a ** number, the number in a leaf that gets no gradient
@@ -130,6 +132,7 @@ Index tape_neg(Tape *tape, Index a);                                // a * -1
 Index tape_sub(Tape *tape, Index a, Index b);                       // a + (-b)
 Index tape_div(Tape *tape, Index a, Index b);                       // a * b**-1
 Index tape_user(Tape *tape, double data, const Index *operands, size_t n);
+Index tape_largest(Tape *tape, const Index *operands, size_t n);    // for a shift
 
 // A node lives while somebody holds it or a living node uses it.
 void tape_hold(Tape *tape, Index i);
@@ -141,12 +144,13 @@ void tape_discard(Tape *tape, Index i);      // free it if nobody uses it
 Index tape_dead(Tape *tape);
 void tape_bury(Tape *tape, Index i);
 
-// The operands as the user sees them: how many, and which.
+// The operands as the user sees them: how many, and which (unless operands is NULL).
 size_t tape_operands(const Tape *tape, Index i, Index *operands);
 
 // All nodes below root, operands before their users, left before right; returns how
-// many there are (0: no memory), and in tape->order which.
-size_t tape_walk(Tape *tape, Index root);
+// many there are (0: no memory), and in tape->order which. What a shift is computed from
+// belongs to it where the walk is for a forward pass, and only there.
+size_t tape_walk(Tape *tape, Index root, int forward);
 
 // Both passes return 0, or -1 and leave every node as it was. backward sets root's
 // gradient to 1 and adds to all others; forward recomputes every node from the leaves'
@@ -249,7 +253,7 @@ void shared_set_function(Index i, int on);
 
 int shared_backward(Index root);
 int shared_forward(Index root);
-size_t shared_walk(Index root, Index *order, size_t room);
+size_t shared_walk(Index root, int forward, Index *order, size_t room);
 int shared_node_backward(Index i);
 ptrdiff_t shared_backward_until(const Index *order, ptrdiff_t from);
 ptrdiff_t shared_forward_until(const Index *order, ptrdiff_t from, ptrdiff_t n);

@@ -117,24 +117,17 @@ int mlp_init(Tape *tape, MLP *mlp, RNG *rng) {
 // losses
 
 // max_val = max(val.data for val in logits)
-static double largest_data(const Tape *tape, const Index *nodes, size_t n) {
-    double largest = tape->nodes[nodes[0]].data;
-    for (size_t i = 1; i < n; i++) {
-        double data = tape->nodes[nodes[i]].data;
-        if (data > largest) largest = data;
-    }
-    return largest;
-}
-
 // ex = [(x - max_val).exp() for x in logits]
 // denom = sum(ex)
 // return -(ex[target] / denom).log()
 //
-// The course divides all of ex; who is not the target's would be freed at once.
+// The course divides all of ex; who is not the target's would be freed at once. And its
+// max_val is a number; ours is computed again when forward goes over the recording.
 static Index cross_entropy_record(Tape *tape, const Index *logits, size_t n, size_t target, Index *ex) {
-    double largest = largest_data(tape, logits, n);
+    Index largest = tape_largest(tape, logits, n);
+    if (!largest) return 0;
     for (size_t i = 0; i < n; i++) {
-        Index shifted = tape_binary(tape, OP_ADD, logits[i], tape_leaf(tape, -largest));
+        Index shifted = tape_binary(tape, OP_ADD, logits[i], tape_unary(tape, OP_SHIFT, largest));
         ex[i] = tape_unary(tape, OP_EXP, shifted);
         if (!ex[i]) {
             discard_all(tape, ex, i);

@@ -6,18 +6,27 @@
 #include <string.h>
 #include "micrograd.h"
 
+// 1.29e+00 becomes 1.30e+00. (9.99e+00 becomes 0.00e+00, which reads back as nothing
+// that was asked for: what needs one digit more is found with one digit.)
+static void increment_last_digit(char *text) {
+    for (char *c = strchr(text, 'e') - 1; c >= text; c--) {
+        if (*c == '.') continue;
+        if (*c != '9') {
+            ++*c;
+            return;
+        }
+        *c = '0';
+    }
+}
+
 // the digits of |x| without a point, and the power of ten of the first one
 static int shortest_digits(double x, char *digits) {
     char text[32];
     for (int n = 1; n <= 17; n++) {
         snprintf(text, sizeof text, "%.*e", n - 1, x);
-        if (strtod(text, NULL) != x && n > 1) {
-            // below a power of two floats lie closer together than above it: there the
-            // nearest n digits may not read back while their upper neighbour does
-            char up[32];
-            snprintf(up, sizeof up, "%.*e", n - 1, nextafter(x, INFINITY));
-            if (strtod(up, NULL) == x) strcpy(text, up);
-        }
+        // floats lie closer together below a power of two than above it: there the nearest
+        // n digits, a little too small, may not read back while their upper neighbours do
+        if (strtod(text, NULL) < x) increment_last_digit(text);
         if (strtod(text, NULL) == x) break;
     }
     char *e = strchr(text, 'e');

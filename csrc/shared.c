@@ -232,9 +232,9 @@ int shared_forward(Index root) {
     LOCKED(int, check(tape_forward(&tape, root)));
 }
 
-size_t shared_walk(Index root, Index *order, size_t room) {
+size_t shared_walk(Index root, int forward, Index *order, size_t room) {
     lock();
-    size_t n = tape_walk(&tape, root);
+    size_t n = tape_walk(&tape, root, forward);
     if (n == 0) last_fault = tape.fault;
     if (n <= room && n) memcpy(order, tape.order, n * sizeof(Index));
     unlock();

@@ -64,6 +64,8 @@ static double power_slope(double a, double out) {
 // out = op(a, b); 0 where there is no such number
 static inline int op_forward(Op op, double a, double b, double *out) {
     switch (op) {
+    case OP_SHIFT: *out = -a; return 1;                       // -max_val
+    case OP_LARGER: *out = b > a ? b : a; return 1;           // max(self.data, other.data)
     case OP_ADD: *out = a + b; return 1;                      // self.data + other.data
     case OP_MUL: *out = a * b; return 1;                      // self.data * other.data
     case OP_POW: return number_pow(a, b, out);                // self.data**k
@@ -275,6 +277,12 @@ Index tape_user(Tape *tape, double data, const Index *operands, size_t n) {
     return i;
 }
 
+Index tape_largest(Tape *tape, const Index *operands, size_t n) {
+    Index largest = operands[0];
+    for (size_t i = 1; i < n; i++) largest = tape_binary(tape, OP_LARGER, largest, operands[i]);
+    return largest;
+}
+
 // -----------------------------------------------------------------------------
 // lifetime
 
@@ -333,24 +341,26 @@ void tape_bury(Tape *tape, Index i) {
     tape->free = i;
 }
 
+static size_t operand_put(Index *operands, size_t n, Index operand) {
+    if (operands) operands[n] = operand;
+    return n + 1;
+}
+
 size_t tape_operands(const Tape *tape, Index i, Index *operands) {
     const Node *nodes = tape->nodes, *node = &nodes[i];
     size_t n = 0;
     switch (node->op) {
     case OP_LEAF:  // its moments are nobody's business
+    case OP_SHIFT: // nor is what it is computed from
         return 0;
     case OP_POW:   // nor is the exponent
-        operands[n++] = node->a;
-        return n;
+        return operand_put(operands, 0, node->a);
     case OP_USER:
-        for (Index list = node->a; list; list = nodes[list].b) {
-            if (operands) operands[n] = nodes[list].a;
-            n++;
-        }
+        for (Index list = node->a; list; list = nodes[list].b) n = operand_put(operands, n, nodes[list].a);
         return n;
     default:
-        if (node->a) operands[n++] = node->a;
-        if (node->b) operands[n++] = node->b;
+        if (node->a) n = operand_put(operands, n, node->a);
+        if (node->b) n = operand_put(operands, n, node->b);
         return n;
     }
 }
@@ -379,7 +389,9 @@ static int walk_reserve(Tape *tape) {
 //             for child in v._prev:
 //                 build_topo(child)
 //             topo.append(v)
-static size_t walk(Tape *tape, Index root, unsigned *flags) {
+//
+// Nodes of operation `leaf` and those before it in the enum count as leaves.
+static size_t walk(Tape *tape, Index root, Op leaf, unsigned *flags) {
     if (!walk_reserve(tape)) {
         fault(tape, FAULT_MEMORY);
         return 0;
@@ -396,7 +408,7 @@ static size_t walk(Tape *tape, Index root, unsigned *flags) {
     while (stack < end) {
         Index i = *stack;
         Node *node = &nodes[i];
-        if (node->op != OP_LEAF) {
+        if (node->op > leaf) {
             Index next = nodes[node->a].flags & NODE_VISITED ? node->b : node->a;
             if (!(nodes[next].flags & NODE_VISITED)) {
                 nodes[next].flags |= NODE_VISITED;
@@ -417,9 +429,9 @@ static void walk_end(Tape *tape, size_t n) {
     for (size_t k = 0; k < n; k++) tape->nodes[tape->order[k]].flags &= (uint8_t)~NODE_VISITED;
 }
 
-size_t tape_walk(Tape *tape, Index root) {
+size_t tape_walk(Tape *tape, Index root, int forward) {
     unsigned flags;
-    size_t n = walk(tape, root, &flags);
+    size_t n = walk(tape, root, forward ? OP_LEAF : OP_SHIFT, &flags);
     walk_end(tape, n);
     return n;
 }
@@ -436,7 +448,7 @@ int node_backward(Tape *tape, Index i) {
 int tape_backward(Tape *tape, Index root) {
     // topological order of all the nodes in the graph
     unsigned flags;
-    size_t n = walk(tape, root, &flags);
+    size_t n = walk(tape, root, OP_SHIFT, &flags);
     if (n == 0) return -1;
     if (flags & NODE_FUNCTION) {
         walk_end(tape, n);
@@ -483,7 +495,7 @@ static int node_forward(Tape *tape, Index i) {
 
 int tape_forward(Tape *tape, Index root) {
     unsigned flags;
-    size_t n = walk(tape, root, &flags);
+    size_t n = walk(tape, root, OP_LEAF, &flags);
     if (n == 0) return -1;
     walk_end(tape, n);
     if (flags & NODE_USER) return fault(tape, FAULT_USER);

@@ -160,10 +160,10 @@ static void test_order(void) {
     Index c = held(&tape, tape_binary(&tape, OP_MUL, b, a));
     Index d = held(&tape, tape_binary(&tape, OP_ADD, c, c));
     Index e = held(&tape, tape_binary(&tape, OP_MUL, a, d));
-    CHECK(tape_walk(&tape, e) == 5);
+    CHECK(tape_walk(&tape, e, 0) == 5);
     Index expected[] = {a, b, c, d, e};
     CHECK(memcmp(tape.order, expected, sizeof expected) == 0);
-    CHECK(tape_walk(&tape, c) == 3 && tape.order[0] == b);
+    CHECK(tape_walk(&tape, c, 0) == 3 && tape.order[0] == b);
     Index all[] = {a, b, c, d, e};
     for (size_t i = 0; i < 5; i++) tape_release(&tape, all[i]);
     CHECK(tape.live == 0);
@@ -183,7 +183,7 @@ static void test_user_nodes(void) {
     CHECK(tape_forward(&tape, out) == -1 && tape.fault.code == FAULT_USER);
     tape.nodes[user].flags |= NODE_FUNCTION;
     CHECK(tape_backward(&tape, out) == -1 && tape.fault.code == FAULT_USER);
-    size_t n = tape_walk(&tape, out);
+    size_t n = tape_walk(&tape, out, 0);
     Index *order = malloc(n * sizeof(Index));
     memcpy(order, tape.order, n * sizeof(Index));
     tape.nodes[out].grad = 1.0;
@@ -308,7 +308,7 @@ static void test_repr(void) {
         {0.0001, "0.0001"}, {0.00012, "0.00012"}, {1e-5, "1e-05"}, {1e100, "1e+100"},
         {5e-324, "5e-324"}, {DBL_MAX, "1.7976931348623157e+308"}, {DBL_MIN, "2.2250738585072014e-308"},
         {9007199254740993.0, "9007199254740992.0"}, {0.1 + 0.2, "0.30000000000000004"},
-        {9.5367431640625e-07, "9.5367431640625e-07"}, {INFINITY, "inf"}, {-INFINITY, "-inf"},
+        {9.5367431640625e-07, "9.5367431640625e-07"}, {5.684341886080802e-14, "5.684341886080802e-14"}, {INFINITY, "inf"}, {-INFINITY, "-inf"},
         {123456789.125, "123456789.125"}, {2.0 / 3.0, "0.6666666666666666"},
     };
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {

@@ -41,7 +41,7 @@ def parse(arguments):
     add("--data", choices=DATA_SETS, default="simple", help="the data set (simple)")
     add("--seed", type=int, default=42, metavar="N", help="of the random numbers (42)")
     add("--backend", choices=ENGINES, default=backend, help=f"the engine ({backend})")
-    add("--graph", metavar="FILE", help="then draw the graph of one point's loss: FILE.svg, .png ...")
+    add("--graph", metavar="FILE", help="then draw one point's loss into FILE (.svg, .png ...)")
     add("--version", action="version", version=f"micrograd {__version__}")
     options = parser.parse_args(arguments)
     options.hidden = [n for part in options.hidden or [[16]] for n in part]

@@ -3,7 +3,6 @@
 The same names as in `micrograd.pure`, with the same results, bit for bit.
 """
 
-from . import pure
 from .data import RNG, gen_data, gen_data_circles, gen_data_yinyang, random
 from .network import (
     MLP,
@@ -17,4 +16,10 @@ from .network import (
 from .optimizer import SGD, AdamW
 from .value import Value, no_grad
 
-__all__ = pure.__all__
+__all__ = [
+    "Value", "no_grad",
+    "RNG", "random", "gen_data", "gen_data_circles", "gen_data_yinyang",
+    "Module", "Neuron", "Layer", "MLP",
+    "cross_entropy", "mean_cross_entropy", "eval_split",
+    "AdamW", "SGD",
+]

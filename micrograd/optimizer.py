@@ -12,10 +12,7 @@ class _Optimizer:
     """What the optimisers have in common: leaves of the tape, and their indices for C."""
 
     def __init__(self, parameters):
-        self.parameters = check_parameters(parameters)
-        for p in self.parameters:
-            if not isinstance(p, Value):
-                raise TypeError(f"a parameter must be a Value of this engine, not {p!r}")
+        self.parameters = check_parameters(parameters, Value)
         self._indices = ffi.new("Index[]", [p._index for p in self.parameters])
 
     def zero_grad(self):

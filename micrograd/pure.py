@@ -195,7 +195,7 @@ class no_grad:
     def __call__(self, function):
         @functools.wraps(function)
         def without_grad(*args, **kwargs):
-            with no_grad():
+            with type(self)():
                 return function(*args, **kwargs)
 
         return without_grad
@@ -232,6 +232,7 @@ class Value:
     label = ""  # shown in drawings
     _rule = None  # the name in RULES of the operation that made this node
     _exponent = None  # k, in a node a**k
+    _source = None  # of a leaf that forward() recomputes: the function, and its Values
 
     def __init__(self, data, _prev=(), _op="", label=""):
         self._data = number(data)
@@ -427,6 +428,9 @@ class Value:
     def _recompute(self):
         if self._rule is not None:
             return RULES[self._rule][0](*self._numbers())
+        if self._source is not None:
+            function, values = self._source
+            return function(v._data for v in values)
         if hasattr(self, "_forward"):
             return number(self._forward())
         raise ValueError(
@@ -444,18 +448,18 @@ class Value:
         Raises:
             What building the graph would raise. All data are then as they were before.
         """
-        order = topological_order(self)
+        order = topological_order(self, with_sources=True)
         before = [v._data for v in order]
         try:
             for v in order:
-                if v._prev:
+                if v._prev or v._source:
                     v._data = v._recompute()
         except BaseException:
             for v, data in zip(order, before):
                 v._data = data
             raise
         for v in order:
-            if v._prev:
+            if v._prev or v._source:
                 v._grad = 0.0
 
 
@@ -472,20 +476,25 @@ def _data(x):
     return x._data if isinstance(x, Value) else number(x)
 
 
-def topological_order(root):
+def topological_order(root, with_sources=False):
     """List all Values below root: operands before their users, left before right.
 
     It is the post-order of a depth-first walk, without recursion: deep graphs are fine.
+    With sources, what a leaf is recomputed from counts as its operand.
     """
+
+    def operands_of(v):
+        return iter(v._source[1] if with_sources and v._source else v._prev)
+
     order = []
     visited = {root}
-    stack = [(root, iter(root._prev))]  # the nodes we are below, and where in each
+    stack = [(root, operands_of(root))]  # the nodes we are below, and where in each
     while stack:
         v, operands = stack[-1]
         for operand in operands:
             if operand not in visited:
                 visited.add(operand)
-                stack.append((operand, iter(operand._prev)))
+                stack.append((operand, operands_of(operand)))
                 break
         else:  # all operands are in the order: now it is v's turn
             order.append(v)
@@ -839,12 +848,25 @@ def cross_entropy(logits, target):
     if not logits:
         raise ValueError("cross_entropy needs at least 1 logit, and was given 0")
     target = check_target(target, len(logits))
-    # subtract the largest for numerical stability: then exp cannot overflow
-    max_val = max(x.data for x in logits)
-    ex = [(x - max_val).exp() for x in logits]
+    # subtract the largest for numerical stability: then exp cannot overflow. It is a
+    # number, through which no gradient passes, but forward() has to compute it again
+    max_val = _recomputed_leaf(max, logits)
+    ex = [(x + _recomputed_leaf(_minus, [max_val])).exp() for x in logits]
     denom = sum(ex)
     probs = [x / denom for x in ex]
     return -probs[target].log()
+
+
+def _recomputed_leaf(function, values):
+    """Return a leaf with the number function(data of the values); forward() recomputes it."""
+    leaf = Value(function(v.data for v in values))
+    if _mode.recording:
+        leaf._source = function, values
+    return leaf
+
+
+def _minus(numbers):
+    return -next(numbers)
 
 
 def mean_cross_entropy(model, split):
@@ -889,12 +911,12 @@ def eval_split(model, split):
 # Optimisers
 
 
-def check_parameters(parameters):
-    """Return the parameters as a tuple, or raise what the optimisers raise."""
+def check_parameters(parameters, kind):
+    """Return the parameters, Values of this kind, as a tuple, or raise what the optimisers raise."""
     parameters = tuple(parameters)
     for p in parameters:
-        if not hasattr(p, "_prev"):
-            raise TypeError(f"a parameter must be a Value, not {p!r}")
+        if not isinstance(p, kind):
+            raise TypeError(f"a parameter must be a Value of the same engine, not {p!r}")
         if p._prev:
             raise ValueError(f"a parameter must be a leaf, but {p!r} is computed from others")
     return parameters
@@ -931,7 +953,7 @@ class AdamW:
     """
 
     def __init__(self, parameters, lr=1e-1, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.0):
-        self.parameters = check_parameters(parameters)
+        self.parameters = check_parameters(parameters, Value)
         self.beta1, self.beta2 = check_betas(betas)
         self.lr = number(lr)
         self.eps = number(eps)
@@ -984,7 +1006,7 @@ class SGD:
     """
 
     def __init__(self, parameters, lr=1e-1):
-        self.parameters = check_parameters(parameters)
+        self.parameters = check_parameters(parameters, Value)
         self.lr = number(lr)
 
     def step(self):

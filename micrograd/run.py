@@ -38,4 +38,4 @@ class CourseRun:
             loss.backward()
             self.optimizer.step()
             self.optimizer.zero_grad()
-            yield f"step {step}, train loss {float(loss)}"
+            yield f"step {step}, train loss {float(loss.data)}"

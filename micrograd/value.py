@@ -499,11 +499,11 @@ def _mended(x, node):
 class _Nodes:
     """All nodes below root in topological order, and their numbers as they were."""
 
-    def __init__(self, root):
+    def __init__(self, root, forward):
         self.root = root  # keeps them alive
-        self.n = lib.shared_walk(root._index, ffi.NULL, 0)
+        self.n = lib.shared_walk(root._index, forward, ffi.NULL, 0)
         self.order = ffi.new("Index[]", self.n)
-        if not self.n or not lib.shared_walk(root._index, self.order, self.n):
+        if not self.n or not lib.shared_walk(root._index, forward, self.order, self.n):
             raise error()
         self.data = ffi.new("double[]", self.n)
         self.grad = ffi.new("double[]", self.n)
@@ -519,7 +519,7 @@ class _Nodes:
 
 
 def _backward_with_functions(root):
-    nodes = _Nodes(root)
+    nodes = _Nodes(root, forward=False)
     try:
         root.grad = 1.0
         position = nodes.n
@@ -536,7 +536,7 @@ def _backward_with_functions(root):
 
 
 def _forward_with_functions(root):
-    nodes = _Nodes(root)
+    nodes = _Nodes(root, forward=True)
     try:
         position = 0
         while True:

@@ -1,0 +1,277 @@
+"""Networks, losses and optimisers, on both engines."""
+
+import math
+import random as python_random
+
+import pytest
+from conftest import bits
+
+from micrograd import compiled
+from micrograd.graph import trace
+
+
+def test_shapes_and_reprs(engine):
+    model = engine.MLP(3, [1, 4, 2])
+    assert repr(model) == (
+        "MLP of [Layer of [TanHNeuron(3)], "
+        "Layer of [TanHNeuron(1), TanHNeuron(1), TanHNeuron(1), TanHNeuron(1)], "
+        "Layer of [LinearNeuron(4), LinearNeuron(4)]]"
+    )
+    assert repr(engine.Neuron(2, activation="relu")) == "ReLUNeuron(2)"
+    assert repr(engine.Neuron(16, nonlin=False)) == "LinearNeuron(16)"
+    assert len(model.parameters()) == 4 + 8 + 10
+    assert len(model([1, 2, 3])) == 2
+    assert isinstance(engine.MLP(2, [3, 1])([1.0, 2.0]), engine.Value)
+    assert isinstance(engine.Layer(2, 1)([1.0, 2.0]), engine.Value)
+    assert isinstance(engine.MLP(1, [2])(engine.Value(1.0)), list)
+
+
+def test_parameters_are_in_order_and_drawn_in_order(engine):
+    random = engine.RNG(5)
+    layer = engine.Layer(4, 3, rng=engine.RNG(5))
+    for neuron in layer.neurons:
+        assert [w.data for w in neuron.w] == [random.uniform(-1, 1) * 4**-0.5 for _ in range(4)]
+        assert neuron.b.data == 0.0
+    flat = [p for n in layer.neurons for p in [*n.w, n.b]]
+    assert layer.parameters() == flat
+
+
+def test_default_generator(engine):
+    state = engine.random.state
+    first = engine.Neuron(2)
+    engine.random.state = state
+    assert engine.Neuron(2).w[0].data == first.w[0].data
+    assert engine.Neuron(2, rng=python_random.Random(1)).w[0].data != first.w[0].data
+
+
+def graph(root):
+    """A graph as numbers and names, in which shared nodes are seen to be shared."""
+    nodes, edges = trace(root)
+    order = {v: i for i, v in enumerate(nodes)}
+    return (
+        [(bits(v.data), v._op) for v in nodes],
+        [(order[a], order[b]) for a, b in edges],
+    )
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_a_call_records_what_the_loops_would(engine, activation):
+    model = engine.MLP(2, [3, 1, 2], activation=activation, rng=engine.RNG(3))
+    numbers, values = [0.5, -1.0], [engine.Value(0.5), engine.Value(-1.0)]
+
+    def loops(x):
+        for layer in model.layers:
+            out = []
+            for n in layer.neurons:
+                act = n.b
+                for wi, xi in zip(n.w, x):
+                    act = act + wi * xi
+                out.append(getattr(act, activation)() if n.nonlin else act)
+            x = out
+        return x
+
+    for x in (numbers, values, tuple(numbers), [values[0], -1.0]):
+        for ours, theirs in zip(model(x), loops(x)):
+            assert graph(ours) == graph(theirs)
+
+
+def test_losses_record_what_the_loops_would(engine):
+    model = engine.MLP(2, [3, 2], rng=engine.RNG(3))
+    split = [([0.5, -1.0], 1), ([1.0, 2.0], 0)]
+
+    def cross_entropy(logits, target):
+        largest = max(x.data for x in logits)
+        ex = [(x - largest).exp() for x in logits]
+        denom = sum(ex)
+        return -(ex[target] / denom).log()
+
+    total = engine.Value(0)
+    for x, y in split:
+        total = total + cross_entropy(model([engine.Value(xi) for xi in x]), y)
+    assert graph(engine.mean_cross_entropy(model, split)) == graph(total * (1.0 / 2))
+
+
+def test_inputs_that_are_values_get_gradients(engine):
+    x = [engine.Value(0.5), engine.Value(-1.0)]
+    loss = engine.mean_cross_entropy(engine.MLP(2, [4, 3]), [(x, 0)])
+    loss.backward()
+    assert all(xi.grad for xi in x)
+
+
+def test_replaced_and_changed_parameters_are_used(engine):
+    model = engine.MLP(2, [2, 2], rng=engine.RNG(1))
+    before = model([1.0, 1.0])[0].data
+    model.layers[0].neurons[0].w[0] = engine.Value(100.0)
+    changed = model([1.0, 1.0])[0].data
+    assert changed != before
+    model.layers[1].neurons[0].b.data = 5.0
+    assert model([1.0, 1.0])[0].data == pytest.approx(changed + 5)
+    model.layers[1].neurons[0].b = model.layers[0].neurons[0].w[0] * 2
+    assert model([1.0, 1.0])[0].data == pytest.approx(changed + 200)
+    model.layers[0].neurons[1] = engine.Neuron(2, nonlin=False)
+    loss = engine.mean_cross_entropy(model, [([1.0, 1.0], 0)])
+    loss.backward()
+    assert model.layers[0].neurons[1].b.grad != 0
+
+
+def test_other_people_s_modules(engine):
+    class Doubled(engine.Neuron):
+        def __call__(self, x):
+            return super().__call__(x) * 2
+
+    model = engine.MLP(2, [1], rng=engine.RNG(1))
+    once = model([1.0, 2.0]).data
+    doubled = Doubled(2)
+    doubled.w, doubled.b, doubled.nonlin = *(getattr(model.layers[0].neurons[0], n) for n in "wb"), 0
+    model.layers[0].neurons[0] = doubled
+    assert model([1.0, 2.0]).data == 2 * once
+    pairs = [([1.0, 2.0], 0)]
+    assert engine.mean_cross_entropy(lambda x: [x[0] * x[1], x[0]], pairs).data > 0
+    assert engine.mean_cross_entropy(model, pairs).data == 0.0  # one class: no surprise
+
+
+@pytest.mark.parametrize(
+    "attempt, exception, numbers",
+    [
+        (lambda e: e.MLP(2, [3, 2])([1.0, 2.0, 3.0]), ValueError, ("2", "3")),
+        (lambda e: e.Layer(2, 3)([1.0]), ValueError, ("2", "1")),
+        (lambda e: e.Neuron(2)([]), ValueError, ("2", "0")),
+        (lambda e: e.mean_cross_entropy(e.MLP(2, [2]), []), ValueError, ("0",)),
+        (lambda e: e.eval_split(e.MLP(2, [2]), []), ValueError, ("0",)),
+        (lambda e: e.mean_cross_entropy(e.MLP(2, [2]), [([1.0], 0)]), ValueError, ("2", "1")),
+        (lambda e: e.mean_cross_entropy(e.MLP(1, [2]), [([1.0], 2)]), IndexError, ("2", "2")),
+        (lambda e: e.cross_entropy([e.Value(1)], -1), IndexError, ("-1", "1")),
+        (lambda e: e.cross_entropy([e.Value(1)], 1.0), TypeError, ("1.0",)),
+        (lambda e: e.cross_entropy([], 0), ValueError, ("0",)),
+        (lambda e: e.MLP(2, []), ValueError, ("0",)),
+        (lambda e: e.MLP(0, [1]), ValueError, ("0",)),
+        (lambda e: e.MLP(2, [3, -1]), ValueError, ("-1",)),
+        (lambda e: e.Layer(2, 0), ValueError, ("0",)),
+        (lambda e: e.Neuron(2.0), TypeError, ("2.0",)),
+        (lambda e: e.Neuron(2, activation="gelu"), ValueError, ("gelu", "tanh", "relu")),
+        (lambda e: e.RNG(0), ValueError, ("0",)),
+        (lambda e: e.RNG(2**64), ValueError, (str(2**64),)),
+        (lambda e: e.RNG(1.5), TypeError, ("1.5",)),
+        (lambda e: setattr(e.RNG(1), "state", 0), ValueError, ("0",)),
+        (lambda e: e.gen_data(e.RNG(1), -1), ValueError, ("-1",)),
+        (lambda e: e.gen_data(e.RNG(1), "5"), TypeError, ("5",)),
+        (lambda e: e.gen_data_yinyang(e.RNG(1), 5, 0.0), ValueError, ("0.0", "0.5")),
+        (lambda e: e.gen_data_yinyang(e.RNG(1), 5, 0.5, 0.5), ValueError, ("0.5",)),
+        (lambda e: e.gen_data_yinyang(e.RNG(1), 5, 1.0, math.inf), ValueError, ("inf",)),
+        (lambda e: e.AdamW([e.Value(1) * 2]), ValueError, ("2.0",)),
+        (lambda e: e.AdamW([1.0]), TypeError, ("1.0",)),
+        (lambda e: e.AdamW([], betas=(0.9, 1.0)), ValueError, ("0.9", "1.0")),
+        (lambda e: e.SGD([e.Value(1)], lr="fast"), TypeError, ("fast",)),
+    ],
+)
+def test_wrong_input(engine, no_new_nodes, attempt, exception, numbers):
+    with pytest.raises(exception) as caught:
+        attempt(engine)
+    assert all(n in str(caught.value) for n in numbers), str(caught.value)
+
+
+def test_a_loss_that_fails_leaves_nothing_behind(engine, no_new_nodes):
+    model = engine.MLP(2, [3, 2])
+    model.layers[1].neurons[0].b.data = -1e308
+    with pytest.raises(ValueError, match=r"log\(0.0\)"):
+        engine.mean_cross_entropy(model, [([1.0, 1.0], 1), ([1.0, 1.0], 0)])
+
+
+def test_empty_data_sets(engine):
+    assert engine.gen_data(engine.RNG(1), 0) == ([], [], [])
+
+
+# -----------------------------------------------------------------------------
+# optimisers
+
+
+def test_adamw_by_hand(engine):
+    p = engine.Value(1.0)
+    optimizer = engine.AdamW([p], lr=0.1, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.01)
+    assert (p.m, p.v, optimizer.t) == (0.0, 0.0, 0)
+    data = m = v = 0.0
+    data = 1.0
+    for t in (1, 2, 3):
+        p.grad = g = 0.5 * t
+        optimizer.step()
+        m = 0.9 * m + (1 - 0.9) * g
+        v = 0.95 * v + (1 - 0.95) * g**2
+        update = (m / (1 - 0.9**t)) / ((v / (1 - 0.95**t)) ** 0.5 + 1e-8)
+        data -= 0.1 * (update + 0.01 * data)
+        assert (p.data, p.m, p.v, optimizer.t) == (data, m, v, t)
+    optimizer.zero_grad()
+    assert p.grad == 0.0
+    p.m = 0.0  # moments may be set ...
+    assert (p.m, p.v) == (0.0, v)
+    optimizer.lr = 0.0  # ... and so may the rates, between steps
+    optimizer.step()
+    assert p.data == data
+
+
+def test_a_step_that_fails_changes_nothing(engine):
+    p, q = engine.Value(1.0), engine.Value(2.0)
+    optimizer = engine.AdamW([p, q, p])
+    p.grad, q.grad = 1.0, 1e200
+    with pytest.raises(OverflowError, match="1e[+]200"):
+        optimizer.step()
+    assert [(x.data, x.m, x.v) for x in (p, q)] == [(1.0, 0.0, 0.0), (2.0, 0.0, 0.0)]
+    assert optimizer.t == 0
+    q.grad = 1.0
+    optimizer.step()
+    assert p.data < 1.0 and q.data < 2.0
+    with pytest.raises(ZeroDivisionError, match=r"0.0 / 0.0"):
+        engine.AdamW([engine.Value(1.0)], eps=0).step()
+
+
+def test_sgd(engine):
+    p, q = engine.Value(1.0), engine.Value(2.0)
+    optimizer = engine.SGD([p, q], lr=0.5)
+    (p * q).backward()
+    optimizer.step()
+    assert (p.data, q.data) == (0.0, 1.5)
+    optimizer.zero_grad()
+    assert (p.grad, q.grad) == (0.0, 0.0)
+
+
+def test_zero_grad_of_modules(engine):
+    model = engine.MLP(2, [3, 1])
+    model([1.0, 2.0]).backward()
+    assert any(p.grad for p in model.parameters())
+    model.zero_grad()
+    assert not any(p.grad for p in model.parameters())
+    assert engine.Module().parameters() == []
+    engine.Module().zero_grad()
+
+
+def test_recording_once_is_recording_every_step(engine):
+    """forward() on one recording gives the bits that a new recording gives."""
+
+    def train(record_once):
+        model = engine.MLP(2, [4, 3], rng=engine.RNG(9))
+        split, _, _ = engine.gen_data(engine.RNG(8), n=20)
+        optimizer = engine.AdamW(model.parameters(), weight_decay=1e-4)
+        loss = engine.mean_cross_entropy(model, split)
+        for _ in range(10):
+            if record_once:
+                loss.forward()
+            else:
+                loss = engine.mean_cross_entropy(model, split)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            yield bits(loss.data)
+
+    assert list(train(True)) == list(train(False))
+
+
+def test_moments_are_kept_by_the_parameter():
+    p = compiled.Value(1.0)
+    p.m = "a free attribute until an optimiser comes"
+    optimizer = compiled.AdamW([p])
+    assert p.m == 0.0
+    p.grad = 1.0
+    optimizer.step()
+    compiled.AdamW([p])  # a new one begins anew
+    assert (p.m, p.v) == (0.0, 0.0)
+    with pytest.raises(TypeError):
+        p.m = "x"

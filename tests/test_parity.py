@@ -1,0 +1,162 @@
+"""The two engines against each other on random graphs, by bits, errors included.
+
+A program is a list of instructions on a growing list of Values. It runs on both engines,
+and everything that can be seen of the two runs has to be the same: numbers, gradients,
+operations, operands, exceptions and their messages.
+"""
+
+import math
+
+from conftest import bits, outcome
+from hypothesis import given
+from hypothesis import strategies as st
+
+from micrograd import compiled, pure
+from micrograd.value import live_nodes
+
+# Every operation of Values a and b and the number k: one line each.
+OPERATIONS = {
+    "a + b": lambda a, b, k: a + b,
+    "a + k": lambda a, b, k: a + k,
+    "k + a": lambda a, b, k: k + a,
+    "a * b": lambda a, b, k: a * b,
+    "a * k": lambda a, b, k: a * k,
+    "k * a": lambda a, b, k: k * a,
+    "a - b": lambda a, b, k: a - b,
+    "a - k": lambda a, b, k: a - k,
+    "k - a": lambda a, b, k: k - a,
+    "a / b": lambda a, b, k: a / b,
+    "a / k": lambda a, b, k: a / k,
+    "k / a": lambda a, b, k: k / a,
+    "a ** b": lambda a, b, k: a**b,
+    "a ** k": lambda a, b, k: a**k,
+    "a ** 2": lambda a, b, k: a**2,
+    "k ** a": lambda a, b, k: k**a,
+    "-a": lambda a, b, k: -a,
+    "relu": lambda a, b, k: a.relu(),
+    "tanh": lambda a, b, k: a.tanh(),
+    "exp": lambda a, b, k: a.exp(),
+    "log": lambda a, b, k: a.log(),
+    "sigmoid": lambda a, b, k: a.sigmoid(),
+    "sqrt": lambda a, b, k: a.sqrt(),
+    "sin": lambda a, b, k: a.sin(),
+    "cos": lambda a, b, k: a.cos(),
+    "abs": lambda a, b, k: abs(a),
+    "detach": lambda a, b, k: a.detach(),
+}
+
+# What else may happen to Values a and b: it changes numbers and makes no new Value.
+EVENTS = {
+    "backward": lambda a, b, k: a.backward(),
+    "forward": lambda a, b, k: a.forward(),
+    "own rule": lambda a, b, k: a._backward(),
+    "set data": lambda a, b, k: setattr(a, "data", k),
+    "set grad": lambda a, b, k: setattr(a, "grad", k),
+    "compare": lambda a, b, k: (a < b, a <= k, a > k, a >= b, k < a, a == b, float(a) is None),
+    "repr": lambda a, b, k: repr(a),
+}
+
+numbers = (
+    st.sampled_from([0.0, -0.0, 1.0, -1.0, 0.5, 2.0, 3, -2, 1e200, -1e200, 1e-200, 710.0])
+    | st.sampled_from([math.inf, -math.inf, math.nan, 5e-324])
+    | st.floats(-3, 3)
+    | st.floats()
+)
+position = st.integers(0, 1000)
+instruction = st.tuples(
+    st.sampled_from([*OPERATIONS, *EVENTS, "backward"]), position, position, numbers
+)
+
+
+def run(engine, leaves, program):
+    """Run the program, and return all that can be seen of it."""
+    values = [engine.Value(x) for x in leaves]
+    seen = []
+    for name, i, j, k in program:
+        # mostly the newest Values, so that graphs get deep
+        a = values[-1 - i % min(len(values), 3)] if i % 2 else values[i % len(values)]
+        b = values[j % len(values)]
+        what, result = outcome((OPERATIONS | EVENTS)[name], a, b, k)
+        if what == "is" and name in OPERATIONS:
+            values.append(result)
+            result = "a Value"
+        seen.append((what, result))
+    if not values[-1]._prev:  # end with a backward pass over as much as there is
+        values.append(sum(values))
+    seen.append(outcome(values[-1].backward))
+    where = {v: n for n, v in enumerate(values)}
+    for v in values:
+        operands = [where.get(operand, bits(operand.data)) for operand in v._prev]
+        seen.append((bits(v.data), bits(v.grad), v._op, operands))
+    return seen
+
+
+@given(st.lists(numbers, min_size=1, max_size=4), st.lists(instruction, max_size=40))
+def test_random_graphs(leaves, program):
+    before = live_nodes()
+    assert run(compiled, leaves, program) == run(pure, leaves, program)
+    assert live_nodes() == before
+
+
+tame = st.floats(-2, 2)
+
+
+@given(
+    st.lists(tame, min_size=1, max_size=4),
+    st.lists(
+        st.tuples(
+            st.sampled_from(["a + b", "a * b", "a - b", "tanh", "sigmoid", "sin", "relu", "a ** 2"]),
+            position,
+            position,
+            tame,
+        ),
+        min_size=5,
+        max_size=60,
+    ),
+)
+def test_random_graphs_of_tame_numbers(leaves, program):
+    """Numbers that seldom fail, so that gradients flow far."""
+    assert run(compiled, leaves, program) == run(pure, leaves, program)
+
+
+@given(
+    st.lists(tame, min_size=2, max_size=2),
+    st.lists(st.integers(1, 4), min_size=1, max_size=3),
+    st.sampled_from(["tanh", "relu"]),
+    st.lists(st.tuples(st.lists(tame, min_size=2, max_size=2), st.integers(0, 4)), max_size=4),
+    st.integers(1, 2**64 - 1),
+)
+def test_random_networks(x, nouts, activation, split, seed):
+    def run_network(engine):
+        model = engine.MLP(2, nouts, activation=activation, rng=engine.RNG(seed))
+        seen = [repr(model)]
+        out = model(x)
+        out = out if isinstance(out, list) else [out]
+        sum(out).backward()
+        seen += [bits(v.data) for v in out] + [bits(p.grad) for p in model.parameters()]
+        optimizer = engine.AdamW(model.parameters(), weight_decay=0.01)
+        for _ in range(3):
+            what, loss = outcome(engine.mean_cross_entropy, model, split)
+            if what != "is":
+                return [*seen, what, loss]
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            seen += [bits(loss.data), bits(engine.eval_split(model, split))]
+        seen += [bits(x) for p in model.parameters() for x in (p.data, p.grad, p.m, p.v)]
+        return seen
+
+    assert run_network(compiled) == run_network(pure)
+
+
+@given(st.integers(1, 2**64 - 1), st.integers(0, 60), st.floats(0.1, 0.3), st.floats(0.4, 1.0))
+def test_generator_and_data_sets(seed, n, r_small, r_big):
+    def make(engine):
+        random = engine.RNG(seed)
+        seen = [random.random_u32(), bits(random.random()), bits(random.uniform(-1, 3))]
+        seen.append(engine.gen_data(random, n))
+        seen.append(engine.gen_data_circles(random, n))
+        seen.append(engine.gen_data_yinyang(random, n, r_small, r_big))
+        return [*seen, random.state]
+
+    assert make(compiled) == make(pure)

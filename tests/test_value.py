@@ -1,0 +1,393 @@
+"""What a Value promises, on both engines."""
+
+import fractions
+import math
+
+import numpy as np
+import pytest
+from conftest import bits
+
+from micrograd import compiled, pure
+
+
+@pytest.fixture
+def Value(engine):
+    return engine.Value
+
+
+def test_repr_and_defaults(Value):
+    v = Value(1)
+    assert repr(v) == "Value(data=1.0, grad=0.0)"
+    assert (v._prev, v._op, v.label) == ((), "", "")
+    assert Value(2.0, label="x").label == "x"
+
+
+@pytest.mark.parametrize(
+    "x", [3, True, 2.5, fractions.Fraction(5, 2), np.float32(2.5), np.int64(3), np.float64(2.5)]
+)
+def test_numbers_are_taken(Value, x):
+    v = Value(x)
+    assert type(v.data) is float and v.data == float(x)
+    for result in (v + x, x + v, v * x, x * v, v - x, x - v, v / x, x / v, v**x, x**v):
+        assert isinstance(result, Value)
+    v.data = x
+    v.grad = x
+    assert (type(v.data), type(v.grad)) == (float, float)
+    assert (v < x, v <= x, v > x, v >= x) == (False, True, False, True)
+
+
+@pytest.mark.parametrize(
+    "x", ["1", b"1", None, 1j, [1.0], (1.0,), {}, np.zeros(1), np.array(1.0), np.zeros(3), object()]
+)
+def test_others_are_not(Value, x):
+    v = Value(1.0)
+    for attempt in (
+        lambda: Value(x),
+        lambda: setattr(v, "data", x),
+        lambda: setattr(v, "grad", x),
+        lambda: v + x,
+        lambda: x + v,
+        lambda: v * x,
+        lambda: x * v,
+        lambda: v - x,
+        lambda: x - v,
+        lambda: v / x,
+        lambda: x / v,
+        lambda: v**x,
+        lambda: x**v,
+        lambda: v < x,
+        lambda: v >= x,
+        lambda: Value(1.0, [x]),
+    ):
+        with pytest.raises(TypeError):
+            attempt()
+    assert (v.data, v.grad) == (1.0, 0.0)
+
+
+def test_a_value_is_no_number(Value):
+    v = Value(1.0)
+    for attempt in (lambda: Value(v), lambda: setattr(v, "data", v), lambda: setattr(v, "grad", v)):
+        with pytest.raises(TypeError, match=r"Value\(data=1.0"):
+            attempt()
+
+
+def test_the_engines_do_not_mix():
+    ours, theirs = compiled.Value(1.0), pure.Value(1.0)
+    for attempt in (
+        lambda: ours + theirs,
+        lambda: theirs * ours,
+        lambda: ours < theirs,
+        lambda: compiled.Value(1.0, [theirs]),
+        lambda: pure.Value(1.0, [ours]),
+        lambda: compiled.AdamW([theirs]),
+        lambda: pure.AdamW([ours]),
+        lambda: compiled.cross_entropy([theirs], 0),
+    ):
+        with pytest.raises(TypeError):
+            attempt()
+
+
+@pytest.mark.parametrize(
+    "name, operation, exception, message",
+    [
+        ("exp", lambda V: V(1000.0).exp(), OverflowError, "exp(1000.0)"),
+        ("log", lambda V: V(0.0).log(), ValueError, "log(0.0)"),
+        ("log", lambda V: V(-1).log(), ValueError, "log(-1.0)"),
+        ("pow", lambda V: V(0) ** -1, ZeroDivisionError, "0.0 ** -1.0"),
+        ("pow", lambda V: V(1e200) ** 2, OverflowError, "1e+200 ** 2.0"),
+        ("pow", lambda V: V(-8) ** 0.5, ValueError, "-8.0 ** 0.5"),
+        ("pow", lambda V: V(-8) ** V(0.5), ValueError, "-8.0 ** 0.5"),
+        ("pow", lambda V: 0 ** V(-1), ZeroDivisionError, "0.0 ** -1.0"),
+        ("div", lambda V: V(1) / 0, ZeroDivisionError, "0.0 ** -1.0"),
+        ("div", lambda V: V(1) / V(0), ZeroDivisionError, "0.0 ** -1.0"),
+        ("div", lambda V: 1 / V(0), ZeroDivisionError, "0.0 ** -1.0"),
+        ("sqrt", lambda V: V(-4).sqrt(), ValueError, "sqrt(-4.0)"),
+        ("sin", lambda V: V(math.inf).sin(), ValueError, "sin(inf)"),
+        ("cos", lambda V: V(-math.inf).cos(), ValueError, "cos(-inf)"),
+        ("huge", lambda V: V(10**400), OverflowError, "too large"),
+        ("huge", lambda V: V(1) + 10**400, OverflowError, "too large"),
+    ],
+)
+def test_errors_name_the_numbers(Value, no_new_nodes, name, operation, exception, message):
+    with pytest.raises(exception) as caught:
+        operation(Value)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "operation, data, exception, message",
+    [
+        (lambda v: v.sqrt(), 0.0, ZeroDivisionError, "1.0 / 0.0"),
+        (lambda v: v**0.5, 0.0, ZeroDivisionError, "0.0 ** -0.5"),
+        (lambda v: v**0, 0.0, ZeroDivisionError, "0.0 ** -1.0"),
+        (lambda v: v**-2, 1e-150, OverflowError, "1e-150 ** -3.0"),
+    ],
+)
+def test_errors_in_backward(Value, operation, data, exception, message):
+    x, y = Value(data), Value(2.0)
+    root = operation(x) * y + y
+    y.grad = 5.0
+    with pytest.raises(exception) as caught:
+        root.backward()
+    assert message in str(caught.value)
+    assert (x.grad, y.grad, root.grad) == (0.0, 5.0, 0.0)  # nothing has moved
+    x.data = 1.0
+    root.forward()
+    root.backward()
+    assert y.grad == 7.0
+
+
+def test_errors_in_backward_after_data_were_set(Value):
+    x = Value(1.0)
+    y = x.log()
+    x.data = 0.0
+    with pytest.raises(ZeroDivisionError, match="1.0 / 0.0"):
+        y.backward()
+    z = Value(0.5).tanh()
+    z.data = 1e200
+    with pytest.raises(OverflowError, match="1e[+]200"):
+        z.backward()
+
+
+def test_operators_are_made_of_the_course_s_nodes(Value):
+    a, b = Value(3.0), Value(2.0)
+
+    def shape(v):
+        return (v._op, *map(shape, v._prev)) if v._prev else v.data
+
+    assert shape(-a) == ("*", 3.0, -1.0)
+    assert shape(a - b) == ("+", 3.0, ("*", 2.0, -1.0))
+    assert shape(a - 2) == ("+", 3.0, -2.0)
+    assert shape(2 - a) == ("+", ("*", 3.0, -1.0), 2.0)
+    assert shape(a / b) == ("*", 3.0, ("**-1", 2.0))
+    assert shape(a / 2) == ("*", 3.0, 0.5)
+    assert shape(2 / a) == ("*", ("**-1", 3.0), 2.0)
+    assert shape(2 * a + 1) == ("+", ("*", 3.0, 2.0), 1.0)
+    assert shape(sum([a, b])) == ("+", ("+", 3.0, 0.0), 2.0)
+    assert shape(a**2) == ("**2", 3.0) and shape(a**2.0) == ("**2.0", 3.0)
+    assert shape(a**-0.5) == ("**-0.5", 3.0) and shape(a ** np.int64(3)) == ("**3", 3.0)
+    assert shape(a**b) == ("**", 3.0, 2.0) and shape(2**a) == ("**", 2.0, 3.0)
+    assert [v._op for v in (a.relu(), a.tanh(), a.exp(), a.log(), a.sqrt(), a.sin(), a.cos())] == [
+        "ReLU", "tanh", "exp", "log", "sqrt", "sin", "cos",
+    ]  # fmt: skip
+    assert (a.sigmoid()._op, abs(a)._op) == ("sigmoid", "abs")
+
+
+def test_sigmoid_is_stable(Value):
+    assert Value(-1000.0).sigmoid().data == 0.0
+    assert Value(1000.0).sigmoid().data == 1.0
+    assert Value(0).sigmoid().data == 0.5
+    assert Value(-700.0).sigmoid().data == pytest.approx(math.exp(-700.0), rel=1e-15)
+
+
+def test_power_of_values(Value):
+    a, b = Value(2.0), Value(3.0)
+    (a**b).backward()
+    assert (a.grad, b.grad) == (12.0, 8 * math.log(2.0))
+    a, b = Value(-2.0), Value(3.0)
+    (a**b).backward()
+    assert a.grad == 12.0 and math.isnan(b.grad)  # not real beside the integers
+    a, b = Value(0.0), Value(2.0)
+    (a**b).backward()
+    assert (a.grad, b.grad) == (0.0, 0.0)
+    b = Value(3.0)
+    (2**b).backward()
+    assert b.grad == 8 * math.log(2.0)
+
+
+def test_special_numbers(Value):
+    assert math.isnan(Value(math.nan).relu().data)
+    assert bits(Value(-0.0).relu().data) == bits(-0.0)
+    a, zero = Value(math.inf), Value(0.0)
+    (a * zero.relu()).backward()  # 0 * inf is not skipped
+    assert math.isnan(zero.grad)
+    for v, slope in ((Value(-2.0), -1.0), (Value(0.0), 0.0), (Value(2.0), 1.0)):
+        abs(v).backward()
+        assert v.grad == slope
+
+
+def test_backward_adds(Value):
+    x = Value(3.0)
+    y = x * x
+    y.backward()
+    y.backward()
+    assert (x.grad, y.grad) == (12.0, 1.0)
+    z = y + 1
+    z.backward()  # y's gradient adds up, too: 1 + 1, and passes all of it on
+    assert (y.grad, x.grad) == (2.0, 24.0)
+
+
+def test_own_rule(Value):
+    a, b = Value(2.0), Value(5.0)
+    c = a * b
+    c.grad = 3.0
+    c._backward()
+    assert (a.grad, b.grad) == (15.0, 6.0)
+    assert a._backward() is None  # a leaf has no rule
+
+
+def test_forward(Value):
+    x, w = Value(2.0), Value(3.0)
+    h = x * w
+    y = (h + 1).tanh() * h
+    y.backward()
+    x.data, w.grad = 0.1, 9.0
+    y.forward()
+    again = (x.detach() * w.detach() + 1).tanh() * (x.data * w.data)
+    assert bits(y.data) == bits(again.data)
+    assert (h.grad, y.grad, w.grad) == (0.0, 0.0, 9.0)
+
+
+def test_forward_leaves_all_as_it_was_when_it_fails(Value):
+    x = Value(2.0)
+    h = x * 10
+    y = h.exp() + h
+    y.backward()
+    before = [(v.data, v.grad) for v in (x, h, y)]
+    x.data = 100.0
+    with pytest.raises(OverflowError, match="exp\\(1000.0\\)"):
+        y.forward()
+    assert [(v.data, v.grad) for v in (h, y)] == before[1:]
+
+
+def test_detach(Value):
+    x = Value(2.0)
+    y = (x * x).detach()
+    assert y.data == 4.0 and y._prev == ()
+    (y * x).backward()
+    assert x.grad == 4.0
+
+
+def test_no_grad(engine):
+    x = engine.Value(2.0)
+    mode = engine.no_grad()
+    with mode:
+        y = x * x + 1
+        with mode:
+            pass
+        z = y.tanh()
+        made = engine.Value(1.0, (x,), "made")
+    assert [v._prev for v in (y, z, made)] == [()] * 3
+    assert [v._op for v in (y, z, made)] == [""] * 3
+    assert y.data == 5.0
+    assert (x * x)._prev == (x, x)
+
+    @engine.no_grad()
+    def square(v):
+        """Squared."""
+        return v * v
+
+    assert square(x)._prev == () and square.__doc__ == "Squared."
+    with pytest.raises(ZeroDivisionError), engine.no_grad():
+        x / 0
+    assert (x * x)._prev == (x, x)
+
+
+def test_no_grad_is_the_thread_s_own(engine):
+    import threading
+
+    x, results = engine.Value(2.0), []
+    with engine.no_grad():
+        thread = threading.Thread(target=lambda: results.append(x * x))
+        thread.start()
+        thread.join()
+    assert results[0]._prev == (x, x)
+
+
+def test_comparisons_and_identity(Value):
+    a, b = Value(1.0), Value(1.0)
+    assert a == a and a != b and a != 1.0
+    assert a <= b and a >= b and not a < b and not a > 1
+    assert 0 < a < 2 and min(Value(3), a, Value(2)) is a
+    assert len({a, b, a}) == 2 and {a: 1}[a] == 1
+    assert float(a) == 1.0 and bool(Value(0.0))
+    nan = Value(math.nan)
+    assert not nan < a and not nan >= a
+
+
+def test_attributes(Value):
+    v = Value(1.0)
+    v.label, v.m, v.anything = "v", 1, [2]
+    assert (v.label, v.m, v.anything) == ("v", 1, [2])
+    del v.anything
+    with pytest.raises(AttributeError, match="anything"):
+        v.anything  # noqa: B018
+    assert not hasattr(v, "_vis_color")
+
+
+def sine(engine, x):
+    """A user's node, as the course would write it."""
+    out = engine.Value(math.sin(x.data), (x,), "sine")
+
+    def _backward():
+        x.grad += math.cos(x.data) * out.grad
+
+    out._backward = _backward
+    out._forward = lambda: math.sin(x.data)
+    return out
+
+
+def test_user_nodes(engine):
+    a, b, c = engine.Value(2.0), engine.Value(3.0), engine.Value(4.0)
+    out = engine.Value(9.0, (a, b, c), "all")
+    assert (out._prev, out._op) == ((a, b, c), "all")
+    (out * 2).backward()  # without a function it passes nothing on
+    assert (out.grad, a.grad) == (2.0, 0.0)
+    x = engine.Value(0.5)
+    y = sine(engine, sine(engine, x * 2) + x) * 3
+    expected = ((x.detach() * 2).sin() + 0.5).sin() * 3
+    assert bits(y.data) == bits(expected.data)
+    y.backward()
+    inner = math.sin(1.0) + 0.5
+    assert x.grad == 3 * math.cos(inner) * (math.cos(1.0) * 2 + 1)
+    x.data = 0.25
+    y.forward()
+    assert y.data == math.sin(math.sin(0.5) + 0.25) * 3
+    assert "+" not in {v._op for v in engine.Value(1.0, (a, b), "+")._prev}
+    fake = engine.Value(1.0, (a, b), "+")  # a name is no rule
+    fake.backward()
+    assert a.grad == 0.0
+
+
+def test_own_functions_on_any_node(engine):
+    x, calls = engine.Value(2.0), []
+    y = x * x
+    y._backward = lambda: calls.append(y.grad)
+    (y + x).backward()
+    assert (calls, x.grad) == ([1.0], 1.0)
+    y._backward()
+    assert calls == [1.0, 1.0]
+    del y._backward
+    (y + x).backward()
+    assert x.grad == 1.0 + 1.0 + 2 * 4.0  # y's grad has added up to 2
+
+
+def test_user_function_that_raises(engine):
+    x = engine.Value(2.0)
+    y = x * 3
+    bad = engine.Value(1.0, (y,), "bad")
+    root = bad + y
+
+    def fail():
+        y.grad += 100.0
+        raise KeyboardInterrupt
+
+    bad._backward = fail
+    x.grad = 7.0
+    with pytest.raises(KeyboardInterrupt):
+        root.backward()
+    assert (x.grad, y.grad, root.grad) == (7.0, 0.0, 0.0)
+    with pytest.raises(ValueError, match="user node 'bad'"):
+        root.forward()
+    bad._forward = lambda: "no number"
+    x.data = 5.0
+    with pytest.raises(TypeError):
+        root.forward()
+    assert (y.data, root.data) == (6.0, 7.0)
+
+
+def test_numpy_leaves_the_operators_to_values(Value):
+    v = Value(2.0)
+    for result in (np.float64(3.0) * v, np.float32(3.0) + v, np.int64(3) - v, np.float64(3.0) / v):
+        assert type(result) is Value
+    assert (np.float64(3.0) < v) is False
