@@ -912,7 +912,7 @@ def eval_split(model, split):
 
 
 def check_parameters(parameters, kind):
-    """Return the parameters, Values of this kind, as a tuple, or raise what the optimisers raise."""
+    """Return the parameters, Values of this kind, as a tuple; raise what optimisers raise."""
     parameters = tuple(parameters)
     for p in parameters:
         if not isinstance(p, kind):

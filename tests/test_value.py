@@ -141,11 +141,11 @@ def test_errors_in_backward_after_data_were_set(Value):
     x = Value(1.0)
     y = x.log()
     x.data = 0.0
-    with pytest.raises(ZeroDivisionError, match="1.0 / 0.0"):
+    with pytest.raises(ZeroDivisionError, match=r"1\.0 / 0\.0"):
         y.backward()
     z = Value(0.5).tanh()
     z.data = 1e200
-    with pytest.raises(OverflowError, match="1e[+]200"):
+    with pytest.raises(OverflowError, match=r"1e[+]200"):
         z.backward()
 
 
@@ -245,7 +245,7 @@ def test_forward_leaves_all_as_it_was_when_it_fails(Value):
     y.backward()
     before = [(v.data, v.grad) for v in (x, h, y)]
     x.data = 100.0
-    with pytest.raises(OverflowError, match="exp\\(1000.0\\)"):
+    with pytest.raises(OverflowError, match=r"exp\(1000\.0\)"):
         y.forward()
     assert [(v.data, v.grad) for v in (h, y)] == before[1:]
 

@@ -1,0 +1,137 @@
+"""Which engine the public names belong to, and what happens without the compiled one."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+import micrograd
+from micrograd import compiled, pure
+
+
+def python(program, folder=None, **environment):
+    """Run a program in a Python of its own, with modules from a folder before all others."""
+    variables = {k: v for k, v in os.environ.items() if k != "MICROGRAD_BACKEND"}
+    first = f"import sys; sys.path.insert(0, {str(folder)!r})\n" if folder else ""
+    return subprocess.run(
+        [sys.executable, "-c", first + textwrap.dedent(program)],
+        env={**variables, **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+WHICH = """
+    import micrograd, micrograd.engine, micrograd.nn
+    from micrograd.engine import Value
+    from micrograd.nn import Module, Neuron, Layer, MLP
+    assert Value is micrograd.Value and MLP is micrograd.MLP
+    assert isinstance(MLP(2, [1])([1.0, 2.0]), Value)
+    print(micrograd.backend, Value.__module__)
+"""
+
+
+def test_public_names():
+    assert micrograd.backend == "c"
+    for name in pure.__all__:
+        assert getattr(micrograd, name) is getattr(compiled, name)
+        assert getattr(compiled, name) is not getattr(pure, name)
+    assert compiled.__all__ == pure.__all__
+    assert set(micrograd.__all__) > set(pure.__all__)
+    assert all(hasattr(micrograd, name) for name in micrograd.__all__)
+
+
+@pytest.mark.parametrize(
+    "word, expected",
+    [("c", "c micrograd.value"), ("python", "python micrograd.pure"), ("", "c micrograd.value")],
+)
+def test_the_environment_chooses(word, expected):
+    run = python(WHICH, MICROGRAD_BACKEND=word)
+    assert (run.stdout.strip(), run.stderr) == (expected, "")
+
+
+def test_another_word():
+    run = python("import micrograd", MICROGRAD_BACKEND="rust")
+    assert run.returncode == 1
+    last = run.stderr.strip().splitlines()[-1]
+    assert last == "ImportError: MICROGRAD_BACKEND must be 'c' or 'python', not 'rust'"
+
+
+@pytest.fixture
+def without_compiled_part(tmp_path):
+    (tmp_path / "_micrograd.py").write_text("raise ImportError('there is no _micrograd')")
+    return tmp_path
+
+
+def test_without_the_compiled_part(without_compiled_part):
+    run = python(WHICH, without_compiled_part)
+    assert run.stdout.strip() == "python micrograd.pure"
+    assert run.stderr.count("RuntimeWarning") == 1
+    assert "pip install ." in run.stderr and "there is no _micrograd" in run.stderr
+    run = python(WHICH, without_compiled_part, MICROGRAD_BACKEND="python")
+    assert (run.stdout.strip(), run.stderr) == ("python micrograd.pure", "")
+    run = python(WHICH, without_compiled_part, MICROGRAD_BACKEND="c")
+    assert run.returncode == 1 and "there is no _micrograd" in run.stderr
+
+
+def test_a_compiled_part_of_another_version(tmp_path):
+    (tmp_path / "_micrograd.py").write_text(
+        textwrap.dedent("""
+            class lib:
+                def micrograd_version():
+                    return b"0.0.7"
+            class ffi:
+                string = staticmethod(lambda x: x)
+        """)
+    )
+    run = python(WHICH, tmp_path, MICROGRAD_BACKEND="c")
+    assert run.returncode == 1
+    last = run.stderr.strip().splitlines()[-1]
+    for word in ("0.0.7", micrograd.__version__, "_micrograd.py", "pip install ."):
+        assert word in last
+    run = python(WHICH, tmp_path)
+    assert run.stdout.strip() == "python micrograd.pure" and "0.0.7" in run.stderr
+
+
+def test_the_program_on_either_engine():
+    program = "import sys; from micrograd.cli import main; sys.exit(main(sys.argv[1:]))"
+    words = ["--steps", "2", "--backend"]
+    runs = {
+        word: subprocess.run(
+            [sys.executable, "-c", program, *words, word], capture_output=True, text=True
+        )
+        for word in ("c", "python")
+    }
+    assert runs["c"].stdout == runs["python"].stdout and runs["c"].stdout.count("\n") == 3
+
+
+def test_every_public_name_is_documented():
+    for module in (micrograd, compiled, pure):
+        assert module.__doc__
+        for name in pure.__all__:
+            thing = getattr(module, name)
+            assert thing.__doc__, name
+            for member, function in vars(thing).items() if isinstance(thing, type) else ():
+                if callable(function) and not member.startswith("_"):
+                    assert function.__doc__, f"{name}.{member}"
+    for name in ("trace", "draw_dot", "vis_color"):
+        assert "Args:" in getattr(micrograd, name).__doc__
+
+
+def test_nothing_at_exit():
+    """Handles, attributes and user functions that live until the end end quietly."""
+    run = python("""
+        import micrograd
+        from micrograd import Value
+        x = Value(1.0, label="x")
+        y = Value(2.0, (x,), "own")
+        y._backward = lambda: y
+        z = [y * 2, x]
+        z.append(z)
+        micrograd.kept = z
+        import builtins
+        builtins.kept = y.tanh()
+    """)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")

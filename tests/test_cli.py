@@ -1,0 +1,117 @@
+"""The command line."""
+
+import os
+import select
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+
+import pytest
+
+from micrograd import __version__, cli
+from micrograd.run import CourseRun
+
+
+def test_options(capsys):
+    assert cli.main(["--steps", "2", "--hidden", "4", "--hidden", "3,2", "--points", "40",
+                     "--data", "circles", "--seed", "7"]) == 0  # fmt: skip
+    from micrograd import compiled
+
+    run = CourseRun(compiled, hidden=[4, 3, 2], points=40, data="circles", seed=7)
+    assert capsys.readouterr().out == "".join(f"{line}\n" for line in run.lines(2))
+    assert len(run.model.layers) == 4
+
+
+@pytest.mark.parametrize("data", ["simple", "circles", "yinyang"])
+def test_engines_agree(capsys, data):
+    outputs = []
+    for backend in ("c", "python"):
+        assert cli.main(["--backend", backend, "--data", data, "--steps", "2"]) == 0
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1] and outputs[0].startswith("step 0, val loss ")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--steps", "0"], ["--steps", "x"], ["--hidden", "3,0"], ["--data", "moons"],
+        ["--backend", "rust"], ["--graph", "x.svg", "--backend", "torch"], ["--what"],
+    ],
+)  # fmt: skip
+def test_wrong_words(words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(words)
+    assert stop.value.code == 2 and "usage:" in capsys.readouterr().err
+
+
+def test_wrong_numbers(capsys):
+    assert cli.main(["--points", "1"]) == 1
+    assert capsys.readouterr().err == (
+        "micrograd: error: the split is empty: there is no mean over 0 points\n"
+    )
+    assert cli.main(["--seed", "0"]) == 1
+    assert "0" in capsys.readouterr().err
+
+
+def test_version_and_script():
+    script = shutil.which("micrograd", path=os.path.dirname(sys.executable))
+    for command in ([script], [sys.executable, "-m", "micrograd"]):
+        run = subprocess.run([*command, "--version"], capture_output=True, text=True)
+        assert run.stdout == f"micrograd {__version__}\n"
+
+
+def test_graph(tmp_path, capsys):
+    pytest.importorskip("graphviz")
+    assert cli.main(["--steps", "1", "--hidden", "2", "--graph", str(tmp_path / "loss.svg")]) == 0
+    source = (tmp_path / "loss.dot").read_text()
+    assert source.count("lightgreen") == 2 * 3 + 3 * 3 and source.count("lightblue") == 2
+    assert (tmp_path / "loss.svg").read_text().startswith("<?xml")
+
+
+def test_interrupt():
+    run = subprocess.Popen(
+        [sys.executable, "-m", "micrograd", "--backend", "python", "--steps", "100000"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    run.stdout.readline()
+    time.sleep(0.1)
+    run.send_signal(signal.SIGINT)
+    _, err = run.communicate(timeout=20)
+    assert (run.returncode, err) == (130, "micrograd: interrupted\n")
+
+
+def test_a_reader_that_has_seen_enough():
+    run = subprocess.Popen(
+        [sys.executable, "-m", "micrograd", "--steps", "20000", "--points", "10"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    run.stdout.readline()
+    run.stdout.close()
+    assert run.stderr.read() == ""
+    run.stderr.close()
+    assert run.wait(timeout=20) == 1
+
+
+def test_progress_on_a_terminal():
+    """A bar on a terminal's standard error, if tqdm is there; the lines go on unharmed."""
+    pty = pytest.importorskip("pty")
+    pytest.importorskip("tqdm")
+    master, slave = pty.openpty()
+    fcntl = pytest.importorskip("fcntl")
+    fcntl.ioctl(slave, 0x5414, struct.pack("4H", 24, 80, 0, 0))  # TIOCSWINSZ: 24 rows, 80 columns
+    run = subprocess.Popen(
+        [sys.executable, "-m", "micrograd", "--backend", "python", "--steps", "15"],
+        stdout=subprocess.PIPE, stderr=slave, text=True,
+    )  # fmt: skip
+    out, _ = run.communicate(timeout=60)
+    bar = b""
+    while select.select([master], [], [], 0.1)[0]:
+        bar += os.read(master, 1000)
+    os.close(slave)
+    os.close(master)
+    assert run.returncode == 0
+    assert out.count("train loss") == 15 and out.startswith("step 0, val loss 0.917090\n")
+    assert b"step/s" in bar or b"s/step" in bar

@@ -1,0 +1,27 @@
+"""The README's examples do what it says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def test_examples(capsys):
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    assert len(blocks) == 4
+    names = {}
+    for block in blocks:
+        exec(block, names)
+        printed = capsys.readouterr().out.splitlines()
+        expected = re.findall(r"^print\(.*\)\s+# (.*)$", block, re.MULTILINE)
+        assert len(printed) == len(expected)
+        for line, comment in zip(printed, expected):
+            pattern = re.escape(comment).replace(r"\.\.\.", r"\d*")
+            assert re.fullmatch(pattern, line), f"{line!r} is not {comment!r}"
+
+
+@pytest.mark.parametrize("name", re.findall(r"`((?:csrc|micrograd|tests)/[\w.]+)`", README.read_text()))
+def test_files_exist(name):
+    assert (README.parent / name).exists()
