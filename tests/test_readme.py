@@ -3,8 +3,6 @@
 import re
 from pathlib import Path
 
-import pytest
-
 README = Path(__file__).parent.parent / "README.md"
 
 
@@ -22,6 +20,8 @@ def test_examples(capsys):
             assert re.fullmatch(pattern, line), f"{line!r} is not {comment!r}"
 
 
-@pytest.mark.parametrize("name", re.findall(r"`((?:csrc|micrograd|tests)/[\w.]+)`", README.read_text()))
-def test_files_exist(name):
-    assert (README.parent / name).exists()
+def test_files_exist():
+    names = re.findall(r"`((?:csrc|micrograd|tests)/[\w.]+)`", README.read_text())
+    assert len(names) > 5
+    for name in names:
+        assert (README.parent / name).exists(), name
