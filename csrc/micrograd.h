@@ -124,10 +124,13 @@ void tape_free(Tape *tape);
 // caller holds it, makes it an operand or discards it. Operands that nobody uses are
 // discarded when the operation fails, and an operand 0 makes it fail, so that
 // expressions nest and only their outcome needs a check.
+// Where tape_dot's x[i] is 0 a leaf of its own is made from numbers[i].
 Index tape_leaf(Tape *tape, double data);
 Index tape_unary(Tape *tape, Op op, Index a);
 Index tape_binary(Tape *tape, Op op, Index a, Index b);
 Index tape_pow(Tape *tape, Index a, double k, int is_integer);      // a ** k
+Index tape_dot(Tape *tape, Index start, const Index *w,             // start + w0*x0 + ...
+               const Index *x, const double *numbers, size_t n);
 Index tape_neg(Tape *tape, Index a);                                // a * -1
 Index tape_sub(Tape *tape, Index a, Index b);                       // a + (-b)
 Index tape_div(Tape *tape, Index a, Index b);                       // a * b**-1

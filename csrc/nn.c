@@ -24,11 +24,7 @@ static void discard_all(Tape *tape, const Index *nodes, size_t n) {
 // return act.tanh() if self.nonlin else act
 Index neuron_call(Tape *tape, const Index *parameters, size_t nin,
                   const Index *x, const double *numbers, int activation) {
-    Index act = parameters[nin];
-    for (size_t i = 0; i < nin; i++) {
-        Index xi = x[i] ? x[i] : tape_leaf(tape, numbers[i]);
-        act = tape_binary(tape, OP_ADD, act, tape_binary(tape, OP_MUL, parameters[i], xi));
-    }
+    Index act = tape_dot(tape, parameters[nin], parameters, x, numbers, nin);
     return activation ? tape_unary(tape, (Op)activation, act) : act;
 }
 

@@ -15,6 +15,8 @@ enum {
     TRIM_FROM = 1 << 20         // an arena this large shrinks when most of it is unused
 };
 
+static const Index LAST_OPERAND = 1u << 31;  // a walk is at this node's last operand
+
 // -----------------------------------------------------------------------------
 // faults
 
@@ -244,6 +246,25 @@ Index tape_pow(Tape *tape, Index a, double k, int is_integer) {
     return tape_binary(tape, OP_POW, a, exponent);
 }
 
+// act = start
+// for wi, xi in zip(w, x):
+//     act = act + wi*xi
+Index tape_dot(Tape *tape, Index start, const Index *w,
+               const Index *x, const double *numbers, size_t n) {
+    Index act = start;
+    for (size_t i = 0; i < n && act; i++) {
+        Index xi = x[i] ? x[i] : tape_leaf(tape, numbers[i]);
+        Index product = xi ? record(tape, OP_MUL, w[i], xi) : 0;
+        if (product) {
+            act = record(tape, OP_ADD, act, product);
+        } else {
+            tape_discard(tape, act);
+            act = 0;
+        }
+    }
+    return act;
+}
+
 Index tape_neg(Tape *tape, Index a) {
     return tape_binary(tape, OP_MUL, a, tape_leaf(tape, -1.0));
 }
@@ -403,26 +424,45 @@ static size_t walk(Tape *tape, Index root, Op leaf, unsigned *flags) {
     double *saved = tape->saved;
     unsigned seen = 0;
     nodes[0].flags = NODE_VISITED;  // who is not there need not be visited
-    nodes[root].flags |= NODE_VISITED;
-    *--stack = root;
-    while (stack < end) {
-        Index i = *stack;
-        Node *node = &nodes[i];
-        if (node->op > leaf) {
-            Index next = nodes[node->a].flags & NODE_VISITED ? node->b : node->a;
-            if (!(nodes[next].flags & NODE_VISITED)) {
-                nodes[next].flags |= NODE_VISITED;
-                *--stack = next;
+    Index i = root;
+    for (;;) {
+        // down to the first operand that has not been visited, and its first operand ...
+        nodes[i].flags |= NODE_VISITED;
+        if (nodes[i].op > leaf) {
+            Index a = nodes[i].a, b = nodes[i].b;
+            if (!(nodes[a].flags & NODE_VISITED)) {
+                *--stack = i;
+                i = a;
+                continue;
+            }
+            if (!(nodes[b].flags & NODE_VISITED)) {
+                *--stack = i | LAST_OPERAND;
+                i = b;
                 continue;
             }
         }
-        stack++;
-        seen |= node->flags;
-        *saved++ = node->grad;
-        *order++ = i;
+        // ... and up again, as long as nothing is left below
+        for (;;) {
+            seen |= nodes[i].flags;
+            *saved++ = nodes[i].grad;
+            *order++ = i;
+            if (stack == end) {
+                *flags = seen;
+                return (size_t)(order - tape->order);
+            }
+            i = *stack++;
+            if (i & LAST_OPERAND) {
+                i &= ~LAST_OPERAND;
+                continue;
+            }
+            Index b = nodes[i].b;
+            if (!(nodes[b].flags & NODE_VISITED)) {
+                *--stack = i | LAST_OPERAND;
+                i = b;
+                break;
+            }
+        }
     }
-    *flags = seen;
-    return (size_t)(order - tape->order);
 }
 
 static void walk_end(Tape *tape, size_t n) {

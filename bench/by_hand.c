@@ -1,0 +1,131 @@
+// The course's training step with its backward pass derived by hand: no tape, no graph,
+// a few loops over arrays. It is the limit that the engines are measured against.
+//
+//     by_hand STEPS SECONDS
+//
+// prints the loss of each of the first STEPS steps, and then, from steps repeated for so
+// many seconds, how long one takes: the median of batches, in seconds.
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include "micrograd.h"
+
+enum { POINTS = 100, TRAIN = 80, HIDDEN = 16, CLASSES = 3, BATCH = 100, BATCHES = 10000 };
+
+// the parameters, in the order of micrograd's: per neuron the weights, then the bias
+typedef struct Parameters {
+    double hidden[HIDDEN][3];
+    double output[CLASSES][HIDDEN + 1];
+} Parameters;
+
+enum { COUNT = sizeof(Parameters) / sizeof(double) };
+
+typedef union Vector {
+    Parameters named;
+    double all[COUNT];
+} Vector;
+
+static Point points[POINTS];
+static Vector p, g, m, v;
+static int t;
+
+static void start(void) {
+    RNG rng;
+    rng_init(&rng, 42);
+    gen_data(&rng, points, POINTS);
+    p = g = m = v = (Vector){.all = {0}};
+    t = 0;
+    for (int i = 0; i < HIDDEN; i++) {
+        for (int k = 0; k < 2; k++) p.named.hidden[i][k] = rng_uniform(&rng, -1, 1) * pow(2, -0.5);
+    }
+    for (int i = 0; i < CLASSES; i++) {
+        for (int k = 0; k < HIDDEN; k++) p.named.output[i][k] = rng_uniform(&rng, -1, 1) * pow(HIDDEN, -0.5);
+    }
+}
+
+// add one point's gradients, and return its cross-entropy
+static double point_loss(const Point *point) {
+    double h[HIDDEN], logits[CLASSES], dh[HIDDEN] = {0}, sum = 0;
+    for (int i = 0; i < HIDDEN; i++) {
+        const double *w = p.named.hidden[i];
+        h[i] = tanh(w[2] + w[0] * point->x[0] + w[1] * point->x[1]);
+    }
+    double largest = -INFINITY;
+    for (int i = 0; i < CLASSES; i++) {
+        const double *w = p.named.output[i];
+        double act = w[HIDDEN];
+        for (int k = 0; k < HIDDEN; k++) act += w[k] * h[k];
+        logits[i] = act;
+        if (act > largest) largest = act;
+    }
+    double ex[CLASSES];
+    for (int i = 0; i < CLASSES; i++) sum += ex[i] = exp(logits[i] - largest);
+    // d loss / d logit = (probability - 1 for the right class) / number of points
+    for (int i = 0; i < CLASSES; i++) {
+        double d = (ex[i] / sum - (i == point->label)) / TRAIN;
+        double *dw = g.named.output[i];
+        const double *w = p.named.output[i];
+        for (int k = 0; k < HIDDEN; k++) {
+            dw[k] += d * h[k];
+            dh[k] += d * w[k];
+        }
+        dw[HIDDEN] += d;
+    }
+    for (int i = 0; i < HIDDEN; i++) {
+        double d = dh[i] * (1 - h[i] * h[i]), *dw = g.named.hidden[i];
+        dw[0] += d * point->x[0];
+        dw[1] += d * point->x[1];
+        dw[2] += d;
+    }
+    return -log(ex[point->label] / sum);
+}
+
+static void adamw(void) {
+    t++;
+    double bias1 = 1 - pow(0.9, t), bias2 = 1 - pow(0.95, t);
+    for (int i = 0; i < COUNT; i++) {
+        m.all[i] = 0.9 * m.all[i] + (1 - 0.9) * g.all[i];
+        v.all[i] = 0.95 * v.all[i] + (1 - 0.95) * g.all[i] * g.all[i];
+        double update = m.all[i] / bias1 / (sqrt(v.all[i] / bias2) + 1e-8);
+        p.all[i] -= 0.1 * (update + 1e-4 * p.all[i]);
+        g.all[i] = 0;
+    }
+}
+
+static double step(void) {
+    double total = 0;
+    for (int i = 0; i < TRAIN; i++) total += point_loss(&points[i]);
+    adamw();
+    return total / TRAIN;
+}
+
+static double now(void) {
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
+}
+
+static int ascending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+int main(int argc, char **argv) {
+    if (argc != 3) return 2;
+    start();
+    for (int i = atoi(argv[1]); i > 0; i--) printf("%.17g\n", step());
+    static double seconds[BATCHES];
+    int n = 0;
+    for (double from = now(), to = from; n < BATCHES && to - from < atof(argv[2]); n++) {
+        start();
+        double begin = now();
+        for (int i = 0; i < BATCH; i++) step();
+        to = now();
+        seconds[n] = (to - begin) / BATCH;
+    }
+    qsort(seconds, (size_t)n, sizeof *seconds, ascending);
+    printf("%.17g\n", n ? seconds[n / 2] : 0.0);
+    return 0;
+}
