@@ -42,14 +42,15 @@ def number(x):
         return x
     if hasattr(x, "_prev"):
         raise TypeError(f"expected a plain number, not {x!r}; x.data is its number")
-    converts = hasattr(type(x), "__float__") or hasattr(type(x), "__index__")
-    if not converts or hasattr(type(x), "__len__"):
+    if not is_number(x):
         raise TypeError(f"expected a number, not {type(x).__name__}: {x!r}")
     return float(x)
 
 
 def is_number(x):
     """Tell whether `number(x)` would take x."""
+    if type(x) is float or type(x) is int:
+        return True
     converts = hasattr(type(x), "__float__") or hasattr(type(x), "__index__")
     return converts and not hasattr(type(x), "__len__") and not hasattr(x, "_prev")
 

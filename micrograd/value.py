@@ -109,18 +109,23 @@ class no_grad(pure.no_grad):
 
 
 # -----------------------------------------------------------------------------
-# how the methods of Value record. One call into C each; what `a + b` does between is
+# how the methods of Value record. One call into C each; what `a + b` does around it is
 # what a training step written in Python spends its time on
 
-_new = object.__new__
+
+class _Unowned:
+    """A handle before it is a Value: setting its index is a plain attribute, and cheap."""
+
+    __slots__ = ("_index", "__weakref__")
 
 
 def _handle(index):
     """Return a handle that owns the node at index, or raise what went wrong if it is 0."""
     if not index:
         raise error()
-    out = _new(Value)
-    _set_index(out, index)
+    out = _Unowned()
+    out._index = index
+    out.__class__ = Value
     return out
 
 
@@ -137,22 +142,25 @@ def _known_handle(index):
 def _binary(op, name, doc):
     """Make the method for the operation `op` of two Values, or of a Value and a number."""
     OP_NAMES[op] = name
-    record = lib.shared_binary
+    record, record_number = lib.shared_binary, lib.shared_binary_number
 
     def method(self, other):
-        kind = other.__class__
+        kind = type(other)
         if kind is Value:
             index = record(op, self._index, other._index)
-        elif kind is float or is_number(other):
-            index = lib.shared_binary_number(op, self._index, number(other))
+        elif kind is float or kind is int:
+            index = record_number(op, self._index, other)
         elif isinstance(other, Value):
             index = record(op, self._index, other._index)
+        elif is_number(other):
+            index = record_number(op, self._index, number(other))
         else:
             return NotImplemented
         if not index:
             raise error()
-        out = _new(Value)
-        _set_index(out, index)
+        out = _Unowned()  # as in _handle, without the call
+        out._index = index
+        out.__class__ = Value
         return out
 
     method.__doc__ = doc
@@ -165,7 +173,13 @@ def _unary(op, name, doc):
     record = lib.shared_unary
 
     def method(self):
-        return _handle(record(op, self._index))
+        index = record(op, self._index)
+        if not index:
+            raise error()
+        out = _Unowned()
+        out._index = index
+        out.__class__ = Value
+        return out
 
     method.__name__ = name.lower()
     method.__qualname__ = f"Value.{method.__name__}"
@@ -187,10 +201,10 @@ def _comparison(name):
     return method
 
 
-class Value:
+class Value(_Unowned):
     __doc__ = pure.Value.__doc__
 
-    __slots__ = ("_index", "__weakref__")
+    __slots__ = ()
 
     def __new__(cls, data, _prev=(), _op="", label=""):
         data = number(data)
@@ -204,7 +218,7 @@ class Value:
             index = lib.shared_leaf(data)
         if not index:
             raise error()
-        self = _new(cls)
+        self = object.__new__(cls)
         _set_index(self, index)
         if _op and lib.shared_recording(-1):
             self._attribute_dict()["_op"] = _op
@@ -277,12 +291,17 @@ class Value:
     def __sub__(self, other):  # self - other
         if isinstance(other, Value):
             return _handle(lib.shared_sub(self._index, other._index))
-        return self + -number(other) if is_number(other) else NotImplemented
+        if not is_number(other):
+            return NotImplemented
+        return _handle(lib.shared_binary_number(lib.OP_ADD, self._index, -number(other)))
 
     def __truediv__(self, other):  # self / other
         if isinstance(other, Value):
             return _handle(lib.shared_div(self._index, other._index))
-        return self * pure.power(number(other), -1.0) if is_number(other) else NotImplemented
+        if not is_number(other):
+            return NotImplemented
+        inverse = pure.power(number(other), -1.0)
+        return _handle(lib.shared_binary_number(lib.OP_MUL, self._index, inverse))
 
     __radd__ = __add__  # other + self is self + other
     __rmul__ = __mul__  # other * self is self * other
@@ -468,7 +487,7 @@ class Value:
         return _leaf, (self.data, self.grad, names)
 
 
-_set_index = Value._index.__set__
+_set_index = _Unowned._index.__set__
 _SETTABLE = {
     name: vars(Value)[name].__set__ for name in ("data", "grad", "_backward", "m", "v")
 }

@@ -14,7 +14,6 @@ import pytest
 from test_value import sine
 
 from micrograd import compiled
-from micrograd.binding import lib
 from micrograd.compiled import MLP, AdamW, Value, mean_cross_entropy
 from micrograd.graph import trace
 from micrograd.value import _attributes, live_nodes
@@ -206,8 +205,24 @@ def test_a_million_deep():
     assert live_nodes() == before - 1
 
 
+def memory_of(program):
+    """Run a program in a process of its own; return how many megabytes it took at its
+    largest, and how many it had at its end."""
+    after = """
+with open("/proc/self/status") as status:
+    kilobytes = dict(line.split(":") for line in status)
+for name in ("VmHWM", "VmRSS"):
+    print(int(kilobytes[name].split()[0]) // 1024)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program) + after], capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    return map(int, run.stdout.split())
+
+
 def test_five_million_additions_in_700_megabytes():
-    program = """
+    peak, after = memory_of("""
         from micrograd.compiled import Value
         from micrograd.value import live_nodes
         x = Value(0.0)
@@ -218,25 +233,22 @@ def test_five_million_additions_in_700_megabytes():
         assert (y.data, x.grad) == (5e6, 1.0)
         del y
         assert live_nodes() == 1
-        with open("/proc/self/status") as status:
-            kilobytes = dict(line.split(":") for line in status)
-        for name in ("VmHWM", "VmRSS"):  # at its largest, and now
-            print(int(kilobytes[name].split()[0]) // 1024)
-    """
-    run = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True
-    )
-    assert run.returncode == 0, run.stderr
-    peak, after = map(int, run.stdout.split())
+    """)
     assert peak < 700  # megabytes
     assert after < 100  # and it is given back to the system
 
 
 def test_64_bytes_a_node():
-    assert compiled.Value.__slots__ and lib.shared_live() == live_nodes()
-    from micrograd.binding import ffi
-
-    assert ffi.sizeof("Node") == 32
+    """At most, and that at the peak of a backward pass."""
+    _, nothing = memory_of("from micrograd.compiled import Value")
+    peak, _ = memory_of("""
+        from micrograd.compiled import Value
+        y = x = Value(0.5)
+        for _ in range(1_000_000):
+            y = y * x + x
+        y.backward()
+    """)
+    assert (peak - nothing) * 2**20 < 64 * 2_000_000
 
 
 def test_copies():
