@@ -27,6 +27,7 @@ def version():
 
 ffibuilder = FFI()
 ffibuilder.cdef(declarations())
+ffibuilder.cdef('extern "Python" void clean_up(void);')  # in value.py
 ffibuilder.set_source(
     "_micrograd",  # beside the package, not in it: found also where the sources shadow the package
     '#include "micrograd.h"',

@@ -82,7 +82,9 @@ enum NodeFlag {
     NODE_WATCHED = 2,   // its owner has more to clean up when it dies: see tape_dead
     NODE_FUNCTION = 4,  // its backward rule is its owner's own function
     NODE_USER = 8,      // a user node, whose number only its owner can recompute
-    NODE_INTEGER = 16   // this exponent was written as an integer: **2, not **2.0
+    NODE_INTEGER = 16,  // this exponent was written as an integer: **2, not **2.0
+    NODE_SHIFT = 32,    // a shift, which is below other nodes in a forward pass only
+    NODE_SCHEDULED = 64 // the tape keeps the order of its passes
 };
 
 typedef enum FaultCode {
@@ -102,6 +104,8 @@ typedef struct Fault {
     double out;      // and, for a derivative, its result
 } Fault;
 
+typedef struct Schedule Schedule;  // the order of a root's passes, kept with the root
+
 typedef struct Tape {
     Node *nodes;      // the arena. nodes[0] stands for operands that are not there
     Index capacity;   // nodes in it
@@ -112,8 +116,10 @@ typedef struct Tape {
     Index trim_below; // so few live nodes make the arena try to shrink
     Index *order;     // room for a depth-first walk: the order found, from the left,
                       // and the nodes it is still below, from the right
-    double *saved;    // what a pass has overwritten, by position in the order
+    double *saved;    // what a pass has overwritten, by position in the order: twice as many
     Index room;       // nodes that order and saved have room for
+    Schedule *schedules;  // all that are kept, the newest first
+    Schedule *log;    // the one that the recording under way is writing
     Fault fault;      // what the last call that failed had to say
 } Tape;
 
@@ -136,6 +142,13 @@ Index tape_sub(Tape *tape, Index a, Index b);                       // a + (-b)
 Index tape_div(Tape *tape, Index a, Index b);                       // a * b**-1
 Index tape_user(Tape *tape, double data, const Index *operands, size_t n);
 Index tape_largest(Tape *tape, const Index *operands, size_t n);    // for a shift
+
+// A recording may know the order in which its passes have to go: that in which it is made,
+// if nothing below it but leaves was there before. Between start and end it is logged;
+// then no pass over the root has to look for it. The parameters must differ from one
+// another and from the inputs, else the log ends by itself.
+void tape_log_start(Tape *tape, const Index *parameters, size_t n, const Index *inputs, size_t m);
+void tape_log_end(Tape *tape, Index root);   // 0: the recording has failed
 
 // A node lives while somebody holds it or a living node uses it.
 void tape_hold(Tape *tape, Index i);
@@ -168,6 +181,7 @@ ptrdiff_t tape_backward_until(Tape *tape, const Index *order, ptrdiff_t from);
 ptrdiff_t tape_forward_until(Tape *tape, const Index *order, ptrdiff_t from, ptrdiff_t n);
 
 int node_backward(Tape *tape, Index i);      // one node's rule, once
+void tape_set_function(Tape *tape, Index i, int on);  // its rule is its owner's, or not
 
 // What Python's floats refuse is refused here too: these return 0 where the result is
 // no float, else 1.
@@ -236,9 +250,9 @@ Index shared_rsub(Index a, double k);                    // k - a
 Index shared_div(Index a, Index b);                      // a / b
 Index shared_rdiv(Index a, double k);                    // k / a
 Index shared_user(double data, const Index *operands, size_t n);
+void shared_init(void (*cleaner)(void));                 // called when nodes wait in shared_dead; or NULL
 void shared_hold(Index i);
-int shared_release(Index i);                             // 1 if nodes wait in shared_dead
-int shared_waiting(void);                                // the same
+void shared_release(Index i);
 Index shared_dead(void);
 void shared_bury(Index i);
 

@@ -29,16 +29,25 @@ Index neuron_call(Tape *tape, const Index *parameters, size_t nin,
 }
 
 // return [n(x) for n in self.neurons]
-int layer_call(Tape *tape, const Index *parameters, size_t nin, size_t nout,
-               const Index *x, const double *numbers, int activation, Index *out) {
-    for (size_t i = 0; i < nout; i++) {
+//
+// The neuron `first` is recorded before the others: see mean_cross_entropy.
+static int layer_record(Tape *tape, const Index *parameters, size_t nin, size_t nout,
+                        const Index *x, const double *numbers, int activation, size_t first, Index *out) {
+    for (size_t k = 0; k < nout; k++) {
+        size_t i = k == 0 ? first : k <= first ? k - 1 : k;
         out[i] = neuron_call(tape, parameters + i * (nin + 1), nin, x, numbers, activation);
         if (!out[i]) {
+            if (k > 0) tape_discard(tape, out[first]);
             discard_all(tape, out, i);
             return -1;
         }
     }
     return 0;
+}
+
+int layer_call(Tape *tape, const Index *parameters, size_t nin, size_t nout,
+               const Index *x, const double *numbers, int activation, Index *out) {
+    return layer_record(tape, parameters, nin, nout, x, numbers, activation, 0, out);
 }
 
 size_t mlp_parameters(const MLP *mlp) {
@@ -62,14 +71,14 @@ static size_t mlp_width(const MLP *mlp) {
 //
 // hidden has room for two layers of the network's width: one is read, one written
 static int mlp_record(Tape *tape, const MLP *mlp, Index *hidden,
-                      const Index *x, const double *numbers, Index *out) {
+                      const Index *x, const double *numbers, size_t first, Index *out) {
     size_t width = mlp_width(mlp);
     const Index *parameters = mlp->parameters;
     for (size_t l = 0; l < mlp->nlayers; l++) {
         size_t nin = mlp->sizes[l], nout = mlp->sizes[l + 1];
-        Index *y = l + 1 == mlp->nlayers ? out : hidden + (l % 2) * width;
-        int failed = layer_call(tape, parameters, nin, nout, x, numbers, mlp->activations[l], y);
-        if (failed) {
+        int last = l + 1 == mlp->nlayers;
+        Index *y = last ? out : hidden + (l % 2) * width;
+        if (layer_record(tape, parameters, nin, nout, x, numbers, mlp->activations[l], last ? first : 0, y)) {
             if (l > 0) discard_all(tape, x, nin);
             return -1;
         }
@@ -82,7 +91,7 @@ static int mlp_record(Tape *tape, const MLP *mlp, Index *hidden,
 int mlp_call(Tape *tape, const MLP *mlp, const Index *x, const double *numbers, Index *out) {
     Index *hidden = malloc((2 * mlp_width(mlp) + 1) * sizeof(Index));
     if (!hidden) return out_of_memory(tape);
-    int result = mlp_record(tape, mlp, hidden, x, numbers, out);
+    int result = mlp_record(tape, mlp, hidden, x, numbers, 0, out);
     free(hidden);
     return result;
 }
@@ -148,10 +157,33 @@ Index cross_entropy(Tape *tape, const Index *logits, size_t n, size_t target) {
     return loss;
 }
 
+// cross_entropy(model([Value(xi) for xi in x]), y)
+//
+// room is for the inputs, the logits, their exponentials and the hidden layers
+static Index point_cross_entropy(Tape *tape, const MLP *mlp, const Index *x, const double *numbers,
+                                 size_t label, Index *room) {
+    size_t nin = mlp->sizes[0], nout = mlp->sizes[mlp->nlayers];
+    Index *inputs = room, *logits = inputs + nin, *ex = logits + nout, *hidden = ex + nout;
+    Index loss = 0;
+    size_t k = 0;
+    while (k < nin && (inputs[k] = x[k] ? x[k] : tape_leaf(tape, numbers[k]))) k++;
+    if (k == nin && mlp_record(tape, mlp, hidden, inputs, numbers, label, logits) == 0) {
+        loss = cross_entropy_record(tape, logits, nout, label, ex);
+        if (!loss) discard_all(tape, logits, nout);
+    }
+    if (!loss) discard_all(tape, inputs, k);
+    return loss;
+}
+
 // total_loss = Value(0.0)
 // for x, y in split:
 //     total_loss = total_loss + cross_entropy(model([Value(xi) for xi in x]), y)
 // return total_loss * (1.0 / len(split))
+//
+// The recording is logged, for its order is one that the passes may take. A gradient adds up
+// in the order in which backward comes to a node's users, so those must come as they would
+// in a depth-first walk from the loss: points in order, a hidden layer's neurons in order,
+// and of the logits the label's first, from where the walk comes to the hidden layers.
 Index mean_cross_entropy(Tape *tape, const MLP *mlp, const Index *x, const double *numbers,
                          const int32_t *labels, size_t n) {
     size_t nin = mlp->sizes[0], nout = mlp->sizes[mlp->nlayers];
@@ -160,21 +192,16 @@ Index mean_cross_entropy(Tape *tape, const MLP *mlp, const Index *x, const doubl
         out_of_memory(tape);
         return 0;
     }
-    Index *inputs = room, *logits = inputs + nin, *ex = logits + nout, *hidden = ex + nout;
+    tape_log_start(tape, mlp->parameters, mlp_parameters(mlp), x, n * nin);
     Index total = tape_leaf(tape, 0.0);
-    for (size_t point = 0; point < n && total; point++, x += nin, numbers += nin) {
-        Index loss = 0;
-        size_t k = 0;
-        while (k < nin && (inputs[k] = x[k] ? x[k] : tape_leaf(tape, numbers[k]))) k++;
-        if (k == nin && mlp_record(tape, mlp, hidden, inputs, numbers, logits) == 0) {
-            loss = cross_entropy_record(tape, logits, nout, (size_t)labels[point], ex);
-            if (!loss) discard_all(tape, logits, nout);
-        }
-        if (!loss) discard_all(tape, inputs, k);
+    for (size_t i = 0; i < n && total; i++) {
+        Index loss = point_cross_entropy(tape, mlp, x + i * nin, numbers + i * nin, (size_t)labels[i], room);
         total = tape_binary(tape, OP_ADD, total, loss);
     }
     free(room);
-    return tape_binary(tape, OP_MUL, total, total ? tape_leaf(tape, 1.0 / (double)n) : 0);
+    Index mean = tape_binary(tape, OP_MUL, total, total ? tape_leaf(tape, 1.0 / (double)n) : 0);
+    tape_log_end(tape, mean);
+    return mean;
 }
 
 // -----------------------------------------------------------------------------
@@ -239,17 +266,19 @@ static int adamw_update(const AdamW *adamw, double bias1, double bias2, Node *p,
 int adamw_step(Tape *tape, AdamW *adamw, const Index *parameters, size_t n) {
     double *saved = malloc((3 * n + 1) * sizeof(double));
     if (!saved) return out_of_memory(tape);
-    adamw->t += 1;
-    double bias1 = 1 - pow(adamw->beta1, adamw->t), bias2 = 1 - pow(adamw->beta2, adamw->t);
-    int failed = 0;
+    double decay1 = 0, decay2 = 0;
+    int failed = power(&tape->fault, adamw->beta1, adamw->t + 1, &decay1)
+                 || power(&tape->fault, adamw->beta2, adamw->t + 1, &decay2) ? -1 : 0;
+    double bias1 = 1 - decay1, bias2 = 1 - decay2;
     size_t i;
     for (i = 0; i < n && !failed; i++) {
         Node *p = &tape->nodes[parameters[i]], *mv = moments(tape, parameters[i]);
         memcpy(saved + 3 * i, (double[]){p->data, mv->data, mv->grad}, 3 * sizeof(double));
         failed = adamw_update(adamw, bias1, bias2, p, mv, &tape->fault);
     }
-    if (failed) {
-        adamw->t -= 1;
+    if (!failed) {
+        adamw->t += 1;
+    } else {
         while (i-- > 0) {  // backwards, should a parameter be there twice
             Node *p = &tape->nodes[parameters[i]], *mv = moments(tape, parameters[i]);
             p->data = saved[3 * i];

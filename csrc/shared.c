@@ -21,6 +21,16 @@ static void unlock(void) {
     pthread_mutex_unlock(&tape_lock);
 }
 
+// Python's function that forgets what it knows of watched nodes that have died
+static void (*clean_up)(void);
+
+void shared_init(void (*cleaner)(void)) {
+    static int once;
+    // a child that is forked while another thread is inside gets the tape whole
+    if (!once) once = pthread_atfork(lock, unlock, unlock) == 0;
+    clean_up = cleaner;
+}
+
 #define LOCKED(type, call)    \
     do {                      \
         lock();               \
@@ -110,17 +120,12 @@ void shared_hold(Index i) {
     unlock();
 }
 
-static int release(Index i) {
+void shared_release(Index i) {
+    lock();
     tape_release(&tape, i);
-    return tape.dead != 0;
-}
-
-int shared_release(Index i) {
-    LOCKED(int, release(i));
-}
-
-int shared_waiting(void) {
-    LOCKED(int, tape.dead != 0);
+    int waiting = tape.dead != 0;
+    unlock();
+    if (waiting && clean_up) clean_up();
 }
 
 Index shared_dead(void) {
@@ -213,11 +218,7 @@ void shared_set_watched(Index i) {
 
 void shared_set_function(Index i, int on) {
     lock();
-    if (on) {
-        tape.nodes[i].flags |= NODE_FUNCTION;
-    } else {
-        tape.nodes[i].flags &= (uint8_t)~NODE_FUNCTION;
-    }
+    tape_set_function(&tape, i, on);
     unlock();
 }
 
@@ -292,8 +293,8 @@ static int results(int failed, Index *out, size_t n) {
     for (size_t i = 0; i < n; i++) {
         out[i] = result(out[i]);
         if (out[i]) continue;
-        for (size_t k = 0; k < i; k++) tape_release(&tape, out[k]);
         for (size_t k = i + 1; k < n; k++) tape_discard(&tape, out[k]);
+        for (size_t k = 0; k < i; k++) tape_release(&tape, out[k]);
         return -1;
     }
     return 0;

@@ -1,4 +1,4 @@
-// The tape: an arena of nodes, and the walks over them.
+// The tape: an arena of nodes, and the passes over them.
 //
 // A node is 32 bytes in one array and knows its operands by their index there, so the
 // array can grow and move. Dead nodes go on a free list, and the next ones recorded
@@ -13,6 +13,16 @@ enum {
     FIRST_CAPACITY = 1024,      // nodes
     LAST_CAPACITY = 1 << 30,    // so that no reference count can overflow
     TRIM_FROM = 1 << 20         // an arena this large shrinks when most of it is unused
+};
+
+enum { SCHEDULE_FORWARD = 1, SCHEDULE_BACKWARD = 2 };
+
+struct Schedule {
+    Schedule *next;  // the one kept before this one
+    Index root;
+    int kinds;       // the passes that may go in this order
+    size_t n, room;
+    Index *order;    // operands before their users
 };
 
 static const Index LAST_OPERAND = 1u << 31;  // a walk is at this node's last operand
@@ -130,6 +140,75 @@ static inline int op_backward(Op op, Node *a, Node *b, double out, double g) {
 }
 
 // -----------------------------------------------------------------------------
+// schedules
+
+static Schedule *schedule_new(void) {
+    return calloc(1, sizeof(Schedule));
+}
+
+static void schedule_free(Schedule *schedule) {
+    if (schedule) free(schedule->order);
+    free(schedule);
+}
+
+static int schedule_reserve(Schedule *schedule, size_t room) {
+    Index *order = realloc(schedule->order, room * sizeof(Index));
+    if (!order) return 0;
+    schedule->order = order;
+    schedule->room = room;
+    return 1;
+}
+
+static void schedule_keep(Tape *tape, Schedule *schedule, Index root, int kinds) {
+    schedule->root = root;
+    schedule->kinds = kinds;
+    schedule->next = tape->schedules;
+    tape->schedules = schedule;
+    tape->nodes[root].flags |= NODE_SCHEDULED;
+}
+
+static Schedule *schedule_find(const Tape *tape, Index root, int kind) {
+    if (!(tape->nodes[root].flags & NODE_SCHEDULED)) return NULL;
+    Schedule *schedule = tape->schedules;
+    while (schedule && !(schedule->root == root && schedule->kinds & kind)) schedule = schedule->next;
+    return schedule;
+}
+
+// a dead root's schedules go with it
+static void drop_schedules(Tape *tape, Index root) {
+    for (Schedule **link = &tape->schedules; *link;) {
+        Schedule *schedule = *link;
+        if (schedule->root == root) {
+            *link = schedule->next;
+            schedule_free(schedule);
+        } else {
+            link = &schedule->next;
+        }
+    }
+}
+
+static void drop_all_schedules(Tape *tape) {
+    while (tape->schedules) {
+        Schedule *schedule = tape->schedules;
+        tape->schedules = schedule->next;
+        tape->nodes[schedule->root].flags &= (uint8_t)~NODE_SCHEDULED;
+        schedule_free(schedule);
+    }
+}
+
+// without memory there is no log, and the recording goes on
+static void log_grow(Tape *tape) {
+    if (schedule_reserve(tape->log, tape->log->room ? 2 * tape->log->room : FIRST_CAPACITY)) return;
+    schedule_free(tape->log);
+    tape->log = NULL;
+}
+
+static inline void log_node(Tape *tape, Index i) {
+    if (tape->log && tape->log->n == tape->log->room) log_grow(tape);
+    if (tape->log) tape->log->order[tape->log->n++] = i;
+}
+
+// -----------------------------------------------------------------------------
 // the arena
 
 void tape_init(Tape *tape) {
@@ -137,6 +216,7 @@ void tape_init(Tape *tape) {
 }
 
 void tape_free(Tape *tape) {
+    drop_all_schedules(tape);
     free(tape->nodes);
     free(tape->order);
     free(tape->saved);
@@ -201,6 +281,7 @@ static inline Index node_new(Tape *tape, Op op, double data, Index a, Index b) {
     tape->nodes[a].refs++;
     tape->nodes[b].refs++;
     tape->nodes[i] = (Node){.data = data, .a = a, .b = b, .op = (uint8_t)op};
+    log_node(tape, i);
     return i;
 }
 
@@ -228,7 +309,9 @@ static inline Index record(Tape *tape, Op op, Index a, Index b) {
 }
 
 Index tape_unary(Tape *tape, Op op, Index a) {
-    return a ? record(tape, op, a, 0) : 0;
+    Index i = a ? record(tape, op, a, 0) : 0;
+    if (i && op == OP_SHIFT) tape->nodes[i].flags = NODE_SHIFT;
+    return i;
 }
 
 Index tape_binary(Tape *tape, Op op, Index a, Index b) {
@@ -305,6 +388,47 @@ Index tape_largest(Tape *tape, const Index *operands, size_t n) {
 }
 
 // -----------------------------------------------------------------------------
+// the log of a recording
+
+static void log_drop(Tape *tape) {
+    schedule_free(tape->log);
+    tape->log = NULL;
+}
+
+static void log_operand(Tape *tape, Index i) {
+    const Node *node = &tape->nodes[i];
+    if (!tape->log) return;
+    if (node->op != OP_LEAF || node->flags & (NODE_VISITED | NODE_FUNCTION)) {
+        log_drop(tape);
+    } else {
+        log_node(tape, i);
+    }
+}
+
+void tape_log_start(Tape *tape, const Index *parameters, size_t n, const Index *inputs, size_t m) {
+    tape->log = schedule_new();
+    for (size_t k = 0; k < n && tape->log; k++) {
+        log_operand(tape, parameters[k]);
+        tape->nodes[parameters[k]].flags |= NODE_VISITED;
+    }
+    for (size_t k = 0; k < m && tape->log; k++) {
+        if (inputs[k]) log_operand(tape, inputs[k]);
+    }
+    for (size_t k = 0; k < n; k++) tape->nodes[parameters[k]].flags &= (uint8_t)~NODE_VISITED;
+}
+
+void tape_log_end(Tape *tape, Index root) {
+    Schedule *log = tape->log;
+    tape->log = NULL;
+    if (!log) return;
+    if (root) {
+        schedule_keep(tape, log, root, SCHEDULE_FORWARD | SCHEDULE_BACKWARD);
+    } else {
+        schedule_free(log);
+    }
+}
+
+// -----------------------------------------------------------------------------
 // lifetime
 
 void tape_hold(Tape *tape, Index i) {
@@ -312,32 +436,40 @@ void tape_hold(Tape *tape, Index i) {
 }
 
 void tape_release(Tape *tape, Index i) {
-    if (--tape->nodes[i].refs == 0) tape_discard(tape, i);
+    if (--tape->nodes[i].refs > 0) return;
+    tape_discard(tape, i);
+    // only here: who discards may still hold other indices, beyond the smaller arena's end
+    if (tape->live < tape->trim_below) tape_trim(tape);
 }
 
-void tape_discard(Tape *tape, Index i) {
+// take a node that nobody uses out of use; its operands are still to be let go
+static inline void node_free(Tape *tape, Index i) {
+    Node *node = &tape->nodes[i];
+    if (node->flags & NODE_SCHEDULED) drop_schedules(tape, i);
+    tape->live--;
+    if (node->flags & NODE_WATCHED) {
+        node->op = OP_DEAD;
+        node->a = tape->dead;
+        tape->dead = i;
+    } else {
+        node->op = OP_FREE;
+        node->a = tape->free;
+        tape->free = i;
+    }
+}
+
+// free a node that nobody uses, and what nobody uses then: depth first, so that the free
+// list hands the next recording its nodes in about the order in which it wants them. Who
+// waits to be freed has no use for its reference count: there it keeps who waits behind it
+static void discard_depth_first(Tape *tape, Index i) {
     Node *nodes = tape->nodes;
-    if (!i || nodes[i].refs || nodes[i].op >= OP_DEAD) return;
-    // depth first, so that the free list hands the next recording its nodes in about
-    // the order in which it wants them. Who waits to be freed has no use for its
-    // reference count any more: there it keeps who waits behind it
     Index waiting = i;
     while (waiting) {
         i = waiting;
-        Node *node = &nodes[i];
-        Index a = node->a, b = node->b;
-        waiting = node->refs;
-        node->refs = 0;
-        if (node->flags & NODE_WATCHED) {
-            node->op = OP_DEAD;
-            node->a = tape->dead;
-            tape->dead = i;
-        } else {
-            node->op = OP_FREE;
-            node->a = tape->free;
-            tape->free = i;
-        }
-        tape->live--;
+        Index a = nodes[i].a, b = nodes[i].b;
+        waiting = nodes[i].refs;
+        nodes[i].refs = 0;
+        node_free(tape, i);
         if (--nodes[b].refs == 0) {
             nodes[b].refs = waiting;
             waiting = b;
@@ -347,7 +479,35 @@ void tape_discard(Tape *tape, Index i) {
             waiting = a;
         }
     }
-    if (tape->live < tape->trim_below) tape_trim(tape);
+}
+
+// free all that nobody uses below a root whose order is known: users come before their
+// operands on the way back, so one look at each node is enough
+static void discard_in_order(Tape *tape, const Index *order, size_t n) {
+    Node *nodes = tape->nodes;
+    for (size_t k = n; k > 0; k--) {
+        Index i = order[k - 1], a = nodes[i].a, b = nodes[i].b;
+        if (nodes[i].refs || nodes[i].op >= OP_DEAD) continue;
+        Index moments = nodes[i].op == OP_LEAF ? a : 0;
+        node_free(tape, i);
+        nodes[a].refs--;
+        nodes[b].refs--;
+        if (moments && nodes[moments].refs == 0) discard_depth_first(tape, moments);
+    }
+}
+
+void tape_discard(Tape *tape, Index i) {
+    if (!i || tape->nodes[i].refs || tape->nodes[i].op >= OP_DEAD) return;
+    Schedule *schedule = schedule_find(tape, i, SCHEDULE_FORWARD);
+    if (schedule) {
+        // freeing the root drops its schedules: keep this one's order a little longer
+        Index *order = schedule->order;
+        schedule->order = NULL;
+        discard_in_order(tape, order, schedule->n);
+        free(order);
+    } else {
+        discard_depth_first(tape, i);
+    }
 }
 
 Index tape_dead(Tape *tape) {
@@ -396,7 +556,7 @@ static int walk_reserve(Tape *tape) {
     free(tape->order);
     free(tape->saved);
     tape->order = malloc(room * sizeof(Index));
-    tape->saved = malloc(room * sizeof(double));
+    tape->saved = malloc(room * 2 * sizeof(double));
     tape->room = tape->order && tape->saved ? tape->capacity : 0;
     return tape->room > 0;
 }
@@ -465,15 +625,34 @@ static size_t walk(Tape *tape, Index root, Op leaf, unsigned *flags) {
     }
 }
 
-static void walk_end(Tape *tape, size_t n) {
-    for (size_t k = 0; k < n; k++) tape->nodes[tape->order[k]].flags &= (uint8_t)~NODE_VISITED;
+static void walk_end(Tape *tape, const Index *order, size_t n) {
+    for (size_t k = 0; k < n; k++) tape->nodes[order[k]].flags &= (uint8_t)~NODE_VISITED;
 }
 
 size_t tape_walk(Tape *tape, Index root, int forward) {
     unsigned flags;
     size_t n = walk(tape, root, forward ? OP_LEAF : OP_SHIFT, &flags);
-    walk_end(tape, n);
+    walk_end(tape, tape->order, n);
     return n;
+}
+
+// the order of a root's passes of this kind, to be kept as long as the root; NULL if there
+// is no memory, or if the graph has nodes that only their owner can run
+static Schedule *schedule_build(Tape *tape, Index root, int kind) {
+    unsigned flags;
+    size_t n = walk(tape, root, kind == SCHEDULE_FORWARD ? OP_LEAF : OP_SHIFT, &flags);
+    walk_end(tape, tape->order, n);
+    if (n == 0 || flags & (NODE_FUNCTION | NODE_USER)) return NULL;
+    Schedule *schedule = schedule_new();
+    if (!schedule || !schedule_reserve(schedule, n)) {
+        schedule_free(schedule);
+        return NULL;
+    }
+    memcpy(schedule->order, tape->order, n * sizeof(Index));
+    schedule->n = n;
+    // where no shift is, both passes go the same way
+    schedule_keep(tape, schedule, root, flags & NODE_SHIFT ? kind : SCHEDULE_FORWARD | SCHEDULE_BACKWARD);
+    return schedule;
 }
 
 // -----------------------------------------------------------------------------
@@ -485,30 +664,58 @@ int node_backward(Tape *tape, Index i) {
     return fault_op(tape, FAULT_BACKWARD, node->op, node->a, node->b, node->data);
 }
 
-int tape_backward(Tape *tape, Index root) {
-    // topological order of all the nodes in the graph
-    unsigned flags;
-    size_t n = walk(tape, root, OP_SHIFT, &flags);
-    if (n == 0) return -1;
-    if (flags & NODE_FUNCTION) {
-        walk_end(tape, n);
-        return fault(tape, FAULT_USER);
-    }
-    // go one node at a time and apply the chain rule
+// go one node at a time, users before their operands, and apply the chain rule; what the
+// gradients were before is in tape->saved
+static int run_backward(Tape *tape, Index root, const Index *order, size_t n) {
     Node *nodes = tape->nodes;
-    const Index *order = tape->order;
     nodes[root].grad = 1.0;
     for (size_t k = n; k > 0; k--) {
-        Node *node = &nodes[order[k - 1]];
+        Node *node = &nodes[order[k - 1]], *a = &nodes[node->a], *b = &nodes[node->b];
+        double g = node->grad;
         node->flags &= (uint8_t)~NODE_VISITED;
-        if (!op_backward((Op)node->op, &nodes[node->a], &nodes[node->b], node->data, node->grad)) {
+        if (node->op == OP_ADD) {
+            a->grad += g;
+            b->grad += g;
+            // a neuron's sum: the product that goes into it comes next
+            if (b->op != OP_MUL || k == 1 || order[k - 2] != node->b) continue;
+            k--;
+            node = b;
+            node->flags &= (uint8_t)~NODE_VISITED;
+            a = &nodes[node->a];
+            b = &nodes[node->b];
+            g = node->grad;
+        }
+        if (node->op == OP_MUL) {
+            a->grad += b->data * g;
+            b->grad += a->data * g;
+        } else if (!op_backward((Op)node->op, a, b, node->data, g)) {
             fault_op(tape, FAULT_BACKWARD, node->op, node->a, node->b, node->data);
-            walk_end(tape, n);
+            walk_end(tape, order, n);
             for (size_t j = 0; j < n; j++) nodes[order[j]].grad = tape->saved[j];
             return -1;
         }
     }
     return 0;
+}
+
+int tape_backward(Tape *tape, Index root) {
+    Schedule *schedule = schedule_find(tape, root, SCHEDULE_BACKWARD);
+    // who goes forward over a recording will go backward over it again, too
+    if (!schedule && schedule_find(tape, root, SCHEDULE_FORWARD)) {
+        schedule = schedule_build(tape, root, SCHEDULE_BACKWARD);
+    }
+    if (schedule && walk_reserve(tape)) {
+        for (size_t k = 0; k < schedule->n; k++) tape->saved[k] = tape->nodes[schedule->order[k]].grad;
+        return run_backward(tape, root, schedule->order, schedule->n);
+    }
+    unsigned flags;
+    size_t n = walk(tape, root, OP_SHIFT, &flags);
+    if (n == 0) return -1;
+    if (flags & NODE_FUNCTION) {
+        walk_end(tape, tape->order, n);
+        return fault(tape, FAULT_USER);
+    }
+    return run_backward(tape, root, tape->order, n);
 }
 
 ptrdiff_t tape_backward_until(Tape *tape, const Index *order, ptrdiff_t from) {
@@ -517,6 +724,15 @@ ptrdiff_t tape_backward_until(Tape *tape, const Index *order, ptrdiff_t from) {
         if (node_backward(tape, order[k]) < 0) return -2;
     }
     return -1;
+}
+
+void tape_set_function(Tape *tape, Index i, int on) {
+    if (on) {
+        tape->nodes[i].flags |= NODE_FUNCTION;
+        drop_all_schedules(tape);  // they may have this node, and know nothing of functions
+    } else {
+        tape->nodes[i].flags &= (uint8_t)~NODE_FUNCTION;
+    }
 }
 
 // -----------------------------------------------------------------------------
@@ -533,25 +749,41 @@ static int node_forward(Tape *tape, Index i) {
     return 0;
 }
 
+static int run_forward(Tape *tape, const Index *order, size_t n) {
+    Node *nodes = tape->nodes;
+    double *saved = tape->saved;
+    for (size_t k = 0; k < n; k++) {
+        Node *node = &nodes[order[k]];
+        saved[2 * k] = node->data;
+        saved[2 * k + 1] = node->grad;
+        if (node->op == OP_MUL) {
+            node->data = nodes[node->a].data * nodes[node->b].data;
+        } else if (node->op == OP_ADD) {
+            node->data = nodes[node->a].data + nodes[node->b].data;
+        } else if (node_forward(tape, order[k]) < 0) {
+            for (size_t j = 0; j <= k; j++) {
+                nodes[order[j]].data = saved[2 * j];
+                nodes[order[j]].grad = saved[2 * j + 1];
+            }
+            return -1;
+        } else if (node->op == OP_LEAF) {
+            continue;  // keeps its gradient
+        }
+        node->grad = 0.0;
+    }
+    return 0;
+}
+
 int tape_forward(Tape *tape, Index root) {
+    Schedule *schedule = schedule_find(tape, root, SCHEDULE_FORWARD);
+    if (!schedule) schedule = schedule_build(tape, root, SCHEDULE_FORWARD);
+    if (schedule && walk_reserve(tape)) return run_forward(tape, schedule->order, schedule->n);
     unsigned flags;
     size_t n = walk(tape, root, OP_LEAF, &flags);
     if (n == 0) return -1;
-    walk_end(tape, n);
+    walk_end(tape, tape->order, n);
     if (flags & NODE_USER) return fault(tape, FAULT_USER);
-    Node *nodes = tape->nodes;
-    const Index *order = tape->order;
-    for (size_t k = 0; k < n; k++) {
-        tape->saved[k] = nodes[order[k]].data;
-        if (node_forward(tape, order[k]) < 0) {
-            for (size_t j = 0; j <= k; j++) nodes[order[j]].data = tape->saved[j];
-            return -1;
-        }
-    }
-    for (size_t k = 0; k < n; k++) {
-        if (nodes[order[k]].op != OP_LEAF) nodes[order[k]].grad = 0.0;
-    }
-    return 0;
+    return run_forward(tape, tape->order, n);
 }
 
 ptrdiff_t tape_forward_until(Tape *tape, const Index *order, ptrdiff_t from, ptrdiff_t n) {

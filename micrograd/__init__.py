@@ -71,7 +71,7 @@ SGD = _engine.SGD
 
 __all__ = [
     "Value", "no_grad",
-    "RNG", "random", "gen_data", "gen_data_circles", "gen_data_yinyang",
+    "RNG", "gen_data", "gen_data_circles", "gen_data_yinyang",
     "Module", "Neuron", "Layer", "MLP",
     "cross_entropy", "mean_cross_entropy", "eval_split",
     "AdamW", "SGD",

@@ -6,18 +6,21 @@ import os
 import sys
 
 from . import backend, draw_dot, vis_color
+from .pure import split_points
 from .run import DATA_SETS, CourseRun
 from .version import __version__
 
 ENGINES = {"c": "compiled", "python": "pure", "torch": "pytorch"}
 
 
+PICTURES = (".svg", ".png", ".pdf", ".jpg", ".gif", ".ps")
+
+
 def positive(text):
     """Read an integer above 0, for argparse."""
-    n = int(text)
-    if n < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {n}")
-    return n
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer above 0")
+    return int(text)
 
 
 def sizes(text):
@@ -45,8 +48,13 @@ def parse(arguments):
     add("--version", action="version", version=f"micrograd {__version__}")
     options = parser.parse_args(arguments)
     options.hidden = [n for part in options.hidden or [[16]] for n in part]
-    if options.graph and options.backend == "torch":
-        parser.error("--graph needs an engine of ours: --backend c or python")
+    if not all(split_points(range(options.points))[:2]):
+        parser.error(f"--points {options.points} leaves none to train or to validate with")
+    if options.graph is not None:
+        if not options.graph.endswith(PICTURES):
+            parser.error(f"--graph {options.graph!r} must end in one of {' '.join(PICTURES)}")
+        if options.backend == "torch":
+            parser.error("--graph needs an engine of ours: --backend c or python")
     return options
 
 
@@ -83,7 +91,7 @@ def draw(run, filename):
     vis_color(x, "lightblue")
     loss = run.engine.mean_cross_entropy(run.model, [(x, label)])
     loss.backward()
-    draw_dot(loss, format=ending[1:] or "svg", outfile=outfile)
+    draw_dot(loss, format=ending[1:], outfile=outfile)
 
 
 def main(arguments=None):
@@ -99,14 +107,14 @@ def main(arguments=None):
         train(run, options.steps)
         if options.graph:
             draw(run, options.graph)
-        sys.stdout.flush()
+        sys.stdout.flush()  # so that its failures are ours to report
     except KeyboardInterrupt:
         print("micrograd: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader has seen enough, as in `micrograd | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ImportError, ValueError, ArithmeticError, RuntimeError) as problem:
+    except (ImportError, ValueError, ArithmeticError, RuntimeError, OSError) as problem:
         print(f"micrograd: error: {problem}", file=sys.stderr)
         return 1
     return 0

@@ -3,7 +3,8 @@
 The same names as in `micrograd.pure`, with the same results, bit for bit.
 """
 
-from .data import RNG, gen_data, gen_data_circles, gen_data_yinyang, random
+from .data import RNG, gen_data, gen_data_circles, gen_data_yinyang
+from .data import random as random
 from .network import (
     MLP,
     Layer,
@@ -18,7 +19,7 @@ from .value import Value, no_grad
 
 __all__ = [
     "Value", "no_grad",
-    "RNG", "random", "gen_data", "gen_data_circles", "gen_data_yinyang",
+    "RNG", "gen_data", "gen_data_circles", "gen_data_yinyang",
     "Module", "Neuron", "Layer", "MLP",
     "cross_entropy", "mean_cross_entropy", "eval_split",
     "AdamW", "SGD",

@@ -53,23 +53,23 @@ def _generate(function, random, n, *radii):
     return split_points([([p.x[0], p.x[1]], p.label) for p in points])
 
 
-# A generator that is not ours has a uniform() of its own: pure.py calls that one.
+# Any other generator, a subclass too, has a uniform() of its own: pure.py calls that one.
 
 
 def gen_data(random, n=100):
-    if not isinstance(random, RNG):
+    if type(random) is not RNG:
         return pure.gen_data(random, n)
     return _generate(lib.gen_data, random, n)
 
 
 def gen_data_circles(random, n=100):
-    if not isinstance(random, RNG):
+    if type(random) is not RNG:
         return pure.gen_data_circles(random, n)
     return _generate(lib.gen_data_circles, random, n)
 
 
 def gen_data_yinyang(random, n=1000, r_small=0.1, r_big=0.5):
-    if not isinstance(random, RNG):
+    if type(random) is not RNG:
         return pure.gen_data_yinyang(random, n, r_small, r_big)
     return _generate(lib.gen_data_yinyang, random, n, *check_radii(r_small, r_big))
 

@@ -20,6 +20,8 @@ class _Network:
     """A network as C takes it, read off its neurons as they are at this moment."""
 
     def __init__(self, layers):
+        if not all(layers) or not layers:
+            raise _NotPlain
         sizes = [len(layers[0][0].w)]
         activations = []
         parameters = []
@@ -27,7 +29,7 @@ class _Network:
             for n in neurons:
                 if len(n.w) != sizes[-1] or n._op() != neurons[0]._op():
                     raise _NotPlain
-                parameters += n.w
+                parameters.extend(n.w)
                 parameters.append(n.b)
             activations.append(neurons[0]._op())
             sizes.append(len(neurons))
@@ -78,7 +80,7 @@ class Module:
 
     def zero_grad(self):
         """Set the gradients of all parameters to 0."""
-        parameters = self.parameters()
+        parameters = list(self.parameters())
         lib.shared_zero_grad([p._index for p in parameters], len(parameters))
 
     def parameters(self):
@@ -113,7 +115,7 @@ class Neuron(Module):
             act = act + wi * xi
         if not self.nonlin:
             return act
-        return act.tanh() if self.activation == "tanh" else act.relu()
+        return act.tanh() if check_activation(self.activation) == "tanh" else act.relu()
 
     def parameters(self):
         """Return the weights in order, then the bias."""

@@ -8,19 +8,24 @@ from .value import Value
 __all__ = ["AdamW", "SGD"]
 
 
-class _Optimizer:
+class Optimizer:
     """What the optimisers have in common: leaves of the tape, and their indices for C."""
 
     def __init__(self, parameters):
-        self.parameters = check_parameters(parameters, Value)
-        self._indices = ffi.new("Index[]", [p._index for p in self.parameters])
+        self._parameters = check_parameters(parameters, Value)
+        self._indices = ffi.new("Index[]", [p._index for p in self._parameters])
+
+    @property
+    def parameters(self):
+        """The parameters, a tuple of Values. Another list needs another optimiser."""
+        return self._parameters
 
     def zero_grad(self):
         """Set the gradients of all parameters to 0."""
-        lib.shared_zero_grad(self._indices, len(self.parameters))
+        lib.shared_zero_grad(self._indices, len(self._parameters))
 
 
-class AdamW(_Optimizer):
+class AdamW(Optimizer):
     __doc__ = pure.AdamW.__doc__
 
     def __init__(self, parameters, lr=1e-1, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.0):
@@ -30,21 +35,20 @@ class AdamW(_Optimizer):
         self.eps = number(eps)
         self.weight_decay = number(weight_decay)
         self.t = 0
-        if lib.shared_adamw_init(self._indices, len(self.parameters)) < 0:
+        if lib.shared_adamw_init(self._indices, len(self._parameters)) < 0:
             raise error()
 
     def step(self):
-        adamw = ffi.new(
-            "AdamW *", (self.lr, self.beta1, self.beta2, self.eps, self.weight_decay, self.t)
-        )
-        if lib.shared_adamw_step(adamw, self._indices, len(self.parameters)) < 0:
+        rates = self.lr, self.beta1, self.beta2, self.eps, self.weight_decay, self.t
+        adamw = ffi.new("AdamW *", [number(rate) for rate in rates])
+        if lib.shared_adamw_step(adamw, self._indices, len(self._parameters)) < 0:
             raise error()
         self.t += 1
 
     step.__doc__ = pure.AdamW.step.__doc__
 
 
-class SGD(_Optimizer):
+class SGD(Optimizer):
     __doc__ = pure.SGD.__doc__
 
     def __init__(self, parameters, lr=1e-1):
@@ -53,4 +57,4 @@ class SGD(_Optimizer):
 
     def step(self):
         """Move every parameter against its gradient."""
-        lib.shared_sgd_step(self.lr, self._indices, len(self.parameters))
+        lib.shared_sgd_step(number(self.lr), self._indices, len(self._parameters))

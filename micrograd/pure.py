@@ -21,7 +21,7 @@ import threading
 
 __all__ = [
     "Value", "no_grad",
-    "RNG", "random", "gen_data", "gen_data_circles", "gen_data_yinyang",
+    "RNG", "gen_data", "gen_data_circles", "gen_data_yinyang",
     "Module", "Neuron", "Layer", "MLP",
     "cross_entropy", "mean_cross_entropy", "eval_split",
     "AdamW", "SGD",
@@ -238,13 +238,16 @@ class Value:
     def __init__(self, data, _prev=(), _op="", label=""):
         self._data = number(data)
         self._grad = 0.0
-        self._prev = tuple(_prev) if _mode.recording else ()
-        self._op = _op if _mode.recording else ""
-        if label:
-            self.label = label
+        self._prev = tuple(_prev)
+        self._op = _op
         for operand in self._prev:
             if not isinstance(operand, Value):
                 raise TypeError(f"an operand must be a Value, not {operand!r}")
+        if not _mode.recording:
+            self._prev = ()
+            self._op = ""
+        if label:
+            self.label = label
 
     @property
     def data(self):
@@ -269,7 +272,8 @@ class Value:
     def _record(self, rule, *others):
         operands = (self, *others)
         out = Value(RULES[rule][0](*[v._data for v in operands]), operands, rule)
-        out._rule = rule
+        if out._prev:  # not under no_grad
+            out._rule = rule
         return out
 
     def __add__(self, other):  # self + other
@@ -288,8 +292,9 @@ class Value:
         k = number(other)
         name = f"**{int(k)}" if hasattr(type(other), "__index__") else f"**{k}"
         out = Value(power(self._data, k), (self,), name)
-        out._rule = "**k"
-        out._exponent = k
+        if out._prev:
+            out._rule = "**k"
+            out._exponent = k
         return out
 
     def __rpow__(self, other):  # other ** self
@@ -347,10 +352,10 @@ class Value:
         return self * (other**-1 if isinstance(other, Value) else power(number(other), -1.0))
 
     def __radd__(self, other):  # other + self
-        return self + other
+        return self.__add__(other)
 
     def __rmul__(self, other):  # other * self
-        return self * other
+        return self.__mul__(other)
 
     def __rsub__(self, other):  # other - self
         return -self + other if is_number(other) else NotImplemented
@@ -391,6 +396,10 @@ class Value:
 
     # the passes over the graph
 
+    @property
+    def _is_leaf(self):
+        return not self._prev and self._source is None
+
     def _numbers(self):
         """The operands' data, as the rules want them."""
         numbers = [operand._data for operand in self._prev]
@@ -416,14 +425,13 @@ class Value:
                 like that of sqrt at 0. All grads are then as they were before.
         """
         order = topological_order(self)
-        before = [v._grad for v in order]
+        before = _numbers_of(order)
         try:
             self._grad = 1.0
             for v in reversed(order):
                 v._backward()
         except BaseException:
-            for v, grad in zip(order, before):
-                v._grad = grad
+            _restore(order, before)
             raise
 
     def _recompute(self):
@@ -450,14 +458,13 @@ class Value:
             What building the graph would raise. All data are then as they were before.
         """
         order = topological_order(self, with_sources=True)
-        before = [v._data for v in order]
+        before = _numbers_of(order)
         try:
             for v in order:
                 if v._prev or v._source:
                     v._data = v._recompute()
         except BaseException:
-            for v, data in zip(order, before):
-                v._data = data
+            _restore(order, before)
             raise
         for v in order:
             if v._prev or v._source:
@@ -475,6 +482,15 @@ def _comparable(x):
 
 def _data(x):
     return x._data if isinstance(x, Value) else number(x)
+
+
+def _numbers_of(values):
+    return [(v._data, v._grad) for v in values]
+
+
+def _restore(values, numbers):
+    for v, (data, grad) in zip(values, numbers):
+        v._data, v._grad = data, grad
 
 
 def topological_order(root, with_sources=False):
@@ -730,7 +746,7 @@ class Neuron(Module):
             act = act + wi * xi
         if not self.nonlin:
             return act
-        return act.tanh() if self.activation == "tanh" else act.relu()
+        return act.tanh() if check_activation(self.activation) == "tanh" else act.relu()
 
     def parameters(self):
         """Return the weights in order, then the bias."""
@@ -918,7 +934,7 @@ def check_parameters(parameters, kind):
     for p in parameters:
         if not isinstance(p, kind):
             raise TypeError(f"a parameter must be a Value of the same engine, not {p!r}")
-        if p._prev:
+        if not p._is_leaf:
             raise ValueError(f"a parameter must be a leaf, but {p!r} is computed from others")
     return parameters
 
@@ -931,7 +947,21 @@ def check_betas(betas):
     return beta1, beta2
 
 
-class AdamW:
+class Optimizer:
+    """What the optimisers have in common."""
+
+    @property
+    def parameters(self):
+        """The parameters, a tuple of Values. Another list needs another optimiser."""
+        return self._parameters
+
+    def zero_grad(self):
+        """Set the gradients of all parameters to 0."""
+        for p in self._parameters:
+            p.grad = 0
+
+
+class AdamW(Optimizer):
     """The AdamW optimiser, as the course's and PyTorch's: Adam with decoupled weight decay.
 
     Args:
@@ -954,7 +984,7 @@ class AdamW:
     """
 
     def __init__(self, parameters, lr=1e-1, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.0):
-        self.parameters = check_parameters(parameters, Value)
+        self._parameters = check_parameters(parameters, Value)
         self.beta1, self.beta2 = check_betas(betas)
         self.lr = number(lr)
         self.eps = number(eps)
@@ -972,29 +1002,26 @@ class AdamW:
             ZeroDivisionError: eps and a second moment are both 0.
             Every parameter and moment is then as it was before.
         """
+        lr, eps, weight_decay = number(self.lr), number(self.eps), number(self.weight_decay)
+        beta1, beta2, t = number(self.beta1), number(self.beta2), number(self.t) + 1
+        decay1, decay2 = power(beta1, t), power(beta2, t)
         before = [(p.data, p.m, p.v) for p in self.parameters]
-        self.t += 1
         try:
             for p in self.parameters:
-                p.m = self.beta1 * p.m + (1 - self.beta1) * p.grad
-                p.v = self.beta2 * p.v + (1 - self.beta2) * power(p.grad, 2.0)
-                m_hat = divide(p.m, 1 - self.beta1**self.t)
-                v_hat = divide(p.v, 1 - self.beta2**self.t)
-                update = divide(m_hat, power(v_hat, 0.5) + self.eps)
-                p.data -= self.lr * (update + self.weight_decay * p.data)
+                p.m = beta1 * p.m + (1 - beta1) * p.grad
+                p.v = beta2 * p.v + (1 - beta2) * power(p.grad, 2.0)
+                m_hat = divide(p.m, 1 - decay1)
+                v_hat = divide(p.v, 1 - decay2)
+                update = divide(m_hat, power(v_hat, 0.5) + eps)
+                p.data -= lr * (update + weight_decay * p.data)
         except BaseException:
-            self.t -= 1
             for p, (data, m, v) in zip(self.parameters, before):
                 p.data, p.m, p.v = data, m, v
             raise
-
-    def zero_grad(self):
-        """Set the gradients of all parameters to 0."""
-        for p in self.parameters:
-            p.grad = 0
+        self.t += 1
 
 
-class SGD:
+class SGD(Optimizer):
     """Stochastic gradient descent: p.data -= lr * p.grad.
 
     Args:
@@ -1007,15 +1034,11 @@ class SGD:
     """
 
     def __init__(self, parameters, lr=1e-1):
-        self.parameters = check_parameters(parameters, Value)
+        self._parameters = check_parameters(parameters, Value)
         self.lr = number(lr)
 
     def step(self):
         """Move every parameter against its gradient."""
+        lr = number(self.lr)
         for p in self.parameters:
-            p.data -= self.lr * p.grad
-
-    def zero_grad(self):
-        """Set the gradients of all parameters to 0."""
-        for p in self.parameters:
-            p.grad = 0
+            p.data -= lr * p.grad

@@ -5,6 +5,11 @@ index of its node; data, gradient, operands and operation are on the tape, and w
 a user sets on a Value is kept here, by index, until the node dies.
 """
 
+import _thread
+import atexit
+import functools
+import operator
+import sys
 import types
 import weakref
 
@@ -17,80 +22,159 @@ __all__ = ["Value", "no_grad", "live_nodes"]
 # -----------------------------------------------------------------------------
 # what the nodes have besides what is on the tape
 
-# by index: the attributes that users have set. C knows these nodes as watched: it keeps
-# their places when they die, until _clean_up has been here
+# by index: the attributes that users have set. C knows these nodes as watched: when one
+# dies it keeps the place, and calls clean_up
 _attributes = {}
 
 # by index: the handles that `_prev` gave out, so that it gives out the same ones again
 _handles = weakref.WeakValueDictionary()
 
+_cleaning_up = False
 
-class _CleaningUp:
+
+def _interrupted(kind, problem, traceback):
+    """Let an interrupt that came while C was calling us through: to where Python goes on."""
+    if kind is KeyboardInterrupt:
+        _thread.interrupt_main()
+    else:
+        sys.excepthook(kind, problem, traceback)
+
+
+@ffi.def_extern(onerror=_interrupted)
+def clean_up():
     """Forget the attributes of watched nodes that have died."""
-
-    def __init__(self):
-        self.under_way = False
-
-    def __call__(self, lib=lib, attributes=_attributes):
-        # what an attribute held may be the last handle on another such node: that one
-        # waits for this loop, however long the chain
-        while not self.under_way and lib.shared_waiting():
-            self.under_way = True
-            try:
-                index = lib.shared_dead()
-                while index:
-                    forgotten = attributes.pop(index, None)
-                    lib.shared_bury(index)
-                    forgotten = None  # noqa: F841  (now: before the next one)
-                    index = lib.shared_dead()
-            finally:
-                self.under_way = False
+    global _cleaning_up
+    if _cleaning_up:
+        return  # the loop below will come to what has died meanwhile, however long the chain
+    _cleaning_up = True
+    try:
+        index = lib.shared_dead()
+        while index:
+            forgotten = _attributes.pop(index, None)
+            lib.shared_bury(index)
+            del forgotten  # which may hold the last handle on another such node
+            index = lib.shared_dead()
+    finally:
+        _cleaning_up = False
 
 
-_clean_up = _CleaningUp()
+lib.shared_init(lib.clean_up)
+atexit.register(lib.shared_init, ffi.NULL)  # the interpreter goes, and attributes with it
+
+
+# A handle on the node itself, cut out of what is kept with the node.
+_ITSELF = object()
 
 
 class _Cut:
-    """A function with its own node cut out of its closure and its defaults.
+    """A function with its own node cut out of it.
 
     The usual `_backward` of a user's node is a closure over that very node. Kept as it
     is, the two would keep each other alive for ever: Python's garbage collector cannot
     see the tape. So the handle is taken out while the function is kept, and put back
-    when it is called.
+    when it is asked for.
     """
 
-    def __init__(self, function, node):
+    def __init__(self, function, parts):
         self.function = function
-        self.cells = [_is_cell_of(cell, node) for cell in function.__closure__ or ()]
-        self.defaults = [value is node for value in function.__defaults__ or ()]
-        if any(self.cells) or any(self.defaults):
-            self.function = self._with(None)
-
-    def _with(self, node):
-        f = self.function
-        closure = [
-            types.CellType(node) if own else cell
-            for own, cell in zip(self.cells, f.__closure__ or ())
-        ]
-        defaults = [
-            node if own else value for own, value in zip(self.defaults, f.__defaults__ or ())
-        ]
-        copy = types.FunctionType(
-            f.__code__, f.__globals__, f.__name__, tuple(defaults), tuple(closure)
-        )
-        copy.__kwdefaults__ = f.__kwdefaults__
-        return copy
+        self.parts = parts  # its cells, defaults, keyword defaults and attributes, cut
 
     def mended(self, node):
-        """Return the function as it was, with its node (a handle) in its place."""
-        return self._with(node) if any(self.cells) or any(self.defaults) else self.function
+        f = self.function
+        cells, defaults, keyword_defaults, attributes = self.parts
+        copy = types.FunctionType(
+            f.__code__,
+            f.__globals__,
+            f.__name__,
+            tuple([_mended(x, node) for x in defaults]),
+            tuple([x if type(x) is types.CellType else _cell(x, node) for x in cells]),
+        )
+        copy.__kwdefaults__ = {k: _mended(x, node) for k, x in keyword_defaults.items()}
+        copy.__dict__.update({k: _mended(x, node) for k, x in attributes.items()})
+        return copy
 
 
-def _is_cell_of(cell, node):
-    try:
-        return isinstance(cell.cell_contents, Value) and cell.cell_contents == node
-    except ValueError:  # an empty cell
-        return False
+class _CutPartial:
+    """The same for functools.partial."""
+
+    def __init__(self, parts):
+        self.parts = parts
+
+    def mended(self, node):
+        function, args, keywords = self.parts
+        return functools.partial(
+            _mended(function, node),
+            *[_mended(x, node) for x in args],
+            **{k: _mended(x, node) for k, x in keywords.items()},
+        )
+
+
+class _CutMethod:
+    """The same for a method of the Value itself."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def mended(self, node):
+        return types.MethodType(self.function, node)
+
+
+def _cell(cut, node):
+    return types.CellType(_mended(cut, node))
+
+
+def _kept(x, node, seen=()):
+    """Return x as it is kept with a node: without handles on it, as far as we can see."""
+    if isinstance(x, Value):
+        return _ITSELF if x == node else x
+    if type(x) is types.MethodType and isinstance(x.__self__, Value) and x.__self__ == node:
+        return _CutMethod(x.__func__)
+    if type(x) not in (types.FunctionType, functools.partial) or x in seen:
+        return x
+    seen = (*seen, x)
+
+    def cut(x):
+        return _kept(x, node, seen)
+
+    if type(x) is functools.partial:
+        parts = cut(x.func), [cut(y) for y in x.args], {k: cut(y) for k, y in x.keywords.items()}
+        inside = [parts[0], *parts[1], *parts[2].values()]
+        whole = [x.func, *x.args, *x.keywords.values()]
+        return x if all(map(operator.is_, inside, whole)) else _CutPartial(parts)
+
+    cells = []
+    for cell in x.__closure__ or ():
+        try:
+            inside = cut(cell.cell_contents)
+            cells.append(cell if inside is cell.cell_contents else inside)
+        except ValueError:  # it is empty yet
+            cells.append(cell)
+    defaults = [cut(y) for y in x.__defaults__ or ()]
+    keyword_defaults = {k: cut(y) for k, y in (x.__kwdefaults__ or {}).items()}
+    attributes = {k: cut(y) for k, y in x.__dict__.items()}
+    inside = [*cells, *defaults, *keyword_defaults.values(), *attributes.values()]
+    whole = [
+        *(x.__closure__ or ()),
+        *(x.__defaults__ or ()),
+        *(x.__kwdefaults__ or {}).values(),
+        *x.__dict__.values(),
+    ]
+    if all(map(operator.is_, inside, whole)):
+        return x
+    # an empty function of the same code: all that it would hold is in the parts
+    hollow = types.FunctionType(x.__code__, x.__globals__, x.__name__, None, _hollow(cells))
+    return _Cut(hollow, (cells, defaults, keyword_defaults, attributes))
+
+
+def _hollow(cells):
+    return tuple([types.CellType() for _ in cells])
+
+
+def _mended(x, node):
+    """Return what _kept has kept, whole again with a handle on its node."""
+    if x is _ITSELF:
+        return node
+    return x.mended(node) if type(x) in (_Cut, _CutPartial, _CutMethod) else x
 
 
 # -----------------------------------------------------------------------------
@@ -113,33 +197,52 @@ class no_grad(pure.no_grad):
 # what a training step written in Python spends its time on
 
 
-class _Unowned:
-    """A handle before it is a Value: setting its index is a plain attribute, and cheap."""
+_release = lib.shared_release
+_method = types.MethodType
 
-    __slots__ = ("_index", "__weakref__")
+
+class _Slots:
+    """What a handle consists of, before it is a Value. Setting an attribute is cheap here.
+
+    `__del__` is the handle's own: C's function bound to the index. So nothing in Python
+    runs when a handle dies, and an interrupt cannot come between.
+    """
+
+    __slots__ = ("__del__", "__weakref__", "_index", "_owner")
 
 
 def _handle(index):
     """Return a handle that owns the node at index, or raise what went wrong if it is 0."""
     if not index:
         raise error()
-    out = _Unowned()
+    out = _Slots()
     out._index = index
+    out.__del__ = _method(_release, index)
     out.__class__ = Value
     return out
 
 
 def _known_handle(index):
-    """Return the handle for a node that C has held for us: always the same while it lives."""
+    """Return the handle for a node that C has held for us: always the same while it lives.
+
+    Python lets another thread find a handle here that has run its `__del__` already. So
+    these have a second hold on their node, in an owner that goes after nobody can.
+    """
     handle = _handles.get(index)
-    if handle is None:
-        handle = _handles[index] = _handle(index)
-    else:
-        lib.shared_release(index)  # it holds the node already
-    return handle
+    if handle is not None:
+        _release(index)  # it holds the node already
+        return handle
+    handle = _Slots()
+    handle._index = index
+    handle.__del__ = _method(_release, index)
+    lib.shared_hold(index)
+    handle._owner = owner = _Slots()
+    owner.__del__ = _method(_release, index)
+    handle.__class__ = Value
+    return _handles.setdefault(index, handle)
 
 
-def _binary(op, name, doc):
+def _binary(op, name, method_name):
     """Make the method for the operation `op` of two Values, or of a Value and a number."""
     OP_NAMES[op] = name
     record, record_number = lib.shared_binary, lib.shared_binary_number
@@ -158,16 +261,18 @@ def _binary(op, name, doc):
             return NotImplemented
         if not index:
             raise error()
-        out = _Unowned()  # as in _handle, without the call
+        out = _Slots()  # as in _handle, without the call
         out._index = index
+        out.__del__ = _method(_release, index)
         out.__class__ = Value
         return out
 
-    method.__doc__ = doc
+    method.__name__ = method_name
+    method.__qualname__ = f"Value.{method_name}"
     return method
 
 
-def _unary(op, name, doc):
+def _unary(op, name, method_name, doc=None):
     """Make the method for the operation `op` of one Value."""
     OP_NAMES[op] = name
     record = lib.shared_unary
@@ -176,13 +281,14 @@ def _unary(op, name, doc):
         index = record(op, self._index)
         if not index:
             raise error()
-        out = _Unowned()
+        out = _Slots()
         out._index = index
+        out.__del__ = _method(_release, index)
         out.__class__ = Value
         return out
 
-    method.__name__ = name.lower()
-    method.__qualname__ = f"Value.{method.__name__}"
+    method.__name__ = method_name
+    method.__qualname__ = f"Value.{method_name}"
     method.__doc__ = doc
     return method
 
@@ -201,12 +307,12 @@ def _comparison(name):
     return method
 
 
-class Value(_Unowned):
+class Value(_Slots):
     __doc__ = pure.Value.__doc__
 
     __slots__ = ()
 
-    def __new__(cls, data, _prev=(), _op="", label=""):
+    def __init__(self, data, _prev=(), _op="", label=""):
         data = number(data)
         operands = tuple(_prev)
         for operand in operands:
@@ -218,20 +324,12 @@ class Value(_Unowned):
             index = lib.shared_leaf(data)
         if not index:
             raise error()
-        self = object.__new__(cls)
         _set_index(self, index)
-        if _op and lib.shared_recording(-1):
+        _set_del(self, _method(_release, index))
+        if _op != "" and lib.shared_recording(-1):
             self._attribute_dict()["_op"] = _op
         if label:
             self.label = label
-        return self
-
-    def __init__(self, data, _prev=(), _op="", label=""):
-        pass  # all done: an object that __new__ could not finish never needs __del__
-
-    def __del__(self, release=lib.shared_release, clean_up=_clean_up):
-        if release(self._index):
-            clean_up()
 
     # the number and the gradient
 
@@ -255,19 +353,19 @@ class Value(_Unowned):
 
     # the operations
 
-    __add__ = _binary(lib.OP_ADD, "+", "self + other")
-    __mul__ = _binary(lib.OP_MUL, "*", "self * other")
-    relu = _unary(lib.OP_RELU, "ReLU", pure.Value.relu.__doc__)
-    tanh = _unary(lib.OP_TANH, "tanh", pure.Value.tanh.__doc__)
-    exp = _unary(lib.OP_EXP, "exp", pure.Value.exp.__doc__)
-    log = _unary(lib.OP_LOG, "log", pure.Value.log.__doc__)
-    sigmoid = _unary(lib.OP_SIGMOID, "sigmoid", pure.Value.sigmoid.__doc__)
-    sqrt = _unary(lib.OP_SQRT, "sqrt", pure.Value.sqrt.__doc__)
-    sin = _unary(lib.OP_SIN, "sin", pure.Value.sin.__doc__)
-    cos = _unary(lib.OP_COS, "cos", pure.Value.cos.__doc__)
-    __abs__ = _unary(lib.OP_ABS, "abs", "abs(self)")
+    __add__ = _binary(lib.OP_ADD, "+", "__add__")
+    __mul__ = _binary(lib.OP_MUL, "*", "__mul__")
+    relu = _unary(lib.OP_RELU, "ReLU", "relu", pure.Value.relu.__doc__)
+    tanh = _unary(lib.OP_TANH, "tanh", "tanh", pure.Value.tanh.__doc__)
+    exp = _unary(lib.OP_EXP, "exp", "exp", pure.Value.exp.__doc__)
+    log = _unary(lib.OP_LOG, "log", "log", pure.Value.log.__doc__)
+    sigmoid = _unary(lib.OP_SIGMOID, "sigmoid", "sigmoid", pure.Value.sigmoid.__doc__)
+    sqrt = _unary(lib.OP_SQRT, "sqrt", "sqrt", pure.Value.sqrt.__doc__)
+    sin = _unary(lib.OP_SIN, "sin", "sin", pure.Value.sin.__doc__)
+    cos = _unary(lib.OP_COS, "cos", "cos", pure.Value.cos.__doc__)
+    __abs__ = _unary(lib.OP_ABS, "abs", "__abs__")
 
-    _power = _binary(lib.OP_POWER, "**", "self ** other, where other is a Value")
+    _power = _binary(lib.OP_POWER, "**", "_power")
     OP_NAMES[lib.OP_POW] = "**k"
 
     def __pow__(self, other):  # self ** other
@@ -303,8 +401,11 @@ class Value(_Unowned):
         inverse = pure.power(number(other), -1.0)
         return _handle(lib.shared_binary_number(lib.OP_MUL, self._index, inverse))
 
-    __radd__ = __add__  # other + self is self + other
-    __rmul__ = __mul__  # other * self is self * other
+    def __radd__(self, other):  # other + self
+        return self.__add__(other)
+
+    def __rmul__(self, other):  # other * self
+        return self.__mul__(other)
 
     def __rsub__(self, other):  # other - self
         if not is_number(other):
@@ -391,8 +492,8 @@ class Value(_Unowned):
     @property
     def _backward(self):
         """Call it to run this node's own rule once; set it to a function to replace the rule."""
-        own = _attributes.get(self._index, {}).get("_backward")
-        return self._run_rule if own is None else _mended(own, self)
+        attributes = _attributes.get(self._index, {})
+        return _mended(attributes.get("_backward", self._run_rule), self)
 
     @_backward.setter
     def _backward(self, function):
@@ -401,8 +502,9 @@ class Value(_Unowned):
 
     @_backward.deleter
     def _backward(self):
-        if self._attribute_dict().pop("_backward", None) is None:
+        if "_backward" not in _attributes.get(self._index, {}):
             raise AttributeError("this Value has no _backward of its own")
+        del _attributes[self._index]["_backward"]
         lib.shared_set_function(self._index, 0)
 
     def _run_rule(self):
@@ -462,20 +564,23 @@ class Value(_Unowned):
         raise AttributeError(f"'Value' object has no attribute {name!r}")
 
     def __setattr__(self, name, value):
-        if name in _SETTABLE:
-            _SETTABLE[name](self, value)
-        elif hasattr(Value, name):
-            raise AttributeError(f"the attribute {name!r} of a Value cannot be set")
+        if hasattr(type(self), name):  # a property
+            if name in _Slots.__slots__:
+                raise AttributeError(f"the attribute {name!r} of a Value cannot be set")
+            object.__setattr__(self, name, value)
         else:
             self._attribute_dict()[name] = _kept(value, self)
 
     def __delattr__(self, name):
-        if name in _SETTABLE:
-            object.__delattr__(self, name)
-        elif name in _attributes.get(self._index, {}):
+        if name in _attributes.get(self._index, {}) and name != "_backward":
             del _attributes[self._index][name]
+        elif hasattr(type(self), name) and name not in _Slots.__slots__:
+            object.__delattr__(self, name)
         else:
             raise AttributeError(f"'Value' object has no attribute {name!r}")
+
+    def __dir__(self):
+        return [*super().__dir__(), *_attributes.get(self._index, {})]
 
     def __reduce__(self):
         if self._prev:
@@ -484,31 +589,28 @@ class Value(_Unowned):
                 "others: copy its detach()"
             )
         names = {name: getattr(self, name) for name in _attributes.get(self._index, {})}
-        return _leaf, (self.data, self.grad, names)
+        return _leaf, (type(self), self.data, self.grad, names)
+
+    @property
+    def _is_leaf(self):
+        return lib.shared_op(self._index) == lib.OP_LEAF
 
 
-_set_index = _Unowned._index.__set__
-_SETTABLE = {
-    name: vars(Value)[name].__set__ for name in ("data", "grad", "_backward", "m", "v")
-}
+_set_index = _Slots._index.__set__
+_set_del = vars(_Slots)["__del__"].__set__
 
 
-def _leaf(data, grad, attributes):
+def _leaf(kind, data, grad, attributes):
     """Make a leaf again from what `Value.__reduce__` took down."""
-    leaf = Value(data)
+    leaf = kind.__new__(kind)
+    Value.__init__(leaf, data)
     leaf.grad = grad
-    leaf._attribute_dict().update(attributes)
+    for name, x in attributes.items():
+        if name == "_op":
+            leaf._attribute_dict()[name] = x
+        else:
+            setattr(leaf, name, x)
     return leaf
-
-
-def _kept(x, node):
-    """Return x as it is kept among the attributes of a node."""
-    return _Cut(x, node) if isinstance(x, types.FunctionType) else x
-
-
-def _mended(x, node):
-    """Return what _kept has kept."""
-    return x.mended(node) if isinstance(x, _Cut) else x
 
 
 # -----------------------------------------------------------------------------

@@ -39,6 +39,8 @@ def test_engines_agree(capsys, data):
     [
         ["--steps", "0"], ["--steps", "x"], ["--hidden", "3,0"], ["--data", "moons"],
         ["--backend", "rust"], ["--graph", "x.svg", "--backend", "torch"], ["--what"],
+        ["--points", "1"], ["--points", "5"], ["--hidden", ""], ["--steps", "-3"],
+        ["--graph", "x.foo"], ["--graph", ""],
     ],
 )  # fmt: skip
 def test_wrong_words(words, capsys):
@@ -47,13 +49,13 @@ def test_wrong_words(words, capsys):
     assert stop.value.code == 2 and "usage:" in capsys.readouterr().err
 
 
-def test_wrong_numbers(capsys):
-    assert cli.main(["--points", "1"]) == 1
-    assert capsys.readouterr().err == (
-        "micrograd: error: the split is empty: there is no mean over 0 points\n"
-    )
+def test_wrong_numbers(capsys, tmp_path):
     assert cli.main(["--seed", "0"]) == 1
-    assert "0" in capsys.readouterr().err
+    assert capsys.readouterr().err == "micrograd: error: a seed must be at least 1, not 0\n"
+    assert cli.main(["--points", "6", "--steps", "1"]) == 0
+    (tmp_path / "file").touch()
+    assert cli.main(["--steps", "1", "--graph", str(tmp_path / "file" / "x.svg")]) == 1
+    assert "micrograd: error:" in capsys.readouterr().err
 
 
 def test_version_and_script():

@@ -178,6 +178,49 @@ def test_a_loss_that_fails_leaves_nothing_behind(engine, no_new_nodes):
         engine.mean_cross_entropy(model, [([1.0, 1.0], 1), ([1.0, 1.0], 0)])
 
 
+def test_a_large_loss_that_fails(engine, no_new_nodes):
+    """So large that the arena shrinks on the way out."""
+    logits = [engine.Value(0.0) for _ in range(700_000 if engine is compiled else 1000)]
+    logits[0].data = 1000.0
+    with pytest.raises(ValueError, match=r"log\(0\.0\)"):
+        engine.cross_entropy(logits, 1)
+    assert engine.cross_entropy(logits, 0).data == 0.0
+
+
+def test_modules_without_neurons(engine):
+    model = engine.MLP(2, [3, 2])
+    model.layers[1].neurons = []
+    assert model([1.0, 2.0]) == []
+    model.layers = []
+    assert model([1.0, 2.0]) == [1.0, 2.0]
+    neuron = engine.Neuron(2)
+    neuron.w = [0.5, 0.25]  # plain numbers do, too
+    assert neuron([engine.Value(1.0), engine.Value(2.0)]).data == math.tanh(1.0)
+    neuron.activation = "gelu"
+    with pytest.raises(ValueError, match="gelu"):
+        neuron([1.0, 2.0])
+
+
+def test_a_module_may_yield_its_parameters(engine):
+    class Odd(engine.Module):
+        p = engine.Value(1.0)
+
+        def parameters(self):
+            yield self.p
+
+    Odd.p.grad = 1.0
+    Odd().zero_grad()
+    assert Odd.p.grad == 0.0
+
+
+def test_other_generators(engine):
+    class Half(engine.RNG):
+        def uniform(self, a=0.0, b=1.0):
+            return 0.5
+
+    assert engine.gen_data(Half(1), 5)[0] == [([0.5, 0.5], 2)] * 4
+
+
 def test_empty_data_sets(engine):
     assert engine.gen_data(engine.RNG(1), 0) == ([], [], [])
 
@@ -222,6 +265,41 @@ def test_a_step_that_fails_changes_nothing(engine):
     assert p.data < 1.0 and q.data < 2.0
     with pytest.raises(ZeroDivisionError, match=r"0.0 / 0.0"):
         engine.AdamW([engine.Value(1.0)], eps=0).step()
+
+
+def test_the_parameters_of_an_optimiser_are_fixed(engine):
+    p = engine.Value(1.0)
+    for optimizer in (engine.SGD([p]), engine.AdamW([p])):
+        assert optimizer.parameters == (p,)
+        with pytest.raises(AttributeError):
+            optimizer.parameters = [engine.Value(2.0)]
+
+
+def test_leaves_that_are_computed_are_no_parameters(engine):
+    z = engine.Value(3.0) * 2
+    loss = engine.cross_entropy([z], 0)
+    leaves = [v for v in trace(loss)[0] if not v._prev]
+    with pytest.raises(ValueError, match=r"-6\.0"):
+        engine.AdamW(leaves)
+    assert z.data == 6.0
+
+
+def test_the_rates_may_be_set_between_steps(engine):
+    import numpy as np
+
+    p = engine.Value(1.0)
+    optimizer = engine.AdamW([p])
+    p.grad = 1.0
+    optimizer.lr = np.float32(0.1)
+    optimizer.step()
+    assert p.data == 1.0 - float(np.float32(0.1)) * (1.0 / (1.0 + 1e-8))
+    optimizer.lr = "fast"
+    with pytest.raises(TypeError, match="fast"):
+        optimizer.step()
+    optimizer.lr, optimizer.beta2, optimizer.t = 0.1, 1e200, 3
+    with pytest.raises(OverflowError, match=r"1e\+200 \*\* 4.0"):
+        optimizer.step()
+    assert optimizer.t == 3
 
 
 def test_sgd(engine):

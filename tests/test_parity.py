@@ -14,6 +14,14 @@ from hypothesis import strategies as st
 from micrograd import compiled, pure
 from micrograd.value import live_nodes
 
+
+def without_graph(a, function):
+    with ENGINES[type(a)].no_grad():
+        return function()
+
+
+ENGINES = {engine.Value: engine for engine in (compiled, pure)}
+
 # Every operation of Values a and b and the number k: one line each.
 OPERATIONS = {
     "a + b": lambda a, b, k: a + b,
@@ -43,6 +51,8 @@ OPERATIONS = {
     "cos": lambda a, b, k: a.cos(),
     "abs": lambda a, b, k: abs(a),
     "detach": lambda a, b, k: a.detach(),
+    "a * b without a graph": lambda a, b, k: without_graph(a, lambda: a * b),
+    "a ** k without a graph": lambda a, b, k: without_graph(a, lambda: a**k),
 }
 
 # What else may happen to Values a and b: it changes numbers and makes no new Value.
@@ -160,3 +170,64 @@ def test_generator_and_data_sets(seed, n, r_small, r_big):
         return [*seen, random.state]
 
     assert make(compiled) == make(pure)
+
+
+@given(
+    st.integers(1, 2**32),
+    st.lists(st.integers(1, 3), min_size=0, max_size=2),
+    st.lists(st.tuples(position, position), max_size=2),
+    st.lists(
+        st.tuples(
+            st.lists(st.one_of(tame, st.sampled_from("xyp")), min_size=2, max_size=2),
+            st.integers(0, 2),
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    st.lists(st.sampled_from(["forward", "backward", "inner", "own", "above", "set", "step"])),
+)
+def test_networks_that_share_and_change(seed, hidden, ties, split, events):
+    """Parameters and inputs that are one Value, and passes in any order over one recording."""
+
+    def run_network(engine):
+        model = engine.MLP(2, [*hidden, 3], rng=engine.RNG(seed))
+        neurons = [n for layer in model.layers for n in layer.neurons]
+        slots = [(n.w, i) for n in neurons for i in range(len(n.w))]
+        for a, b in ties:
+            (to, i), (of, j) = slots[a % len(slots)], slots[b % len(slots)]
+            to[i] = of[j]
+        shared = {"x": engine.Value(0.5), "y": engine.Value(-1.5) * 0.5, "p": neurons[0].w[0]}
+        points = [([shared.get(x, x) for x in xs], label) for xs, label in split]
+        loss = engine.mean_cross_entropy(model, points)
+        above = (loss * 2.0).exp()
+        inner = loss._prev[0]._prev[1]
+        optimizer = engine.SGD(model.parameters())
+        calls, seen = [], []
+
+        def happen(event):
+            if event == "forward":
+                loss.forward()
+            elif event == "backward":
+                loss.backward()
+            elif event == "inner":
+                inner.backward()
+            elif event == "own":
+                inner._backward = lambda: calls.append(inner.grad)
+            elif event == "above":
+                above.forward()
+                above.backward()
+            elif event == "set":
+                shared["x"].data = shared["x"].data + 0.25
+            else:
+                optimizer.step()
+                optimizer.zero_grad()
+
+        for event in ["backward", *events, "backward"]:
+            seen.append(outcome(happen, event))
+            numbers = [loss, above, inner, *shared.values(), *model.parameters()]
+            seen.append([bits(x) for v in numbers for x in (v.data, v.grad)])
+        return seen, [bits(x) for x in calls]
+
+    before = live_nodes()
+    assert run_network(compiled) == run_network(pure)
+    assert live_nodes() == before

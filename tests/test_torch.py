@@ -32,7 +32,7 @@ def run_torch(name, a, b, k):
 
 
 def torch_has(name):
-    return name != "detach"
+    return name != "detach" and "graph" not in name
 
 
 @pytest.mark.parametrize("name", [name for name in OPERATIONS if torch_has(name)])
@@ -100,7 +100,6 @@ def test_the_command_line(capsys):
     first, second = capsys.readouterr().out.splitlines()
     assert first == "step 0, val loss 0.917090"
     assert second.startswith("step 0, train loss 0.98118977")
-    assert cli.main(["--backend", "torch", "--steps", "1", "--points", "1"]) == 1
 
 
 def test_cross_entropy():

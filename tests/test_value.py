@@ -280,6 +280,10 @@ def test_no_grad(engine):
     assert square(x)._prev == () and square.__doc__ == "Squared."
     with pytest.raises(ZeroDivisionError), engine.no_grad():
         x / 0
+    with pytest.raises(TypeError), engine.no_grad():
+        engine.Value(1.0, (3,))
+    (y * x).backward()  # what was made without a graph is a leaf
+    assert (x.grad, y.grad) == (5.0, 2.0)
     assert (x * x)._prev == (x, x)
 
 
@@ -360,6 +364,24 @@ def test_own_functions_on_any_node(engine):
     del y._backward
     (y + x).backward()
     assert x.grad == 1.0 + 1.0 + 2 * 4.0  # y's grad has added up to 2
+
+
+def test_user_function_that_is_no_function(engine):
+    x = engine.Value(2.0)
+    y = x * 3
+    y._backward = None
+    with pytest.raises(TypeError, match="not callable"):
+        y.backward()
+    z = engine.Value(2.0, (x,), "z")
+
+    def fail():
+        x.data = 50.0
+        raise ZeroDivisionError
+
+    z._backward = fail
+    with pytest.raises(ZeroDivisionError):
+        z.backward()
+    assert x.data == 2.0
 
 
 def test_user_function_that_raises(engine):
