@@ -6,7 +6,7 @@ import random as python_random
 import pytest
 from conftest import bits
 
-from micrograd import compiled
+from micrograd import compiled, pure
 from micrograd.graph import trace
 
 
@@ -354,3 +354,26 @@ def test_moments_are_kept_by_the_parameter():
     assert (p.m, p.v) == (0.0, 0.0)
     with pytest.raises(TypeError):
         p.m = "x"
+
+
+@pytest.mark.parametrize("tied", ["two layers", "an input", "one layer"])
+def test_shared_parameters_add_up_in_the_course_s_order(tied):
+    """The order in which a gradient adds up shows in its last bits."""
+
+    def gradients(engine, seed):
+        model = engine.MLP(2, [3, 4, 3], rng=engine.RNG(seed))
+        first, second, third = ([n.w for n in layer.neurons] for layer in model.layers)
+        shared = second[0][0]
+        if tied == "two layers":
+            first[1][0] = third[2][3] = shared
+        elif tied == "one layer":
+            second[0][1] = second[2][0] = shared
+        split, _, _ = engine.gen_data(engine.RNG(seed + 1), n=10)
+        if tied == "an input":
+            split = [([x, shared], label) for (x, _), label in split]
+        loss = engine.mean_cross_entropy(model, split)
+        loss.backward()
+        return [bits(p.grad) for p in model.parameters()]
+
+    for seed in range(1, 20):
+        assert gradients(compiled, seed) == gradients(pure, seed)
