@@ -186,6 +186,7 @@ void tape_set_function(Tape *tape, Index i, int on);  // its rule is its owner's
 // What Python's floats refuse is refused here too: these return 0 where the result is
 // no float, else 1.
 int number_pow(double x, double k, double *out);    // x ** k
+int number_square(double x, double *out);           // x ** 2, as pow has it but cheaper
 int number_div(double x, double y, double *out);    // x / y
 
 // -----------------------------------------------------------------------------

@@ -253,7 +253,7 @@ static int power(Fault *fault, double x, double k, double *out) {
 static int adamw_update(const AdamW *adamw, double bias1, double bias2, Node *p, Node *mv, Fault *fault) {
     double g = p->grad, square, m_hat, v_hat, root, ratio;
     mv->data = adamw->beta1 * mv->data + (1 - adamw->beta1) * g;
-    if (power(fault, g, 2.0, &square)) return -1;
+    if (!number_square(g, &square)) return power(fault, g, 2.0, &square);
     mv->grad = adamw->beta2 * mv->grad + (1 - adamw->beta2) * square;
     if (divide(fault, mv->data, bias1, &m_hat)) return -1;
     if (divide(fault, mv->grad, bias2, &v_hat)) return -1;

@@ -52,6 +52,30 @@ int number_pow(double x, double k, double *out) {
     return isinf(x) || isinf(k);                     // 0**-1, 1e200**2
 }
 
+// x*x is the float nearest to the square; what pow(x, 2) computes before it rounds is off
+// by a little. So they can differ only if the square lies next to the middle between two
+// floats (one in a thousand does), and the error of x*x, which floats can tell exactly
+// (Dekker 1971), says when. glibc's pow is off by less than 1/16 of a unit in the last place.
+int number_square(double x, double *out) {
+#ifdef __GLIBC__
+    double square = x * x, high, unit;
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    bits &= ~(uint64_t)0x7ffffff;         // 26 of the 53 binary digits
+    memcpy(&high, &bits, sizeof high);
+    memcpy(&bits, &square, sizeof bits);
+    bits &= (uint64_t)0x7ff << 52;        // the power of two
+    memcpy(&unit, &bits, sizeof unit);
+    double low = x - high;
+    double error = ((high * high - square) + 2 * high * low) + low * low;
+    if (square > 0x1p-900 && square < 0x1p900 && fabs(error) < unit * (0x7p-4 * 0x1p-52)) {
+        *out = square;
+        return 1;
+    }
+#endif
+    return number_pow(x, 2.0, out);
+}
+
 int number_div(double x, double y, double *out) {
     *out = x / y;
     return y != 0;
@@ -114,7 +138,7 @@ static inline int op_backward(Op op, Node *a, Node *b, double out, double g) {
     case OP_RELU:  // self.grad += (out.data > 0) * out.grad
         a->grad += (out > 0) * g; return 1;
     case OP_TANH:  // self.grad += (1 - out.data**2) * out.grad
-        if (!number_pow(out, 2.0, &x)) return 0;
+        if (!number_square(out, &x)) return 0;
         a->grad += (1 - x) * g; return 1;
     case OP_EXP:  // self.grad += out.data * out.grad
         a->grad += out * g; return 1;

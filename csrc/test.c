@@ -299,6 +299,30 @@ static void test_network(void) {
 }
 
 // -----------------------------------------------------------------------------
+// squares: pow's bits, at random and where x*x has others
+
+static void test_square(void) {
+    RNG rng;
+    rng_init(&rng, 11);
+    volatile double two = 2.0;
+    int others = 0;
+    for (int i = 0; i < 3000000; i++) {
+        double x = rng_random_u32(&rng) * 0x1p-32 + rng_random_u32(&rng) * 0x1p-64, square;
+        if (i % 3 == 0) x = ldexp(x, (int)(rng_random_u32(&rng) % 2000) - 1000);
+        if (i % 2 == 0) x = -x;
+        double expected = pow(x, two);
+        others += x * x != expected;
+        int real = number_square(x, &square);
+        if (square != expected || real != isfinite(expected)) CHECK(!"pow's square");
+    }
+    CHECK(others > 500);  // else this has tested nothing
+    double square;
+    CHECK(number_square(0.0, &square) && square == 0 && number_square(INFINITY, &square));
+    CHECK(isinf(square) && number_square(NAN, &square) && isnan(square));
+    CHECK(number_square(5e-324, &square) && square == 0);
+}
+
+// -----------------------------------------------------------------------------
 // numbers as text
 
 static void test_repr(void) {
@@ -328,6 +352,7 @@ int main(void) {
     test_depth();
     test_reuse();
     test_network();
+    test_square();
     test_repr();
     printf("%d checks, %d failed\n", checks, failures);
     return failures > 0;

@@ -1,5 +1,8 @@
 """Neuron, Layer, MLP and the losses over the tape: a whole call is one call into C."""
 
+import itertools
+import weakref
+
 from . import data, pure
 from .binding import error, ffi, lib
 from .pure import ACTIVATIONS, check_activation, check_split, check_target, count, number
@@ -17,28 +20,22 @@ _OPS = {"tanh": lib.OP_TANH, "relu": lib.OP_RELU}
 
 
 class _Network:
-    """A network as C takes it, read off its neurons as they are at this moment."""
+    """A network as C takes it."""
 
-    def __init__(self, layers):
-        if not all(layers) or not layers:
-            raise _NotPlain
+    def __init__(self, layers, shape, parameters):
+        self.shape, self.parameters = shape, parameters
         sizes = [len(layers[0][0].w)]
         activations = []
-        parameters = []
         for neurons in layers:
-            for n in neurons:
-                if len(n.w) != sizes[-1] or n._op() != neurons[0]._op():
-                    raise _NotPlain
-                parameters.extend(n.w)
-                parameters.append(n.b)
-            activations.append(neurons[0]._op())
-            sizes.append(len(neurons))
-        for p in parameters:
-            if not isinstance(p, Value):
+            op = neurons[0]._op()
+            if any(len(n.w) != sizes[-1] or n._op() != op for n in neurons):
                 raise _NotPlain
+            activations.append(op)
+            sizes.append(len(neurons))
+        if not all(isinstance(p, Value) for p in parameters):
+            raise _NotPlain
         self.nin, self.nout = sizes[0], sizes[-1]
-        # C borrows all of these: they live as long as this object
-        self._values = parameters
+        # C borrows these: they live as long as this object
         self._arrays = (
             ffi.new("uint32_t[]", sizes),
             ffi.new("uint8_t[]", activations),
@@ -53,6 +50,33 @@ class _Network:
             raise error()
         out = [_handle(index) for index in out]
         return out[0] if self.nout == 1 else out
+
+
+# by module: its network as it was at the last call
+_networks = weakref.WeakKeyDictionary()
+
+
+def _network(module, layers):
+    """Return what C sees of a module that consists of these layers, lists of neurons.
+
+    The neurons are read at every call, for a user may have replaced any part of them; what
+    is made for C is made anew only if something is not as it was.
+    """
+    shape, parameters = [], []
+    for neurons in layers:
+        for n in neurons:
+            if type(n) is not Neuron:
+                raise _NotPlain
+            shape.append((len(n.w), n.nonlin, n.activation))
+            parameters.extend(n.w)
+            parameters.append(n.b)
+        shape.append(len(neurons))
+    if not shape or 0 in shape:
+        raise _NotPlain
+    known = _networks.get(module)
+    if known is None or known.shape != shape or known.parameters != parameters:
+        known = _networks[module] = _Network(layers, shape, parameters)
+    return known
 
 
 class _NotPlain(Exception):
@@ -107,7 +131,7 @@ class Neuron(Module):
         x = list(x)
         _check_inputs(x, len(self.w))
         try:
-            return _Network([[self]])(x)
+            return _network(self, [[self]])(x)
         except _NotPlain:
             pass
         act = self.b
@@ -131,17 +155,11 @@ class Layer(Module):
     def __init__(self, nin, nout, **kwargs):
         self.neurons = [Neuron(nin, **kwargs) for _ in range(count(nout, "nout", least=1))]
 
-    def _plain_neurons(self):
-        for n in self.neurons:
-            if type(n) is not Neuron:
-                raise _NotPlain
-        return self.neurons
-
     def __call__(self, x):
         """Return the list of the neurons' outputs, or the one Value if there is one neuron."""
         x = list(x)
         try:
-            network = _Network([self._plain_neurons()])
+            network = _network(self, [self.neurons])
             _check_inputs(x, network.nin)
             return network(x)
         except _NotPlain:
@@ -171,10 +189,9 @@ class MLP(Module):
         ]
 
     def _network(self):
-        for layer in self.layers:
-            if type(layer) is not Layer:
-                raise _NotPlain
-        return _Network([layer._plain_neurons() for layer in self.layers])
+        if any(type(layer) is not Layer for layer in self.layers):
+            raise _NotPlain
+        return _network(self, [layer.neurons for layer in self.layers])
 
     def __call__(self, x):
         x = [x] if isinstance(x, Value) else list(x)
@@ -227,16 +244,37 @@ def mean_cross_entropy(model, split):
 
 
 def _mean_cross_entropy_of(network, split):
-    inputs, labels = [], []
-    for x, y in split:
-        x = list(x)
-        _check_inputs(x, network.nin)
-        inputs += x
-        labels.append(check_target(y, network.nout))
-    nodes, numbers = _inputs(inputs)
+    xs, labels = [x for x, _ in split], [y for _, y in split]
+    inputs = _plain_inputs(xs, labels, network)
+    if inputs is None:
+        values = []
+        for i, x in enumerate(xs):
+            x = list(x)
+            _check_inputs(x, network.nin)
+            labels[i] = check_target(labels[i], network.nout)
+            values += x
+        inputs = _inputs(values)
     return _handle(
-        lib.shared_mean_cross_entropy(network.mlp, nodes, numbers, labels, len(labels))
+        lib.shared_mean_cross_entropy(network.mlp, *inputs, labels, len(labels))
     )
+
+
+def _plain_inputs(xs, labels, network):
+    """Return the inputs as C takes them if all is as `gen_data` makes it, else None.
+
+    The same checks as one by one, but of all points at once: most of the time a training
+    step spends outside C would go into them.
+    """
+    if not {type(x) for x in xs} <= {list, tuple} or {type(y) for y in labels} != {int}:
+        return None
+    if {len(x) for x in xs} != {network.nin}:
+        return None
+    if min(labels) < 0 or max(labels) >= network.nout:
+        return None
+    numbers = list(itertools.chain.from_iterable(xs))
+    if not set(map(type, numbers)) <= {float, int}:
+        return None
+    return ffi.new("Index[]", len(numbers)), ffi.new("double[]", numbers)
 
 
 def eval_split(model, split):
