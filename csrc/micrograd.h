@@ -93,6 +93,7 @@ typedef enum FaultCode {
     FAULT_FORWARD,   // op(a, b) has no value: log(0), exp(1000), 0**-1 ...
     FAULT_BACKWARD,  // nor has its derivative: 1/0, 0**-0.5 ...
     FAULT_DIVISION,  // a / b where b is zero
+    FAULT_STALE,     // the node is not in use any more
     FAULT_USER       // the graph has nodes that only their owner can run
 } FaultCode;
 
@@ -118,7 +119,10 @@ typedef struct Tape {
                       // and the nodes it is still below, from the right
     double *saved;    // what a pass has overwritten, by position in the order: twice as many
     Index room;       // nodes that order and saved have room for
-    Schedule *schedules;  // all that are kept, the newest first
+    Schedule **schedules;  // those that are kept, in buckets by their root
+    Index buckets;    // a power of two
+    Index scheduled;  // how many are kept
+    size_t kept;      // and how many nodes they list
     Schedule *log;    // the one that the recording under way is writing
     Fault fault;      // what the last call that failed had to say
 } Tape;
@@ -145,8 +149,8 @@ Index tape_largest(Tape *tape, const Index *operands, size_t n);    // for a shi
 
 // A recording may know the order in which its passes have to go: that in which it is made,
 // if nothing below it but leaves was there before. Between start and end it is logged;
-// then no pass over the root has to look for it. The parameters must differ from one
-// another and from the inputs, else the log ends by itself.
+// then no pass over the root has to look for it. The log ends by itself where a parameter
+// is there twice, or is an input, too; inputs may be there more than once, and be 0.
 void tape_log_start(Tape *tape, const Index *parameters, size_t n, const Index *inputs, size_t m);
 void tape_log_end(Tape *tape, Index root);   // 0: the recording has failed
 
@@ -257,8 +261,9 @@ void shared_release(Index i);
 Index shared_dead(void);
 void shared_bury(Index i);
 
-double shared_data(Index i);
+double shared_data(Index i);                 // nan if the node is not in use any more
 double shared_grad(Index i);
+int shared_is_stale(Index i);
 void shared_set_data(Index i, double data);
 void shared_set_grad(Index i, double grad);
 int shared_op(Index i);

@@ -33,12 +33,12 @@ Index neuron_call(Tape *tape, const Index *parameters, size_t nin,
 // The neuron `first` is recorded before the others: see mean_cross_entropy.
 static int layer_record(Tape *tape, const Index *parameters, size_t nin, size_t nout,
                         const Index *x, const double *numbers, int activation, size_t first, Index *out) {
+    memset(out, 0, nout * sizeof(Index));
     for (size_t k = 0; k < nout; k++) {
-        size_t i = k == 0 ? first : k <= first ? k - 1 : k;
+        size_t i = k == 0 ? first : k <= first ? k - 1 : k;  // first, 0, 1, ... without first
         out[i] = neuron_call(tape, parameters + i * (nin + 1), nin, x, numbers, activation);
         if (!out[i]) {
-            if (k > 0) tape_discard(tape, out[first]);
-            discard_all(tape, out, i);
+            discard_all(tape, out, nout);
             return -1;
         }
     }

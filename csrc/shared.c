@@ -2,6 +2,7 @@
 // every call, so threads meet here: each function takes the tape's lock, calls its
 // namesake of the library and lets go again.
 
+#include <math.h>
 #include <pthread.h>
 #include <string.h>
 #include "micrograd.h"
@@ -66,48 +67,60 @@ static Index result(Index i) {
     return held(i);
 }
 
+// The garbage collector finalises all of a cycle before it frees any of it. So another
+// finaliser may use a handle that has let go of its node already: that is a fault.
+static int is_stale(Index i) {
+    return i > tape.used || tape.nodes[i].op >= OP_DEAD;
+}
+
+static Index use(Index i) {
+    if (!is_stale(i)) return i;
+    tape.fault = (Fault){.code = FAULT_STALE};
+    return 0;
+}
+
 Index shared_leaf(double data) {
     LOCKED(Index, held(tape_leaf(&tape, data)));
 }
 
 Index shared_unary(int op, Index a) {
-    LOCKED(Index, result(tape_unary(&tape, (Op)op, a)));
+    LOCKED(Index, result(tape_unary(&tape, (Op)op, use(a))));
 }
 
 Index shared_binary(int op, Index a, Index b) {
-    LOCKED(Index, result(tape_binary(&tape, (Op)op, a, b)));
+    LOCKED(Index, result(tape_binary(&tape, (Op)op, use(a), use(b))));
 }
 
 Index shared_binary_number(int op, Index a, double k) {
-    LOCKED(Index, result(tape_binary(&tape, (Op)op, a, tape_leaf(&tape, k))));
+    LOCKED(Index, result(tape_binary(&tape, (Op)op, use(a), tape_leaf(&tape, k))));
 }
 
 Index shared_number_binary(int op, double k, Index b) {
-    LOCKED(Index, result(tape_binary(&tape, (Op)op, tape_leaf(&tape, k), b)));
+    LOCKED(Index, result(tape_binary(&tape, (Op)op, tape_leaf(&tape, k), use(b))));
 }
 
 Index shared_pow(Index a, double k, int is_integer) {
-    LOCKED(Index, result(tape_pow(&tape, a, k, is_integer)));
+    LOCKED(Index, result(tape_pow(&tape, use(a), k, is_integer)));
 }
 
 Index shared_neg(Index a) {
-    LOCKED(Index, result(tape_neg(&tape, a)));
+    LOCKED(Index, result(tape_neg(&tape, use(a))));
 }
 
 Index shared_sub(Index a, Index b) {
-    LOCKED(Index, result(tape_sub(&tape, a, b)));
+    LOCKED(Index, result(tape_sub(&tape, use(a), use(b))));
 }
 
 Index shared_rsub(Index a, double k) {
-    LOCKED(Index, result(tape_binary(&tape, OP_ADD, tape_neg(&tape, a), tape_leaf(&tape, k))));
+    LOCKED(Index, result(tape_binary(&tape, OP_ADD, tape_neg(&tape, use(a)), tape_leaf(&tape, k))));
 }
 
 Index shared_div(Index a, Index b) {
-    LOCKED(Index, result(tape_div(&tape, a, b)));
+    LOCKED(Index, result(tape_div(&tape, use(a), use(b))));
 }
 
 Index shared_rdiv(Index a, double k) {
-    LOCKED(Index, result(tape_binary(&tape, OP_MUL, tape_pow(&tape, a, -1.0, 1), tape_leaf(&tape, k))));
+    LOCKED(Index, result(tape_binary(&tape, OP_MUL, tape_pow(&tape, use(a), -1.0, 1), tape_leaf(&tape, k))));
 }
 
 Index shared_user(double data, const Index *operands, size_t n) {
@@ -142,27 +155,31 @@ void shared_bury(Index i) {
 // one node
 
 double shared_data(Index i) {
-    LOCKED(double, tape.nodes[i].data);
+    LOCKED(double, is_stale(i) ? NAN : tape.nodes[i].data);
+}
+
+int shared_is_stale(Index i) {
+    LOCKED(int, is_stale(i));
 }
 
 double shared_grad(Index i) {
-    LOCKED(double, tape.nodes[i].grad);
+    LOCKED(double, is_stale(i) ? NAN : tape.nodes[i].grad);
 }
 
 void shared_set_data(Index i, double data) {
     lock();
-    tape.nodes[i].data = data;
+    if (!is_stale(i)) tape.nodes[i].data = data;
     unlock();
 }
 
 void shared_set_grad(Index i, double grad) {
     lock();
-    tape.nodes[i].grad = grad;
+    if (!is_stale(i)) tape.nodes[i].grad = grad;
     unlock();
 }
 
 int shared_op(Index i) {
-    LOCKED(int, tape.nodes[i].op);
+    LOCKED(int, is_stale(i) ? OP_DEAD : tape.nodes[i].op);
 }
 
 double shared_exponent(Index i, int *is_integer) {
@@ -175,7 +192,7 @@ double shared_exponent(Index i, int *is_integer) {
 
 size_t shared_operands(Index i, Index *operands, size_t room) {
     lock();
-    size_t n = tape_operands(&tape, i, NULL);
+    size_t n = is_stale(i) ? 0 : tape_operands(&tape, i, NULL);
     if (n <= room) {
         tape_operands(&tape, i, operands);
         for (size_t k = 0; k < n; k++) tape_hold(&tape, operands[k]);
@@ -226,11 +243,11 @@ void shared_set_function(Index i, int on) {
 // passes
 
 int shared_backward(Index root) {
-    LOCKED(int, check(tape_backward(&tape, root)));
+    LOCKED(int, check(use(root) ? tape_backward(&tape, root) : -1));
 }
 
 int shared_forward(Index root) {
-    LOCKED(int, check(tape_forward(&tape, root)));
+    LOCKED(int, check(use(root) ? tape_forward(&tape, root) : -1));
 }
 
 size_t shared_walk(Index root, int forward, Index *order, size_t room) {
@@ -243,7 +260,7 @@ size_t shared_walk(Index root, int forward, Index *order, size_t room) {
 }
 
 int shared_node_backward(Index i) {
-    LOCKED(int, check(node_backward(&tape, i)));
+    LOCKED(int, check(use(i) ? node_backward(&tape, i) : -1));
 }
 
 static ptrdiff_t check_position(ptrdiff_t position) {

@@ -12,13 +12,14 @@
 enum {
     FIRST_CAPACITY = 1024,      // nodes
     LAST_CAPACITY = 1 << 30,    // so that no reference count can overflow
-    TRIM_FROM = 1 << 20         // an arena this large shrinks when most of it is unused
+    TRIM_FROM = 1 << 20,        // an arena this large shrinks when most of it is unused
+    KEPT_ANYWAY = 1 << 20       // so many places in kept orders need no more thought
 };
 
 enum { SCHEDULE_FORWARD = 1, SCHEDULE_BACKWARD = 2 };
 
 struct Schedule {
-    Schedule *next;  // the one kept before this one
+    Schedule *next;  // in the same bucket
     Index root;
     int kinds;       // the passes that may go in this order
     size_t n, room;
@@ -183,40 +184,79 @@ static int schedule_reserve(Schedule *schedule, size_t room) {
     return 1;
 }
 
-static void schedule_keep(Tape *tape, Schedule *schedule, Index root, int kinds) {
+static Schedule **bucket(const Tape *tape, Index root) {
+    return &tape->schedules[root & (tape->buckets - 1)];
+}
+
+static void schedules_rehash(Tape *tape) {
+    Index buckets = tape->buckets ? 2 * tape->buckets : 16;
+    Schedule **old = tape->schedules, **fresh = calloc(buckets, sizeof *fresh);
+    if (!fresh) return;  // then the buckets get longer
+    Index n = tape->buckets;
+    tape->schedules = fresh;
+    tape->buckets = buckets;
+    for (Index i = 0; i < n; i++) {
+        for (Schedule *schedule = old[i], *next; schedule; schedule = next) {
+            Schedule **first = bucket(tape, schedule->root);
+            next = schedule->next;
+            schedule->next = *first;
+            *first = schedule;
+        }
+    }
+    free(old);
+}
+
+// keep an order with its root; all that are kept may take a few bytes a node and no more,
+// however the graphs overlap
+static Schedule *schedule_keep(Tape *tape, Schedule *schedule, Index root, int kinds) {
+    if (tape->scheduled >= tape->buckets) schedules_rehash(tape);
+    if (tape->kept + schedule->n > 4 * (size_t)tape->live + KEPT_ANYWAY || !tape->buckets) {
+        schedule_free(schedule);
+        return NULL;
+    }
+    Schedule **first = bucket(tape, root);
     schedule->root = root;
     schedule->kinds = kinds;
-    schedule->next = tape->schedules;
-    tape->schedules = schedule;
+    schedule->next = *first;
+    *first = schedule;
+    tape->scheduled++;
+    tape->kept += schedule->n;
     tape->nodes[root].flags |= NODE_SCHEDULED;
+    return schedule;
 }
 
 static Schedule *schedule_find(const Tape *tape, Index root, int kind) {
     if (!(tape->nodes[root].flags & NODE_SCHEDULED)) return NULL;
-    Schedule *schedule = tape->schedules;
+    Schedule *schedule = *bucket(tape, root);
     while (schedule && !(schedule->root == root && schedule->kinds & kind)) schedule = schedule->next;
     return schedule;
 }
 
+static void schedule_drop(Tape *tape, Schedule **link) {
+    Schedule *schedule = *link;
+    *link = schedule->next;
+    tape->scheduled--;
+    tape->kept -= schedule->n;
+    schedule_free(schedule);
+}
+
 // a dead root's schedules go with it
 static void drop_schedules(Tape *tape, Index root) {
-    for (Schedule **link = &tape->schedules; *link;) {
-        Schedule *schedule = *link;
-        if (schedule->root == root) {
-            *link = schedule->next;
-            schedule_free(schedule);
+    for (Schedule **link = bucket(tape, root); *link;) {
+        if ((*link)->root == root) {
+            schedule_drop(tape, link);
         } else {
-            link = &schedule->next;
+            link = &(*link)->next;
         }
     }
 }
 
 static void drop_all_schedules(Tape *tape) {
-    while (tape->schedules) {
-        Schedule *schedule = tape->schedules;
-        tape->schedules = schedule->next;
-        tape->nodes[schedule->root].flags &= (uint8_t)~NODE_SCHEDULED;
-        schedule_free(schedule);
+    for (Index i = 0; i < tape->buckets; i++) {
+        while (tape->schedules[i]) {
+            tape->nodes[tape->schedules[i]->root].flags &= (uint8_t)~NODE_SCHEDULED;
+            schedule_drop(tape, &tape->schedules[i]);
+        }
     }
 }
 
@@ -241,6 +281,7 @@ void tape_init(Tape *tape) {
 
 void tape_free(Tape *tape) {
     drop_all_schedules(tape);
+    free(tape->schedules);
     free(tape->nodes);
     free(tape->order);
     free(tape->saved);
@@ -431,21 +472,27 @@ static void log_operand(Tape *tape, Index i) {
 
 void tape_log_start(Tape *tape, const Index *parameters, size_t n, const Index *inputs, size_t m) {
     tape->log = schedule_new();
+    Node *nodes = tape->nodes;
+    if (!nodes) return;
+    nodes[0].flags = NODE_VISITED;  // an input that is no node need not be logged
+    for (size_t k = 0; k < m && tape->log; k++) {
+        if (nodes[inputs[k]].flags & NODE_VISITED) continue;  // logged already
+        log_operand(tape, inputs[k]);
+        nodes[inputs[k]].flags |= NODE_VISITED;
+    }
     for (size_t k = 0; k < n && tape->log; k++) {
         log_operand(tape, parameters[k]);
-        tape->nodes[parameters[k]].flags |= NODE_VISITED;
+        nodes[parameters[k]].flags |= NODE_VISITED;
     }
-    for (size_t k = 0; k < m && tape->log; k++) {
-        if (inputs[k]) log_operand(tape, inputs[k]);
-    }
-    for (size_t k = 0; k < n; k++) tape->nodes[parameters[k]].flags &= (uint8_t)~NODE_VISITED;
+    for (size_t k = 0; k < m; k++) nodes[inputs[k]].flags &= (uint8_t)~NODE_VISITED;
+    for (size_t k = 0; k < n; k++) nodes[parameters[k]].flags &= (uint8_t)~NODE_VISITED;
 }
 
 void tape_log_end(Tape *tape, Index root) {
     Schedule *log = tape->log;
     tape->log = NULL;
     if (!log) return;
-    if (root) {
+    if (root && schedule_reserve(log, log->n)) {
         schedule_keep(tape, log, root, SCHEDULE_FORWARD | SCHEDULE_BACKWARD);
     } else {
         schedule_free(log);
@@ -675,8 +722,7 @@ static Schedule *schedule_build(Tape *tape, Index root, int kind) {
     memcpy(schedule->order, tape->order, n * sizeof(Index));
     schedule->n = n;
     // where no shift is, both passes go the same way
-    schedule_keep(tape, schedule, root, flags & NODE_SHIFT ? kind : SCHEDULE_FORWARD | SCHEDULE_BACKWARD);
-    return schedule;
+    return schedule_keep(tape, schedule, root, flags & NODE_SHIFT ? kind : SCHEDULE_FORWARD | SCHEDULE_BACKWARD);
 }
 
 // -----------------------------------------------------------------------------
@@ -728,7 +774,7 @@ int tape_backward(Tape *tape, Index root) {
     if (!schedule && schedule_find(tape, root, SCHEDULE_FORWARD)) {
         schedule = schedule_build(tape, root, SCHEDULE_BACKWARD);
     }
-    if (schedule && walk_reserve(tape)) {
+    if (schedule && walk_reserve(tape) && schedule->n <= tape->room) {
         for (size_t k = 0; k < schedule->n; k++) tape->saved[k] = tape->nodes[schedule->order[k]].grad;
         return run_backward(tape, root, schedule->order, schedule->n);
     }
@@ -801,7 +847,7 @@ static int run_forward(Tape *tape, const Index *order, size_t n) {
 int tape_forward(Tape *tape, Index root) {
     Schedule *schedule = schedule_find(tape, root, SCHEDULE_FORWARD);
     if (!schedule) schedule = schedule_build(tape, root, SCHEDULE_FORWARD);
-    if (schedule && walk_reserve(tape)) return run_forward(tape, schedule->order, schedule->n);
+    if (schedule && walk_reserve(tape) && schedule->n <= tape->room) return run_forward(tape, schedule->order, schedule->n);
     unsigned flags;
     size_t n = walk(tape, root, OP_LEAF, &flags);
     if (n == 0) return -1;

@@ -298,6 +298,30 @@ static void test_network(void) {
     tape_free(&tape);
 }
 
+// the same inputs in every point: an order lists a node once
+static void test_repeated_inputs(void) {
+    enum { INPUTS = 10, POINTS = 50 };
+    Tape tape;
+    tape_init(&tape);
+    static const uint32_t sizes[] = {INPUTS, 2};
+    static const uint8_t activations[] = {OP_LEAF};
+    Index parameters[2 * (INPUTS + 1)], x[INPUTS * POINTS];
+    MLP model = {1, sizes, activations, parameters};
+    RNG rng;
+    rng_init(&rng, 3);
+    CHECK(mlp_init(&tape, &model, &rng) == 0);
+    for (size_t i = 0; i < INPUTS; i++) x[i] = leaf(&tape, (double)i);
+    for (size_t i = INPUTS; i < INPUTS * POINTS; i++) x[i] = x[i - INPUTS];
+    double numbers[INPUTS * POINTS] = {0};
+    int32_t labels[POINTS] = {0};
+    Index loss = held(&tape, mean_cross_entropy(&tape, &model, x, numbers, labels, POINTS));
+    CHECK(tape.kept <= tape.used);
+    CHECK(tape_forward(&tape, loss) == 0 && tape_backward(&tape, loss) == 0);
+    tape_release(&tape, loss);
+    CHECK(tape.live == INPUTS + 2 * (INPUTS + 1) && tape.kept == 0);
+    tape_free(&tape);
+}
+
 // -----------------------------------------------------------------------------
 // squares: pow's bits, at random and where x*x has others
 
@@ -352,6 +376,7 @@ int main(void) {
     test_depth();
     test_reuse();
     test_network();
+    test_repeated_inputs();
     test_square();
     test_repr();
     printf("%d checks, %d failed\n", checks, failures);

@@ -20,6 +20,13 @@ if _built_from != __version__:
 OP_NAMES = {}
 
 
+def stale():
+    """Return the exception for a Value whose `__del__` has run, and whose node is gone."""
+    return ReferenceError(
+        "this Value has been finalised: it was garbage together with the object that uses it"
+    )
+
+
 def error():
     """Return the exception for the last call that failed in this thread.
 
@@ -30,6 +37,8 @@ def error():
     lib.shared_fault(fault)
     if fault.code == lib.FAULT_MEMORY:
         return MemoryError("no memory for another node on the tape")
+    if fault.code == lib.FAULT_STALE:
+        return stale()
     operands = [fault.a, fault.b][: fault.operands]
     try:
         if fault.code == lib.FAULT_DIVISION:

@@ -15,6 +15,11 @@ class Optimizer:
         self._parameters = check_parameters(parameters, Value)
         self._indices = ffi.new("Index[]", [p._index for p in self._parameters])
 
+    def __reduce__(self):
+        # copies and pickles take the parameters along, and those their moments
+        rates = {k: v for k, v in vars(self).items() if k not in ("_parameters", "_indices")}
+        return _restored, (type(self), self._parameters, rates)
+
     @property
     def parameters(self):
         """The parameters, a tuple of Values. Another list needs another optimiser."""
@@ -23,6 +28,13 @@ class Optimizer:
     def zero_grad(self):
         """Set the gradients of all parameters to 0."""
         lib.shared_zero_grad(self._indices, len(self._parameters))
+
+
+def _restored(kind, parameters, rates):
+    optimizer = kind.__new__(kind)
+    Optimizer.__init__(optimizer, parameters)
+    vars(optimizer).update(rates)
+    return optimizer
 
 
 class AdamW(Optimizer):

@@ -741,6 +741,7 @@ class Neuron(Module):
         x = list(x)
         if len(x) != len(self.w):
             raise ValueError(f"a neuron with {len(self.w)} inputs was given {len(x)}")
+        x = [xi if isinstance(xi, Value) else number(xi) for xi in x]
         act = self.b
         for wi, xi in zip(self.w, x):
             act = act + wi * xi

@@ -8,13 +8,12 @@ a user sets on a Value is kept here, by index, until the node dies.
 import _thread
 import atexit
 import functools
-import operator
 import sys
 import types
 import weakref
 
 from . import pure
-from .binding import OP_NAMES, error, ffi, is_user_fault, lib
+from .binding import OP_NAMES, error, ffi, is_user_fault, lib, stale
 from .pure import is_number, number
 
 __all__ = ["Value", "no_grad", "live_nodes"]
@@ -45,7 +44,7 @@ def clean_up():
     """Forget the attributes of watched nodes that have died."""
     global _cleaning_up
     if _cleaning_up:
-        return  # the loop below will come to what has died meanwhile, however long the chain
+        return  # a loop below has called us: it goes on with what has died, however long the chain
     _cleaning_up = True
     try:
         index = lib.shared_dead()
@@ -62,119 +61,124 @@ lib.shared_init(lib.clean_up)
 atexit.register(lib.shared_init, ffi.NULL)  # the interpreter goes, and attributes with it
 
 
-# A handle on the node itself, cut out of what is kept with the node.
-_ITSELF = object()
+# -----------------------------------------------------------------------------
+# functions that hold the node they are kept with
+#
+# The usual `_backward` of a user's node is a closure over that very node. Kept as it is,
+# the two would keep each other alive for ever: Python's garbage collector cannot see the
+# tape. So handles on the node are cut out of what is kept with it, and put back in when it
+# is asked for.
+
+_ITSELF = object()  # stands where a handle on the node was
 
 
-class _Cut:
-    """A function with its own node cut out of it.
-
-    The usual `_backward` of a user's node is a closure over that very node. Kept as it
-    is, the two would keep each other alive for ever: Python's garbage collector cannot
-    see the tape. So the handle is taken out while the function is kept, and put back
-    when it is asked for.
-    """
-
-    def __init__(self, function, parts):
-        self.function = function
-        self.parts = parts  # its cells, defaults, keyword defaults and attributes, cut
-
-    def mended(self, node):
-        f = self.function
-        cells, defaults, keyword_defaults, attributes = self.parts
-        copy = types.FunctionType(
-            f.__code__,
-            f.__globals__,
-            f.__name__,
-            tuple([_mended(x, node) for x in defaults]),
-            tuple([x if type(x) is types.CellType else _cell(x, node) for x in cells]),
-        )
-        copy.__kwdefaults__ = {k: _mended(x, node) for k, x in keyword_defaults.items()}
-        copy.__dict__.update({k: _mended(x, node) for k, x in attributes.items()})
-        return copy
-
-
-class _CutPartial:
-    """The same for functools.partial."""
-
-    def __init__(self, parts):
-        self.parts = parts
-
-    def mended(self, node):
-        function, args, keywords = self.parts
-        return functools.partial(
-            _mended(function, node),
-            *[_mended(x, node) for x in args],
-            **{k: _mended(x, node) for k, x in keywords.items()},
-        )
-
-
-class _CutMethod:
-    """The same for a method of the Value itself."""
-
-    def __init__(self, function):
-        self.function = function
-
-    def mended(self, node):
-        return types.MethodType(self.function, node)
-
-
-def _cell(cut, node):
-    return types.CellType(_mended(cut, node))
-
-
-def _kept(x, node, seen=()):
-    """Return x as it is kept with a node: without handles on it, as far as we can see."""
+def _holds(x, node, seen):
+    """Tell whether x is a handle on the node, or a function that holds one."""
     if isinstance(x, Value):
-        return _ITSELF if x == node else x
-    if type(x) is types.MethodType and isinstance(x.__self__, Value) and x.__self__ == node:
-        return _CutMethod(x.__func__)
-    if type(x) not in (types.FunctionType, functools.partial) or x in seen:
-        return x
-    seen = (*seen, x)
-
-    def cut(x):
-        return _kept(x, node, seen)
-
+        return x == node
+    if type(x) is types.MethodType:
+        return _holds(x.__self__, node, seen)
+    if type(x) not in (types.FunctionType, functools.partial) or id(x) in seen:
+        return False
+    seen.add(id(x))
     if type(x) is functools.partial:
-        parts = cut(x.func), [cut(y) for y in x.args], {k: cut(y) for k, y in x.keywords.items()}
-        inside = [parts[0], *parts[1], *parts[2].values()]
-        whole = [x.func, *x.args, *x.keywords.values()]
-        return x if all(map(operator.is_, inside, whole)) else _CutPartial(parts)
+        inside = [x.func, *x.args, *x.keywords.values()]
+    else:
+        inside = [
+            *map(_content, x.__closure__ or ()),
+            *(x.__defaults__ or ()),
+            *(x.__kwdefaults__ or {}).values(),
+            *x.__dict__.values(),
+        ]
+    return any(_holds(y, node, seen) for y in inside)
 
-    cells = []
-    for cell in x.__closure__ or ():
-        try:
-            inside = cut(cell.cell_contents)
-            cells.append(cell if inside is cell.cell_contents else inside)
-        except ValueError:  # it is empty yet
-            cells.append(cell)
-    defaults = [cut(y) for y in x.__defaults__ or ()]
-    keyword_defaults = {k: cut(y) for k, y in (x.__kwdefaults__ or {}).items()}
-    attributes = {k: cut(y) for k, y in x.__dict__.items()}
-    inside = [*cells, *defaults, *keyword_defaults.values(), *attributes.values()]
-    whole = [
-        *(x.__closure__ or ()),
-        *(x.__defaults__ or ()),
-        *(x.__kwdefaults__ or {}).values(),
-        *x.__dict__.values(),
-    ]
-    if all(map(operator.is_, inside, whole)):
+
+def _content(cell):
+    try:
+        return cell.cell_contents
+    except ValueError:  # it is empty yet
+        return None
+
+
+def _kept(x, node, cuts=None):
+    """Return x as it is kept with a node."""
+    if not _holds(x, node, set()):
         return x
-    # an empty function of the same code: all that it would hold is in the parts
-    hollow = types.FunctionType(x.__code__, x.__globals__, x.__name__, None, _hollow(cells))
-    return _Cut(hollow, (cells, defaults, keyword_defaults, attributes))
+    if isinstance(x, Value):
+        return _ITSELF
+    cuts = {} if cuts is None else cuts  # by function: a function may hold itself, too
+    if id(x) not in cuts:
+        kind = {types.MethodType: _CutMethod, functools.partial: _CutPartial}
+        cut = cuts[id(x)] = kind.get(type(x), _CutFunction)()
+        cut.take(x, lambda y: _kept(y, node, cuts))
+    return cuts[id(x)]
 
 
-def _hollow(cells):
-    return tuple([types.CellType() for _ in cells])
-
-
-def _mended(x, node):
+def _mended(x, node, made=None):
     """Return what _kept has kept, whole again with a handle on its node."""
     if x is _ITSELF:
         return node
-    return x.mended(node) if type(x) in (_Cut, _CutPartial, _CutMethod) else x
+    if not isinstance(x, _Cut):
+        return x
+    made = {} if made is None else made
+    return made[x] if x in made else x.mended(node, made)
+
+
+class _Cut:
+    """What _kept keeps in the place of something that holds the node."""
+
+
+class _CutMethod(_Cut):
+    def take(self, method, cut):
+        self.function, self.owner = method.__func__, cut(method.__self__)
+
+    def mended(self, node, made):
+        return types.MethodType(self.function, _mended(self.owner, node, made))
+
+
+class _CutPartial(_Cut):
+    def take(self, partial, cut):
+        self.function = cut(partial.func)
+        self.args = [cut(y) for y in partial.args]
+        self.keywords = {name: cut(y) for name, y in partial.keywords.items()}
+
+    def mended(self, node, made):
+        return functools.partial(
+            _mended(self.function, node, made),
+            *[_mended(y, node, made) for y in self.args],
+            **{name: _mended(y, node, made) for name, y in self.keywords.items()},
+        )
+
+
+class _CutFunction(_Cut):
+    def take(self, function, cut):
+        self.code, self.globals = function.__code__, function.__globals__
+        self.name = function.__name__
+        # of the closure the cells that need no cut, and of the others their contents
+        self.cells, self.contents = [], {}
+        for i, cell in enumerate(function.__closure__ or ()):
+            content = _content(cell)
+            self.cells.append(cell)
+            if cut(content) is not content:
+                self.cells[i] = None
+                self.contents[i] = cut(content)
+        self.defaults = [cut(y) for y in function.__defaults__ or ()]
+        self.keyword_defaults = {k: cut(y) for k, y in (function.__kwdefaults__ or {}).items()}
+        self.attributes = {k: cut(y) for k, y in function.__dict__.items()}
+
+    def mended(self, node, made):
+        cells = tuple([types.CellType() if cell is None else cell for cell in self.cells])
+        function = types.FunctionType(self.code, self.globals, self.name, None, cells)
+        made[self] = function
+        for i, content in self.contents.items():
+            cells[i].cell_contents = _mended(content, node, made)
+        function.__defaults__ = tuple([_mended(y, node, made) for y in self.defaults])
+        function.__kwdefaults__ = {
+            k: _mended(y, node, made) for k, y in self.keyword_defaults.items()
+        }
+        for k, y in self.attributes.items():
+            setattr(function, k, _mended(y, node, made))
+        return function
 
 
 # -----------------------------------------------------------------------------
@@ -312,6 +316,12 @@ class Value(_Slots):
 
     __slots__ = ()
 
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        for name in ("_backward", "_forward", "__del__"):
+            if name in vars(cls):
+                raise TypeError(f"a subclass of Value cannot define {name}: set it on the Value")
+
     def __init__(self, data, _prev=(), _op="", label=""):
         data = number(data)
         operands = tuple(_prev)
@@ -336,7 +346,7 @@ class Value(_Slots):
     @property
     def data(self):
         """The number, a float. It may be set; whoever was computed from it stays as it is."""
-        return lib.shared_data(self._index)
+        return self._in_use(lib.shared_data(self._index))
 
     @data.setter
     def data(self, data):
@@ -345,11 +355,16 @@ class Value(_Slots):
     @property
     def grad(self):
         """The gradient, a float: what the `backward()` calls so far have added up to."""
-        return lib.shared_grad(self._index)
+        return self._in_use(lib.shared_grad(self._index))
 
     @grad.setter
     def grad(self, grad):
         lib.shared_set_grad(self._index, number(grad))
+
+    def _in_use(self, x):
+        if x != x and lib.shared_is_stale(self._index):
+            raise stale()
+        return x
 
     # the operations
 
@@ -433,7 +448,7 @@ class Value(_Slots):
     __array_ufunc__ = None  # NumPy's numbers shall leave the operators to us
 
     def __float__(self):
-        return lib.shared_data(self._index)
+        return self.data
 
     def __repr__(self):
         return f"Value(data={self.data}, grad={self.grad})"
@@ -551,11 +566,13 @@ class Value(_Slots):
     def _attribute_dict(self):
         attributes = _attributes.get(self._index)
         if attributes is None:
-            attributes = _attributes[self._index] = {}
             lib.shared_set_watched(self._index)
+            attributes = _attributes.setdefault(self._index, {})
         return attributes
 
     def __getattr__(self, name):
+        if name in _Slots.__slots__:
+            raise AttributeError("this Value has no node yet: call super().__init__() first")
         attributes = _attributes.get(self._index, {})
         if name in attributes:
             return _mended(attributes[name], self)
@@ -588,8 +605,22 @@ class Value(_Slots):
                 "only leaves can be copied and pickled, and this Value is computed from "
                 "others: copy its detach()"
             )
-        names = {name: getattr(self, name) for name in _attributes.get(self._index, {})}
-        return _leaf, (type(self), self.data, self.grad, names)
+        state = {name: getattr(self, name) for name in _attributes.get(self._index, {})}
+        try:
+            state["m"], state["v"] = self._moments()
+        except AttributeError:  # no optimiser knows it
+            pass
+        return _leaf, (type(self), self.data, self.grad), state
+
+    def __setstate__(self, state):
+        if not hasattr(self, "m") and "m" in state and "v" in state:
+            if lib.shared_adamw_init([self._index], 1) < 0:
+                raise error()
+        for name, x in state.items():
+            if name == "_op":
+                self._attribute_dict()[name] = x
+            else:
+                setattr(self, name, x)
 
     @property
     def _is_leaf(self):
@@ -600,16 +631,11 @@ _set_index = _Slots._index.__set__
 _set_del = vars(_Slots)["__del__"].__set__
 
 
-def _leaf(kind, data, grad, attributes):
+def _leaf(kind, data, grad):
     """Make a leaf again from what `Value.__reduce__` took down."""
     leaf = kind.__new__(kind)
     Value.__init__(leaf, data)
     leaf.grad = grad
-    for name, x in attributes.items():
-        if name == "_op":
-            leaf._attribute_dict()[name] = x
-        else:
-            setattr(leaf, name, x)
     return leaf
 
 
