@@ -100,14 +100,27 @@ def test_inputs_that_are_values_get_gradients(engine):
 
 def test_replaced_and_changed_parameters_are_used(engine):
     model = engine.MLP(2, [2, 2], rng=engine.RNG(1))
-    before = model([1.0, 1.0])[0].data
-    model.layers[0].neurons[0].w[0] = engine.Value(100.0)
-    changed = model([1.0, 1.0])[0].data
-    assert changed != before
-    model.layers[1].neurons[0].b.data = 5.0
-    assert model([1.0, 1.0])[0].data == pytest.approx(changed + 5)
-    model.layers[1].neurons[0].b = model.layers[0].neurons[0].w[0] * 2
-    assert model([1.0, 1.0])[0].data == pytest.approx(changed + 200)
+    hidden, output = (layer.neurons for layer in model.layers)
+
+    def in_floats():
+        """The first output for [1.0, 1.0], in the network's order but with plain floats."""
+        x = [1.0, 1.0]
+        h = [
+            math.tanh(n.b.data + n.w[0].data * x[0] + n.w[1].data * x[1]) for n in hidden
+        ]
+        n = output[0]
+        return n.b.data + n.w[0].data * h[0] + n.w[1].data * h[1]
+
+    seen = [model([1.0, 1.0])[0].data]
+    for change in (
+        lambda: hidden[0].w.__setitem__(0, engine.Value(1.5)),
+        lambda: setattr(output[0].b, "data", 5.0),
+        lambda: setattr(output[0], "b", hidden[0].w[0] * 2),
+        lambda: setattr(hidden[1], "w", [engine.Value(0.25), engine.Value(-0.5)]),
+    ):
+        change()
+        seen.append(model([1.0, 1.0])[0].data)
+        assert seen[-1] == in_floats() and seen[-1] not in seen[:-1]
     model.layers[0].neurons[1] = engine.Neuron(2, nonlin=False)
     loss = engine.mean_cross_entropy(model, [([1.0, 1.0], 0)])
     loss.backward()
