@@ -3,9 +3,9 @@
 // Python's cffi reads this very file. It drops the lines that start with '#', so
 // those may only be guards and includes, and constants are enums.
 //
-// Nothing in the library prints, exits or keeps global state: a function takes what
-// it works on as its first argument, and says that it failed with 0 or -1. What
-// failed, and with which numbers, is then in tape->fault.
+// Nothing here prints or exits, and nothing but the last part, which is there for Python,
+// has state of its own: a function takes what it works on as its first argument, and says
+// that it failed with 0 or -1. What failed, and with which numbers, is then in tape->fault.
 
 #ifndef MICROGRAD_H
 #define MICROGRAD_H
@@ -264,8 +264,8 @@ void shared_bury(Index i);
 double shared_data(Index i);                 // nan if the node is not in use any more
 double shared_grad(Index i);
 int shared_is_stale(Index i);
-void shared_set_data(Index i, double data);
-void shared_set_grad(Index i, double grad);
+int shared_set_data(Index i, double data);   // -1 then
+int shared_set_grad(Index i, double grad);
 int shared_op(Index i);
 double shared_exponent(Index i, int *is_integer);
 size_t shared_operands(Index i, Index *operands, size_t room);  // held, if all fit

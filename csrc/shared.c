@@ -166,16 +166,20 @@ double shared_grad(Index i) {
     LOCKED(double, is_stale(i) ? NAN : tape.nodes[i].grad);
 }
 
-void shared_set_data(Index i, double data) {
+int shared_set_data(Index i, double data) {
     lock();
-    if (!is_stale(i)) tape.nodes[i].data = data;
+    int failed = check(use(i) ? 0 : -1);
+    if (!failed) tape.nodes[i].data = data;
     unlock();
+    return failed;
 }
 
-void shared_set_grad(Index i, double grad) {
+int shared_set_grad(Index i, double grad) {
     lock();
-    if (!is_stale(i)) tape.nodes[i].grad = grad;
+    int failed = check(use(i) ? 0 : -1);
+    if (!failed) tape.nodes[i].grad = grad;
     unlock();
+    return failed;
 }
 
 int shared_op(Index i) {

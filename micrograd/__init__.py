@@ -69,12 +69,4 @@ eval_split = _engine.eval_split
 AdamW = _engine.AdamW
 SGD = _engine.SGD
 
-__all__ = [
-    "Value", "no_grad",
-    "RNG", "gen_data", "gen_data_circles", "gen_data_yinyang",
-    "Module", "Neuron", "Layer", "MLP",
-    "cross_entropy", "mean_cross_entropy", "eval_split",
-    "AdamW", "SGD",
-    "trace", "draw_dot", "vis_color",
-    "backend", "__version__",
-]
+__all__ = pure.__all__ + ["trace", "draw_dot", "vis_color", "backend", "__version__"]

@@ -60,7 +60,6 @@ def clean_up():
 lib.shared_init(lib.clean_up)
 atexit.register(lib.shared_init, ffi.NULL)  # the interpreter goes, and attributes with it
 
-
 # -----------------------------------------------------------------------------
 # functions that hold the node they are kept with
 #
@@ -350,7 +349,8 @@ class Value(_Slots):
 
     @data.setter
     def data(self, data):
-        lib.shared_set_data(self._index, number(data))
+        if lib.shared_set_data(self._index, number(data)) < 0:
+            raise error()
 
     @property
     def grad(self):
@@ -359,7 +359,8 @@ class Value(_Slots):
 
     @grad.setter
     def grad(self, grad):
-        lib.shared_set_grad(self._index, number(grad))
+        if lib.shared_set_grad(self._index, number(grad)) < 0:
+            raise error()
 
     def _in_use(self, x):
         if x != x and lib.shared_is_stale(self._index):

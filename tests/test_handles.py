@@ -556,17 +556,21 @@ def test_a_finaliser_that_uses_a_handle_after_it_was_finalised():
                     lambda: self.loss * 1, lambda: 1 - self.loss, lambda: self.loss.data,
                     lambda: self.loss.grad, lambda: self.loss.tanh(), lambda: self.loss.backward(),
                     lambda: self.loss.forward(), lambda: self.loss._prev, lambda: float(self.loss),
+                    lambda: setattr(self.loss, "data", 1.0),
+                    lambda: setattr(self.loss, "grad", 1.0),
                 ):
                     try:
                         use()
                     except ReferenceError:
-                        pass
+                        refused.append(use)
 
+        refused = []
         for i in range(2000):
             a = Value(float(i))
             Trainer(a * a + 1)
         del a
         gc.collect()
+        assert refused
     """
     run = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True
