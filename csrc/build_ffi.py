@@ -10,7 +10,7 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
-SOURCES = ["rng.c", "data.c", "tape.c", "nn.c", "repr.c", "shared.c"]
+SOURCES = ["rng.c", "data.c", "tape.c", "replay.c", "nn.c", "repr.c", "shared.c"]
 
 
 def declarations():
@@ -32,7 +32,7 @@ ffibuilder.set_source(
     "_micrograd",  # beside the package, not in it: found also where the sources shadow the package
     '#include "micrograd.h"',
     sources=[f"csrc/{name}" for name in SOURCES],
-    depends=["csrc/micrograd.h", "csrc/cflags"],
+    depends=["csrc/micrograd.h", "csrc/ops.h", "csrc/replay.h", "csrc/cflags"],
     include_dirs=["csrc"],
     define_macros=[("MICROGRAD_VERSION", f'"{version()}"')],
     extra_compile_args=(HERE / "cflags").read_text().split() + ["-fvisibility=hidden"],

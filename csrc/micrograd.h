@@ -84,7 +84,8 @@ enum NodeFlag {
     NODE_USER = 8,      // a user node, whose number only its owner can recompute
     NODE_INTEGER = 16,  // this exponent was written as an integer: **2, not **2.0
     NODE_SHIFT = 32,    // a shift, which is below other nodes in a forward pass only
-    NODE_SCHEDULED = 64 // the tape keeps the order of its passes
+    NODE_SCHEDULED = 64,  // the tape keeps the order of its passes
+    NODE_REPLAYED = 128   // its numbers may be in a replay: see tape_node
 };
 
 typedef enum FaultCode {
@@ -106,6 +107,7 @@ typedef struct Fault {
 } Fault;
 
 typedef struct Schedule Schedule;  // the order of a root's passes, kept with the root
+typedef struct Replay Replay;      // and the compact program compiled from it
 
 typedef struct Tape {
     Node *nodes;      // the arena. nodes[0] stands for operands that are not there
@@ -124,6 +126,7 @@ typedef struct Tape {
     Index scheduled;  // how many are kept
     size_t kept;      // and how many nodes they list
     Schedule *log;    // the one that the recording under way is writing
+    Replay *held;     // the first replay that holds numbers its nodes do not have yet
     Fault fault;      // what the last call that failed had to say
 } Tape;
 
@@ -164,6 +167,12 @@ void tape_discard(Tape *tape, Index i);      // free it if nobody uses it
 Index tape_dead(Tape *tape);
 void tape_bury(Tape *tape, Index i);
 
+// The node, with its numbers in place: a recording that forward has gone over twice keeps
+// those of its inner nodes in arrays of its own, and they are in tape->nodes only once they
+// have been asked for. The root's, and the leaves' gradients, always are.
+Node *tape_node(Tape *tape, Index i);
+void tape_settle(Tape *tape);                // the same for all nodes at once
+
 // The operands as the user sees them: how many, and which (unless operands is NULL).
 size_t tape_operands(const Tape *tape, Index i, Index *operands);
 
@@ -186,12 +195,6 @@ ptrdiff_t tape_forward_until(Tape *tape, const Index *order, ptrdiff_t from, ptr
 
 int node_backward(Tape *tape, Index i);      // one node's rule, once
 void tape_set_function(Tape *tape, Index i, int on);  // its rule is its owner's, or not
-
-// What Python's floats refuse is refused here too: these return 0 where the result is
-// no float, else 1.
-int number_pow(double x, double k, double *out);    // x ** k
-int number_square(double x, double *out);           // x ** 2, as pow has it but cheaper
-int number_div(double x, double y, double *out);    // x / y
 
 // -----------------------------------------------------------------------------
 // the networks (nn.c), recorded on the tape as the course's Python loops would

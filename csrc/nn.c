@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "micrograd.h"
+#include "ops.h"
 
 static int out_of_memory(Tape *tape) {
     tape->fault = (Fault){.code = FAULT_MEMORY};
@@ -272,7 +273,7 @@ int adamw_step(Tape *tape, AdamW *adamw, const Index *parameters, size_t n) {
     double bias1 = 1 - decay1, bias2 = 1 - decay2;
     size_t i;
     for (i = 0; i < n && !failed; i++) {
-        Node *p = &tape->nodes[parameters[i]], *mv = moments(tape, parameters[i]);
+        Node *p = tape_node(tape, parameters[i]), *mv = moments(tape, parameters[i]);
         memcpy(saved + 3 * i, (double[]){p->data, mv->data, mv->grad}, 3 * sizeof(double));
         failed = adamw_update(adamw, bias1, bias2, p, mv, &tape->fault);
     }
@@ -293,12 +294,12 @@ int adamw_step(Tape *tape, AdamW *adamw, const Index *parameters, size_t n) {
 // p.data -= lr * p.grad
 void sgd_step(Tape *tape, double lr, const Index *parameters, size_t n) {
     for (size_t i = 0; i < n; i++) {
-        Node *p = &tape->nodes[parameters[i]];
+        Node *p = tape_node(tape, parameters[i]);
         p->data -= lr * p->grad;
     }
 }
 
 // p.grad = 0
 void zero_grad(Tape *tape, const Index *parameters, size_t n) {
-    for (size_t i = 0; i < n; i++) tape->nodes[parameters[i]].grad = 0.0;
+    for (size_t i = 0; i < n; i++) tape_node(tape, parameters[i])->grad = 0.0;
 }

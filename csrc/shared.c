@@ -60,7 +60,7 @@ static Index held(Index i) {
 // hold a result for its handle; under no_grad a leaf with its number takes its place
 static Index result(Index i) {
     if (i && !recording) {
-        Index leaf = tape_leaf(&tape, tape.nodes[i].data);
+        Index leaf = tape_leaf(&tape, tape_node(&tape, i)->data);
         tape_discard(&tape, i);
         i = leaf;
     }
@@ -155,7 +155,7 @@ void shared_bury(Index i) {
 // one node
 
 double shared_data(Index i) {
-    LOCKED(double, is_stale(i) ? NAN : tape.nodes[i].data);
+    LOCKED(double, is_stale(i) ? NAN : tape_node(&tape, i)->data);
 }
 
 int shared_is_stale(Index i) {
@@ -163,13 +163,13 @@ int shared_is_stale(Index i) {
 }
 
 double shared_grad(Index i) {
-    LOCKED(double, is_stale(i) ? NAN : tape.nodes[i].grad);
+    LOCKED(double, is_stale(i) ? NAN : tape_node(&tape, i)->grad);
 }
 
 int shared_set_data(Index i, double data) {
     lock();
     int failed = check(use(i) ? 0 : -1);
-    if (!failed) tape.nodes[i].data = data;
+    if (!failed) tape_node(&tape, i)->data = data;
     unlock();
     return failed;
 }
@@ -177,7 +177,7 @@ int shared_set_data(Index i, double data) {
 int shared_set_grad(Index i, double grad) {
     lock();
     int failed = check(use(i) ? 0 : -1);
-    if (!failed) tape.nodes[i].grad = grad;
+    if (!failed) tape_node(&tape, i)->grad = grad;
     unlock();
     return failed;
 }
@@ -282,6 +282,7 @@ ptrdiff_t shared_forward_until(const Index *order, ptrdiff_t from, ptrdiff_t n) 
 
 void shared_get_all(const Index *order, size_t n, double *data, double *grad) {
     lock();
+    tape_settle(&tape);
     for (size_t k = 0; k < n; k++) {
         data[k] = tape.nodes[order[k]].data;
         grad[k] = tape.nodes[order[k]].grad;
@@ -291,6 +292,7 @@ void shared_get_all(const Index *order, size_t n, double *data, double *grad) {
 
 void shared_set_all(const Index *order, size_t n, const double *data, const double *grad) {
     lock();
+    tape_settle(&tape);
     for (size_t k = 0; k < n; k++) {
         tape.nodes[order[k]].data = data[k];
         tape.nodes[order[k]].grad = grad[k];
@@ -300,6 +302,7 @@ void shared_set_all(const Index *order, size_t n, const double *data, const doub
 
 void shared_forget_gradients(const Index *order, size_t n) {
     lock();
+    tape_settle(&tape);
     for (size_t k = 0; k < n; k++) {
         if (tape.nodes[order[k]].op != OP_LEAF) tape.nodes[order[k]].grad = 0.0;
     }

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "micrograd.h"
+#include "ops.h"
+#include "replay.h"
 
 enum {
     FIRST_CAPACITY = 1024,      // nodes
@@ -24,6 +26,8 @@ struct Schedule {
     int kinds;       // the passes that may go in this order
     size_t n, room;
     Index *order;    // operands before their users
+    int forwards;    // how often forward has come here
+    Replay *replay;  // compiled when it came a second time
 };
 
 static const Index LAST_OPERAND = 1u << 31;  // a walk is at this node's last operand
@@ -41,127 +45,6 @@ static int fault_op(Tape *tape, int code, int op, Index a, Index b, double out) 
     tape->fault = (Fault){.code = code, .op = op, .operands = b ? 2 : 1,
                           .a = tape->nodes[a].data, .b = tape->nodes[b].data, .out = out};
     return -1;
-}
-
-// -----------------------------------------------------------------------------
-// the arithmetic
-
-int number_pow(double x, double k, double *out) {
-    *out = pow(x, k);
-    if (isfinite(*out)) return 1;
-    if (isnan(*out)) return isnan(x) || isnan(k);    // (-8)**0.5 is not real
-    return isinf(x) || isinf(k);                     // 0**-1, 1e200**2
-}
-
-// x*x is the float nearest to the square; what pow(x, 2) computes before it rounds is off
-// by a little. So they can differ only if the square lies next to the middle between two
-// floats (one in a thousand does), and the error of x*x, which floats can tell exactly
-// (Dekker 1971), says when. glibc's pow is off by less than 1/16 of a unit in the last place.
-int number_square(double x, double *out) {
-#ifdef __GLIBC__
-    double square = x * x, high, unit;
-    uint64_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    bits &= ~(uint64_t)0x7ffffff;         // 26 of the 53 binary digits
-    memcpy(&high, &bits, sizeof high);
-    memcpy(&bits, &square, sizeof bits);
-    bits &= (uint64_t)0x7ff << 52;        // the power of two
-    memcpy(&unit, &bits, sizeof unit);
-    double low = x - high;
-    double error = ((high * high - square) + 2 * high * low) + low * low;
-    if (square > 0x1p-900 && square < 0x1p900 && fabs(error) < unit * (0x7p-4 * 0x1p-52)) {
-        *out = square;
-        return 1;
-    }
-#endif
-    return number_pow(x, 2.0, out);
-}
-
-int number_div(double x, double y, double *out) {
-    *out = x / y;
-    return y != 0;
-}
-
-static int number_exp(double x, double *out) {
-    *out = exp(x);
-    return isfinite(*out) || !isfinite(x);
-}
-
-static double number_sigmoid(double x) {
-    // exp only of what is not positive: it cannot overflow
-    double e = exp(-fabs(x));
-    return x >= 0 ? 1 / (1 + e) : e / (1 + e);
-}
-
-// how fast a**b = out moves with b: not real for a negative a
-static double power_slope(double a, double out) {
-    return a > 0 ? out * log(a) : a == 0 ? 0.0 : NAN;
-}
-
-// out = op(a, b); 0 where there is no such number
-static inline int op_forward(Op op, double a, double b, double *out) {
-    switch (op) {
-    case OP_SHIFT: *out = -a; return 1;                       // -max_val
-    case OP_LARGER: *out = b > a ? b : a; return 1;           // max(self.data, other.data)
-    case OP_ADD: *out = a + b; return 1;                      // self.data + other.data
-    case OP_MUL: *out = a * b; return 1;                      // self.data * other.data
-    case OP_POW: return number_pow(a, b, out);                // self.data**k
-    case OP_POWER: return number_pow(a, b, out);              // self.data**other.data
-    case OP_RELU: *out = a < 0 ? 0 : a; return 1;             // 0 if self.data < 0 else self.data
-    case OP_TANH: *out = tanh(a); return 1;                   // math.tanh(self.data)
-    case OP_EXP: return number_exp(a, out);                   // math.exp(self.data)
-    case OP_LOG: *out = log(a); return !(a <= 0);             // math.log(self.data)
-    case OP_SIGMOID: *out = number_sigmoid(a); return 1;      // 1 / (1 + math.exp(-self.data))
-    case OP_SQRT: *out = sqrt(a); return !(a < 0);            // math.sqrt(self.data)
-    case OP_SIN: *out = sin(a); return !isinf(a);             // math.sin(self.data)
-    case OP_COS: *out = cos(a); return !isinf(a);             // math.cos(self.data)
-    case OP_ABS: *out = fabs(a); return 1;                    // abs(self.data)
-    default: return 1;                                        // the others keep their data
-    }
-}
-
-// pass the gradient g of out = op(a, b) on to the operands; 0 where there is no slope
-static inline int op_backward(Op op, Node *a, Node *b, double out, double g) {
-    double x, k;
-    switch (op) {
-    case OP_ADD:  // self.grad += out.grad; other.grad += out.grad
-        a->grad += g; b->grad += g; return 1;
-    case OP_MUL:  // self.grad += other.data * out.grad; other.grad += self.data * out.grad
-        a->grad += b->data * g; b->grad += a->data * g; return 1;
-    case OP_POW:  // self.grad += (k * self.data**(k-1)) * out.grad
-        k = b->data;
-        if (!number_pow(a->data, k - 1, &x)) return 0;
-        a->grad += (k * x) * g; return 1;
-    case OP_POWER:  // the same, and other.grad += (out.data * log(self.data)) * out.grad
-        k = b->data;
-        if (!number_pow(a->data, k - 1, &x)) return 0;
-        a->grad += (k * x) * g; b->grad += power_slope(a->data, out) * g; return 1;
-    case OP_RELU:  // self.grad += (out.data > 0) * out.grad
-        a->grad += (out > 0) * g; return 1;
-    case OP_TANH:  // self.grad += (1 - out.data**2) * out.grad
-        if (!number_square(out, &x)) return 0;
-        a->grad += (1 - x) * g; return 1;
-    case OP_EXP:  // self.grad += out.data * out.grad
-        a->grad += out * g; return 1;
-    case OP_LOG:  // self.grad += (1 / self.data) * out.grad
-        if (!number_div(1, a->data, &x)) return 0;
-        a->grad += x * g; return 1;
-    case OP_SIGMOID:  // self.grad += (out.data * (1 - out.data)) * out.grad
-        a->grad += (out * (1 - out)) * g; return 1;
-    case OP_SQRT:  // self.grad += (1 / (2 * out.data)) * out.grad
-        if (!number_div(1, 2 * out, &x)) return 0;
-        a->grad += x * g; return 1;
-    case OP_SIN:  // self.grad += math.cos(self.data) * out.grad
-        if (isinf(a->data)) return 0;
-        a->grad += cos(a->data) * g; return 1;
-    case OP_COS:  // self.grad += -math.sin(self.data) * out.grad
-        if (isinf(a->data)) return 0;
-        a->grad += -sin(a->data) * g; return 1;
-    case OP_ABS:  // self.grad += ((self.data > 0) - (self.data < 0)) * out.grad
-        a->grad += ((a->data > 0) - (a->data < 0)) * g; return 1;
-    default:      // the others have no rule
-        return 1;
-    }
 }
 
 // -----------------------------------------------------------------------------
@@ -234,6 +117,8 @@ static Schedule *schedule_find(const Tape *tape, Index root, int kind) {
 
 static void schedule_drop(Tape *tape, Schedule **link) {
     Schedule *schedule = *link;
+    if (schedule->replay) tape_settle(tape);
+    replay_free(tape, schedule->replay);
     *link = schedule->next;
     tape->scheduled--;
     tape->kept -= schedule->n;
@@ -351,6 +236,29 @@ static inline Index node_new(Tape *tape, Op op, double data, Index a, Index b) {
 }
 
 // -----------------------------------------------------------------------------
+// the numbers that replays hold
+
+void tape_settle(Tape *tape) {
+    while (tape->held) {
+        Replay *replay = tape->held;
+        tape->held = replay->next_held;
+        replay_settle(tape, replay);
+    }
+}
+
+Node *tape_node(Tape *tape, Index i) {
+    if (tape->held && tape->nodes[i].flags & NODE_REPLAYED) tape_settle(tape);
+    return &tape->nodes[i];
+}
+
+static void settle_all_of(Tape *tape, const Index *order, size_t n) {
+    unsigned flags = 0;
+    if (!tape->held) return;
+    for (size_t k = 0; k < n; k++) flags |= tape->nodes[order[k]].flags;
+    if (flags & NODE_REPLAYED) tape_settle(tape);
+}
+
+// -----------------------------------------------------------------------------
 // recording
 
 Index tape_leaf(Tape *tape, double data) {
@@ -359,7 +267,7 @@ Index tape_leaf(Tape *tape, double data) {
 
 // record out = op(a, b), or say why not and discard what nobody uses
 static inline Index record(Tape *tape, Op op, Index a, Index b) {
-    double x = tape->nodes[a].data, y = tape->nodes[b].data, out = 0.0;
+    double x = tape_node(tape, a)->data, y = tape_node(tape, b)->data, out = 0.0;
     Index i = 0;
     if (op_forward(op, x, y, &out)) {
         i = node_new(tape, op, out, a, b);
@@ -729,9 +637,15 @@ static Schedule *schedule_build(Tape *tape, Index root, int kind) {
 // backward
 
 int node_backward(Tape *tape, Index i) {
-    Node *nodes = tape->nodes, *node = &nodes[i];
-    if (op_backward((Op)node->op, &nodes[node->a], &nodes[node->b], node->data, node->grad)) return 0;
+    tape_settle(tape);
+    Node *node = &tape->nodes[i], *a = &tape->nodes[node->a], *b = &tape->nodes[node->b];
+    if (op_backward((Op)node->op, a->data, b->data, node->data, node->grad, &a->grad, &b->grad)) return 0;
     return fault_op(tape, FAULT_BACKWARD, node->op, node->a, node->b, node->data);
+}
+
+static void save_gradients(Tape *tape, const Index *order, size_t n) {
+    settle_all_of(tape, order, n);
+    for (size_t k = 0; k < n; k++) tape->saved[k] = tape->nodes[order[k]].grad;
 }
 
 // go one node at a time, users before their operands, and apply the chain rule; what the
@@ -758,7 +672,7 @@ static int run_backward(Tape *tape, Index root, const Index *order, size_t n) {
         if (node->op == OP_MUL) {
             a->grad += b->data * g;
             b->grad += a->data * g;
-        } else if (!op_backward((Op)node->op, a, b, node->data, g)) {
+        } else if (!op_backward((Op)node->op, a->data, b->data, node->data, g, &a->grad, &b->grad)) {
             fault_op(tape, FAULT_BACKWARD, node->op, node->a, node->b, node->data);
             walk_end(tape, order, n);
             for (size_t j = 0; j < n; j++) nodes[order[j]].grad = tape->saved[j];
@@ -769,13 +683,18 @@ static int run_backward(Tape *tape, Index root, const Index *order, size_t n) {
 }
 
 int tape_backward(Tape *tape, Index root) {
+    tape_node(tape, root);  // it may be inside another replay
+    Schedule *replayed = schedule_find(tape, root, SCHEDULE_FORWARD);
+    if (replayed && replayed->replay && replay_is_ready(tape, replayed->replay)) {
+        return replay_backward(tape, replayed->replay);
+    }
     Schedule *schedule = schedule_find(tape, root, SCHEDULE_BACKWARD);
     // who goes forward over a recording will go backward over it again, too
     if (!schedule && schedule_find(tape, root, SCHEDULE_FORWARD)) {
         schedule = schedule_build(tape, root, SCHEDULE_BACKWARD);
     }
     if (schedule && walk_reserve(tape) && schedule->n <= tape->room) {
-        for (size_t k = 0; k < schedule->n; k++) tape->saved[k] = tape->nodes[schedule->order[k]].grad;
+        save_gradients(tape, schedule->order, schedule->n);
         return run_backward(tape, root, schedule->order, schedule->n);
     }
     unsigned flags;
@@ -785,10 +704,12 @@ int tape_backward(Tape *tape, Index root) {
         walk_end(tape, tape->order, n);
         return fault(tape, FAULT_USER);
     }
+    if (tape->held && flags & NODE_REPLAYED) save_gradients(tape, tape->order, n);
     return run_backward(tape, root, tape->order, n);
 }
 
 ptrdiff_t tape_backward_until(Tape *tape, const Index *order, ptrdiff_t from) {
+    tape_settle(tape);
     for (ptrdiff_t k = from - 1; k >= 0; k--) {
         if (tape->nodes[order[k]].flags & NODE_FUNCTION) return k;
         if (node_backward(tape, order[k]) < 0) return -2;
@@ -820,6 +741,7 @@ static int node_forward(Tape *tape, Index i) {
 }
 
 static int run_forward(Tape *tape, const Index *order, size_t n) {
+    settle_all_of(tape, order, n);
     Node *nodes = tape->nodes;
     double *saved = tape->saved;
     for (size_t k = 0; k < n; k++) {
@@ -844,9 +766,24 @@ static int run_forward(Tape *tape, const Index *order, size_t n) {
     return 0;
 }
 
+// who comes a second time will come again
+static void schedule_compile(Tape *tape, Schedule *forward) {
+    Index root = forward->root;
+    Schedule *backward = schedule_find(tape, root, SCHEDULE_BACKWARD);
+    if (!backward) backward = schedule_build(tape, root, SCHEDULE_BACKWARD);
+    if (backward) forward->replay = replay_new(tape, forward->order, forward->n, backward->order, backward->n);
+}
+
 int tape_forward(Tape *tape, Index root) {
     Schedule *schedule = schedule_find(tape, root, SCHEDULE_FORWARD);
     if (!schedule) schedule = schedule_build(tape, root, SCHEDULE_FORWARD);
+    if (schedule && schedule->n > 1 && schedule->forwards < 2 && ++schedule->forwards == 2) {
+        schedule_compile(tape, schedule);
+    }
+    if (schedule && schedule->replay) {
+        tape_node(tape, root);  // it may be inside another replay
+        return replay_forward(tape, schedule->replay);
+    }
     if (schedule && walk_reserve(tape) && schedule->n <= tape->room) return run_forward(tape, schedule->order, schedule->n);
     unsigned flags;
     size_t n = walk(tape, root, OP_LEAF, &flags);
@@ -857,6 +794,7 @@ int tape_forward(Tape *tape, Index root) {
 }
 
 ptrdiff_t tape_forward_until(Tape *tape, const Index *order, ptrdiff_t from, ptrdiff_t n) {
+    tape_settle(tape);
     for (ptrdiff_t k = from; k < n; k++) {
         if (tape->nodes[order[k]].op == OP_USER) return k;
         if (node_forward(tape, order[k]) < 0) return -2;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "micrograd.h"
+#include "ops.h"
 
 static int checks, failures;
 

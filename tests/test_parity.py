@@ -6,6 +6,7 @@ operations, operands, exceptions and their messages.
 """
 
 import math
+from random import Random
 
 from conftest import bits, outcome
 from hypothesis import given
@@ -41,6 +42,7 @@ OPERATIONS = {
     "a ** 2": lambda a, b, k: a**2,
     "k ** a": lambda a, b, k: k**a,
     "-a": lambda a, b, k: -a,
+    "a + a * b": lambda a, b, k: a + a * b,
     "relu": lambda a, b, k: a.relu(),
     "tanh": lambda a, b, k: a.tanh(),
     "exp": lambda a, b, k: a.exp(),
@@ -59,6 +61,7 @@ OPERATIONS = {
 EVENTS = {
     "backward": lambda a, b, k: a.backward(),
     "forward": lambda a, b, k: a.forward(),
+    "forward twice": lambda a, b, k: (a.forward(), a.forward()),
     "own rule": lambda a, b, k: a._backward(),
     "set data": lambda a, b, k: setattr(a, "data", k),
     "set grad": lambda a, b, k: setattr(a, "grad", k),
@@ -184,7 +187,7 @@ def test_generator_and_data_sets(seed, n, r_small, r_big):
         min_size=1,
         max_size=4,
     ),
-    st.lists(st.sampled_from(["forward", "backward", "inner", "own", "above", "set", "step"])),
+    st.lists(st.sampled_from(["forward", "backward", "inner", "own", "above", "set", "step", "look"])),
 )
 def test_networks_that_share_and_change(seed, hidden, ties, split, events):
     """Parameters and inputs that are one Value, and passes in any order over one recording."""
@@ -218,16 +221,82 @@ def test_networks_that_share_and_change(seed, hidden, ties, split, events):
                 above.backward()
             elif event == "set":
                 shared["x"].data = shared["x"].data + 0.25
+            elif event == "look":
+                return [bits(x) for v in (above, inner) for x in (v.data, v.grad)]
             else:
                 optimizer.step()
                 optimizer.zero_grad()
 
         for event in ["backward", *events, "backward"]:
             seen.append(outcome(happen, event))
-            numbers = [loss, above, inner, *shared.values(), *model.parameters()]
-            seen.append([bits(x) for v in numbers for x in (v.data, v.grad)])
-        return seen, [bits(x) for x in calls]
+            seen.append([bits(x) for v in [loss, *model.parameters()] for x in (v.data, v.grad)])
+        numbers = [loss, above, inner, *shared.values()]
+        return seen, [bits(x) for v in numbers for x in (v.data, v.grad)], [bits(x) for x in calls]
 
     before = live_nodes()
     assert run_network(compiled) == run_network(pure)
+    assert live_nodes() == before
+
+
+def replays(engine, random):
+    """Record sums of products, then run passes over them in any order. The numbers are seldom
+    looked at, for a replay writes them to its nodes only then."""
+    leaves = [engine.Value(x) for x in (0.5, -0.25, 1.5, -2.0)]
+    inner, side = [leaves[0] + 0.0], []  # partial sums, and what they are made of
+    for _ in range(random.randrange(4, 24)):
+        values = [*leaves, *inner[-2:], *side[-3:]]
+        a, b = random.choice(values), random.choice(values)
+        piece = random.choice(["sum", "sum", "sum", "row", "side", "tanh", "may fail"])
+        if piece == "row":
+            start = random.randrange(len(values))
+            for k, leaf in enumerate(leaves):
+                inner.append(inner[-1] + leaf * (values * 2)[start + k])
+        elif piece == "side":
+            side.append((a * b).tanh())
+        elif piece == "tanh":
+            inner.append(inner[-1].tanh())
+        elif piece == "may fail":
+            leaf = random.choice(leaves)
+            inner.append(inner[-1] + leaf**-1 * abs(leaf).sqrt())
+        else:
+            inner.append(inner[-1] + a * b)
+    inner += side
+    roots = [inner[-1 - len(side)], random.choice(inner), inner[-1] * 2.0, inner[0]]
+
+    def happen():
+        root = random.choice(roots) if random.random() < 0.2 else roots[0]
+        leaf, node = random.choice(leaves), random.choice(inner)
+        event = random.choice("forward,forward,backward,step,set,inner,look,use,above".split(","))
+        x = random.choice([0.0, -0.0, 0.5, -1.0, 2.0, math.inf])
+        if event == "forward":
+            root.forward()
+        elif event == "backward":
+            root.backward()
+        elif event == "step":
+            for v in leaves:
+                v.data, v.grad = v.data - 0.01 * v.grad, 0.0
+        elif event == "set":
+            leaf.data = x
+        elif event == "inner" and random.random() < 0.5:
+            node.data = x
+        elif event == "look":
+            return [bits(x) for v in inner for x in (v.data, v.grad)]
+        elif event == "use":
+            return bits((node * leaf).data)
+        elif event == "above":
+            (node + leaf).backward()
+
+    seen = []
+    for root in roots[: random.randrange(1, 5)] * 2:
+        seen.append(outcome(root.forward))
+    for _ in range(random.randrange(20)):
+        seen.append(outcome(happen))
+        seen.append([bits(x) for v in [*leaves, roots[0]] for x in (v.data, v.grad)])
+    return [*seen, *[bits(x) for v in inner + roots for x in (v.data, v.grad)]]
+
+
+@given(st.integers(0, 2**64))
+def test_replays(seed):
+    before = live_nodes()
+    assert replays(compiled, Random(seed)) == replays(pure, Random(seed))
     assert live_nodes() == before

@@ -1,0 +1,134 @@
+// The arithmetic of every operation: its number forward, its gradients backward. Both ways
+// of going over a graph, node by node (tape.c) and replayed (replay.c), take it from here.
+
+#ifndef MICROGRAD_OPS_H
+#define MICROGRAD_OPS_H
+
+#include <math.h>
+#include <string.h>
+#include "micrograd.h"
+
+// -----------------------------------------------------------------------------
+// What Python's floats refuse is refused here too: these return 0 where the result is no
+// float, else 1.
+
+static inline int number_pow(double x, double k, double *out) {
+    *out = pow(x, k);
+    if (isfinite(*out)) return 1;
+    if (isnan(*out)) return isnan(x) || isnan(k);    // (-8)**0.5 is not real
+    return isinf(x) || isinf(k);                     // 0**-1, 1e200**2
+}
+
+// x*x is the float nearest to the square; what pow(x, 2) computes before it rounds is off
+// by a little. So they can differ only if the square lies next to the middle between two
+// floats (one in a thousand does), and the error of x*x, which floats can tell exactly
+// (Dekker 1971), says when. glibc's pow is off by less than 1/16 of a unit in the last place.
+static inline int number_square(double x, double *out) {
+#ifdef __GLIBC__
+    double square = x * x, high, unit;
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    bits &= ~(uint64_t)0x7ffffff;         // 26 of the 53 binary digits
+    memcpy(&high, &bits, sizeof high);
+    memcpy(&bits, &square, sizeof bits);
+    bits &= (uint64_t)0x7ff << 52;        // the power of two
+    memcpy(&unit, &bits, sizeof unit);
+    double low = x - high;
+    double error = ((high * high - square) + 2 * high * low) + low * low;
+    if (square > 0x1p-900 && square < 0x1p900 && fabs(error) < unit * (0x7p-4 * 0x1p-52)) {
+        *out = square;
+        return 1;
+    }
+#endif
+    return number_pow(x, 2.0, out);
+}
+
+static inline int number_div(double x, double y, double *out) {
+    *out = x / y;
+    return y != 0;
+}
+
+static inline int number_exp(double x, double *out) {
+    *out = exp(x);
+    return isfinite(*out) || !isfinite(x);
+}
+
+static inline double number_sigmoid(double x) {
+    // exp only of what is not positive: it cannot overflow
+    double e = exp(-fabs(x));
+    return x >= 0 ? 1 / (1 + e) : e / (1 + e);
+}
+
+// how fast a**b = out moves with b: not real for a negative a
+static inline double power_slope(double a, double out) {
+    return a > 0 ? out * log(a) : a == 0 ? 0.0 : NAN;
+}
+
+// -----------------------------------------------------------------------------
+// the operations, in the order of the enum
+
+// out = op(a, b); 0 where there is no such number
+static inline int op_forward(Op op, double a, double b, double *out) {
+    switch (op) {
+    case OP_SHIFT: *out = -a; return 1;                       // -max_val
+    case OP_LARGER: *out = b > a ? b : a; return 1;           // max(self.data, other.data)
+    case OP_ADD: *out = a + b; return 1;                      // self.data + other.data
+    case OP_MUL: *out = a * b; return 1;                      // self.data * other.data
+    case OP_POW: return number_pow(a, b, out);                // self.data**k
+    case OP_POWER: return number_pow(a, b, out);              // self.data**other.data
+    case OP_RELU: *out = a < 0 ? 0 : a; return 1;             // 0 if self.data < 0 else self.data
+    case OP_TANH: *out = tanh(a); return 1;                   // math.tanh(self.data)
+    case OP_EXP: return number_exp(a, out);                   // math.exp(self.data)
+    case OP_LOG: *out = log(a); return !(a <= 0);             // math.log(self.data)
+    case OP_SIGMOID: *out = number_sigmoid(a); return 1;      // 1 / (1 + math.exp(-self.data))
+    case OP_SQRT: *out = sqrt(a); return !(a < 0);            // math.sqrt(self.data)
+    case OP_SIN: *out = sin(a); return !isinf(a);             // math.sin(self.data)
+    case OP_COS: *out = cos(a); return !isinf(a);             // math.cos(self.data)
+    case OP_ABS: *out = fabs(a); return 1;                    // abs(self.data)
+    default: return 1;                                        // the others keep their data
+    }
+}
+
+// pass the gradient g of out = op(a, b) on to the operands' gradients; 0 where there is no slope
+static inline int op_backward(Op op, double a, double b, double out, double g, double *da, double *db) {
+    double x;
+    switch (op) {
+    case OP_ADD:  // self.grad += out.grad; other.grad += out.grad
+        *da += g; *db += g; return 1;
+    case OP_MUL:  // self.grad += other.data * out.grad; other.grad += self.data * out.grad
+        *da += b * g; *db += a * g; return 1;
+    case OP_POW:  // self.grad += (k * self.data**(k-1)) * out.grad
+        if (!number_pow(a, b - 1, &x)) return 0;
+        *da += (b * x) * g; return 1;
+    case OP_POWER:  // the same, and other.grad += (out.data * log(self.data)) * out.grad
+        if (!number_pow(a, b - 1, &x)) return 0;
+        *da += (b * x) * g; *db += power_slope(a, out) * g; return 1;
+    case OP_RELU:  // self.grad += (out.data > 0) * out.grad
+        *da += (out > 0) * g; return 1;
+    case OP_TANH:  // self.grad += (1 - out.data**2) * out.grad
+        if (!number_square(out, &x)) return 0;
+        *da += (1 - x) * g; return 1;
+    case OP_EXP:  // self.grad += out.data * out.grad
+        *da += out * g; return 1;
+    case OP_LOG:  // self.grad += (1 / self.data) * out.grad
+        if (!number_div(1, a, &x)) return 0;
+        *da += x * g; return 1;
+    case OP_SIGMOID:  // self.grad += (out.data * (1 - out.data)) * out.grad
+        *da += (out * (1 - out)) * g; return 1;
+    case OP_SQRT:  // self.grad += (1 / (2 * out.data)) * out.grad
+        if (!number_div(1, 2 * out, &x)) return 0;
+        *da += x * g; return 1;
+    case OP_SIN:  // self.grad += math.cos(self.data) * out.grad
+        if (isinf(a)) return 0;
+        *da += cos(a) * g; return 1;
+    case OP_COS:  // self.grad += -math.sin(self.data) * out.grad
+        if (isinf(a)) return 0;
+        *da += -sin(a) * g; return 1;
+    case OP_ABS:  // self.grad += ((self.data > 0) - (self.data < 0)) * out.grad
+        *da += ((a > 0) - (a < 0)) * g; return 1;
+    default:      // the others have no rule
+        return 1;
+    }
+}
+
+#endif
