@@ -115,6 +115,7 @@ typedef struct Tape {
     Index used;       // nodes 1 .. used have been in use at some time
     Index live;       // nodes in use now
     Index free;       // the first free one; each holds the next in a
+    Index aside;      // while a recording is logged: the free ones that it shall not take
     Index dead;       // the first that waits for its owner; the next in a
     Index trim_below; // so few live nodes make the arena try to shrink
     Index *order;     // room for a depth-first walk: the order found, from the left,

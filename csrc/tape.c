@@ -28,6 +28,14 @@ struct Schedule {
     Index *order;    // operands before their users
     int forwards;    // how often forward has come here
     Replay *replay;  // compiled when it came a second time
+
+    // of a recording that was logged: the leaves from before it stand first in the order, and
+    // then the nodes that it made. Where those stand side by side in the arena, too, one
+    // look can tell that nobody has taken hold of any, and all are freed at once
+    size_t leaves;
+    Index *uses;     // by leaf: how many of the nodes use it, and how many use node 0
+    uint64_t refs;   // of all the nodes together, when nobody else used them
+    Index first;     // of the nodes; 0: they do not stand side by side
 };
 
 static const Index LAST_OPERAND = 1u << 31;  // a walk is at this node's last operand
@@ -55,7 +63,10 @@ static Schedule *schedule_new(void) {
 }
 
 static void schedule_free(Schedule *schedule) {
-    if (schedule) free(schedule->order);
+    if (schedule) {
+        free(schedule->order);
+        free(schedule->uses);
+    }
     free(schedule);
 }
 
@@ -246,9 +257,13 @@ void tape_settle(Tape *tape) {
     }
 }
 
-Node *tape_node(Tape *tape, Index i) {
+static inline Node *settled(Tape *tape, Index i) {
     if (tape->held && tape->nodes[i].flags & NODE_REPLAYED) tape_settle(tape);
     return &tape->nodes[i];
+}
+
+Node *tape_node(Tape *tape, Index i) {
+    return settled(tape, i);
 }
 
 static void settle_all_of(Tape *tape, const Index *order, size_t n) {
@@ -267,7 +282,7 @@ Index tape_leaf(Tape *tape, double data) {
 
 // record out = op(a, b), or say why not and discard what nobody uses
 static inline Index record(Tape *tape, Op op, Index a, Index b) {
-    double x = tape_node(tape, a)->data, y = tape_node(tape, b)->data, out = 0.0;
+    double x = settled(tape, a)->data, y = settled(tape, b)->data, out = 0.0;
     Index i = 0;
     if (op_forward(op, x, y, &out)) {
         i = node_new(tape, op, out, a, b);
@@ -302,12 +317,47 @@ Index tape_pow(Tape *tape, Index a, double k, int is_integer) {
     return tape_binary(tape, OP_POW, a, exponent);
 }
 
+// The sum of products of nodes at once, where there are fresh places side by side: most of a
+// network is this. Returns the sum, or 0 if the places are elsewhere.
+static inline Index record_dot(Tape *tape, Index start, const Index *w, const Index *x, size_t n) {
+    Schedule *log = tape->log;
+    if (tape->free || tape->held || tape->capacity - tape->used < 2 * n || n == 0) return 0;
+    if (log && log->room - log->n < 2 * n) return 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!x[i]) return 0;
+    }
+    Node *nodes = tape->nodes;
+    Index act = start, last = tape->used;
+    double total = nodes[start].data;
+    nodes[start].refs++;
+    for (size_t i = 0; i < n; i++) {
+        double product = nodes[w[i]].data * nodes[x[i]].data;
+        total = total + product;
+        nodes[w[i]].refs++;
+        nodes[x[i]].refs++;
+        nodes[last + 1] = (Node){.data = product, .a = w[i], .b = x[i], .refs = 1, .op = OP_MUL};
+        nodes[last + 2] = (Node){.data = total, .a = act, .b = last + 1, .refs = 1, .op = OP_ADD};
+        if (log) {
+            log->order[log->n++] = last + 1;
+            log->order[log->n++] = last + 2;
+        }
+        last += 2;
+        act = last;
+    }
+    nodes[act].refs = 0;
+    tape->live += last - tape->used;
+    tape->used = last;
+    return act;
+}
+
 // act = start
 // for wi, xi in zip(w, x):
 //     act = act + wi*xi
 Index tape_dot(Tape *tape, Index start, const Index *w,
                const Index *x, const double *numbers, size_t n) {
-    Index act = start;
+    Index act = record_dot(tape, start, w, x, n);
+    if (act) return act;
+    act = start;
     for (size_t i = 0; i < n && act; i++) {
         Index xi = x[i] ? x[i] : tape_leaf(tape, numbers[i]);
         Index product = xi ? record(tape, OP_MUL, w[i], xi) : 0;
@@ -378,6 +428,16 @@ static void log_operand(Tape *tape, Index i) {
     }
 }
 
+// what the leaves' reference counts are more than before: call it before the recording and
+// after; 0 without memory
+static int log_count_uses(const Tape *tape, Schedule *log) {
+    if (!log->uses) log->uses = calloc(log->leaves + 1, sizeof *log->uses);
+    if (!log->uses) return 0;
+    for (size_t k = 0; k < log->leaves; k++) log->uses[k] = tape->nodes[log->order[k]].refs - log->uses[k];
+    log->uses[log->leaves] = tape->nodes[0].refs - log->uses[log->leaves];
+    return 1;
+}
+
 void tape_log_start(Tape *tape, const Index *parameters, size_t n, const Index *inputs, size_t m) {
     tape->log = schedule_new();
     Node *nodes = tape->nodes;
@@ -394,13 +454,45 @@ void tape_log_start(Tape *tape, const Index *parameters, size_t n, const Index *
     }
     for (size_t k = 0; k < m; k++) nodes[inputs[k]].flags &= (uint8_t)~NODE_VISITED;
     for (size_t k = 0; k < n; k++) nodes[parameters[k]].flags &= (uint8_t)~NODE_VISITED;
+    if (!tape->log) return;
+    tape->log->leaves = tape->log->n;
+    log_count_uses(tape, tape->log);
+    // fresh places stand side by side; but where a good part of the arena is free, that comes first
+    if (tape->used - tape->live <= tape->used / 4) {
+        tape->aside = tape->free;
+        tape->free = 0;
+    }
+}
+
+static void free_list_restore(Tape *tape) {
+    Index *end = &tape->free;
+    if (tape->aside) {
+        while (*end) end = &tape->nodes[*end].a;
+    }
+    if (tape->aside) *end = tape->aside;
+    tape->aside = 0;
+}
+
+// do the nodes stand side by side? Then note what there is to know when they are freed
+static void log_find_region(const Tape *tape, Schedule *log, Index root) {
+    const Index *order = log->order + log->leaves;
+    size_t n = log->n - log->leaves;
+    Index apart = order[n - 1] - root;
+    if (!log->uses || !log_count_uses(tape, log)) return;
+    for (size_t k = 0; k < n; k++) apart |= order[k] - order[0] - (Index)k;
+    if (apart) return;
+    log->first = order[0];
+    log->refs = 2 * n;  // each uses two, of the leaves, of these nodes or node 0
+    for (size_t k = 0; k <= log->leaves; k++) log->refs -= log->uses[k];
 }
 
 void tape_log_end(Tape *tape, Index root) {
     Schedule *log = tape->log;
     tape->log = NULL;
+    free_list_restore(tape);
     if (!log) return;
     if (root && schedule_reserve(log, log->n)) {
+        log_find_region(tape, log, root);
         schedule_keep(tape, log, root, SCHEDULE_FORWARD | SCHEDULE_BACKWARD);
     } else {
         schedule_free(log);
@@ -475,18 +567,61 @@ static void discard_in_order(Tape *tape, const Index *order, size_t n) {
     }
 }
 
+// has nobody but the root's owner taken hold of a node of this recording, or kept more with one?
+static int is_untouched(const Tape *tape, const Schedule *schedule) {
+    const Node *node = tape->nodes + schedule->first, *root = tape->nodes + schedule->root;
+    uint64_t refs = 0;
+    unsigned flags = 0;
+    Index moments = 0;
+    if (!schedule->first) return 0;
+    for (; node < root; node++) {
+        refs += node->refs;
+        flags |= node->flags;
+        moments |= node->op == OP_LEAF ? node->a : 0;
+    }
+    return refs == schedule->refs && !(flags & (NODE_WATCHED | NODE_SCHEDULED)) && !moments && !(root->flags & NODE_WATCHED);
+}
+
+// free a recording that is untouched, from `first` to the root, in one piece
+static void discard_region(Tape *tape, const Schedule *region) {
+    Node *nodes = tape->nodes;
+    Index first = region->first, last = region->root;
+    drop_schedules(tape, last);
+    tape->live -= last - first + 1;
+    if (last == tape->used) {
+        tape->used = first - 1;
+    } else {
+        for (Index i = last; i >= first; i--) {
+            nodes[i].op = OP_FREE;
+            nodes[i].a = tape->free;
+            tape->free = i;
+        }
+    }
+    nodes[0].refs -= region->uses[region->leaves];
+    for (size_t k = 0; k < region->leaves; k++) {
+        Index leaf = region->order[k];
+        nodes[leaf].refs -= region->uses[k];
+        if (nodes[leaf].refs == 0) discard_depth_first(tape, leaf);
+    }
+}
+
 void tape_discard(Tape *tape, Index i) {
     if (!i || tape->nodes[i].refs || tape->nodes[i].op >= OP_DEAD) return;
     Schedule *schedule = schedule_find(tape, i, SCHEDULE_FORWARD);
-    if (schedule) {
-        // freeing the root drops its schedules: keep this one's order a little longer
-        Index *order = schedule->order;
-        schedule->order = NULL;
-        discard_in_order(tape, order, schedule->n);
-        free(order);
-    } else {
+    if (!schedule) {
         discard_depth_first(tape, i);
+        return;
     }
+    // freeing the root drops its schedules: keep this one's lists a little longer
+    Schedule kept = *schedule;
+    schedule->order = schedule->uses = NULL;
+    if (is_untouched(tape, &kept)) {
+        discard_region(tape, &kept);
+    } else {
+        discard_in_order(tape, kept.order, kept.n);
+    }
+    free(kept.order);
+    free(kept.uses);
 }
 
 Index tape_dead(Tape *tape) {
@@ -649,14 +784,14 @@ static void save_gradients(Tape *tape, const Index *order, size_t n) {
 }
 
 // go one node at a time, users before their operands, and apply the chain rule; what the
-// gradients were before is in tape->saved
-static int run_backward(Tape *tape, Index root, const Index *order, size_t n) {
+// gradients were before is in tape->saved, and a walk's marks go on the way
+static inline int run_backward(Tape *tape, Index root, const Index *order, size_t n, int is_marked) {
     Node *nodes = tape->nodes;
     nodes[root].grad = 1.0;
     for (size_t k = n; k > 0; k--) {
         Node *node = &nodes[order[k - 1]], *a = &nodes[node->a], *b = &nodes[node->b];
         double g = node->grad;
-        node->flags &= (uint8_t)~NODE_VISITED;
+        if (is_marked) node->flags &= (uint8_t)~NODE_VISITED;
         if (node->op == OP_ADD) {
             a->grad += g;
             b->grad += g;
@@ -664,7 +799,7 @@ static int run_backward(Tape *tape, Index root, const Index *order, size_t n) {
             if (b->op != OP_MUL || k == 1 || order[k - 2] != node->b) continue;
             k--;
             node = b;
-            node->flags &= (uint8_t)~NODE_VISITED;
+            if (is_marked) node->flags &= (uint8_t)~NODE_VISITED;
             a = &nodes[node->a];
             b = &nodes[node->b];
             g = node->grad;
@@ -695,7 +830,7 @@ int tape_backward(Tape *tape, Index root) {
     }
     if (schedule && walk_reserve(tape) && schedule->n <= tape->room) {
         save_gradients(tape, schedule->order, schedule->n);
-        return run_backward(tape, root, schedule->order, schedule->n);
+        return run_backward(tape, root, schedule->order, schedule->n, 0);
     }
     unsigned flags;
     size_t n = walk(tape, root, OP_SHIFT, &flags);
@@ -705,7 +840,7 @@ int tape_backward(Tape *tape, Index root) {
         return fault(tape, FAULT_USER);
     }
     if (tape->held && flags & NODE_REPLAYED) save_gradients(tape, tape->order, n);
-    return run_backward(tape, root, tape->order, n);
+    return run_backward(tape, root, tape->order, n, 1);
 }
 
 ptrdiff_t tape_backward_until(Tape *tape, const Index *order, ptrdiff_t from) {
