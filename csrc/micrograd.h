@@ -138,12 +138,17 @@ void tape_free(Tape *tape);
 // caller holds it, makes it an operand or discards it. Operands that nobody uses are
 // discarded when the operation fails, and an operand 0 makes it fail, so that
 // expressions nest and only their outcome needs a check.
-// Where tape_dot's x[i] is 0 a leaf of its own is made from numbers[i].
+// Sums are over nodes and numbers mixed, as in a Python list: where start, w[i] or x[i] is 0
+// the number is meant, which need not be there otherwise. Numbers are added up as numbers
+// until the first node comes; after it each is a leaf of its own.
 Index tape_leaf(Tape *tape, double data);
 Index tape_unary(Tape *tape, Op op, Index a);
 Index tape_binary(Tape *tape, Op op, Index a, Index b);
 Index tape_pow(Tape *tape, Index a, double k, int is_integer);      // a ** k
-Index tape_dot(Tape *tape, Index start, const Index *w,             // start + w0*x0 + ...
+Index tape_dot(Tape *tape, Index start, double number,              // start + w0*x0 + ...
+               const Index *w, const double *w_numbers,
+               const Index *x, const double *x_numbers, size_t n);
+Index tape_sum(Tape *tape, Index start, double number,              // start + x0 + ...
                const Index *x, const double *numbers, size_t n);
 Index tape_neg(Tape *tape, Index a);                                // a * -1
 Index tape_sub(Tape *tape, Index a, Index b);                       // a + (-b)
@@ -219,6 +224,9 @@ int layer_call(Tape *tape, const Index *parameters, size_t nin, size_t nout,
                const Index *x, const double *numbers, int activation, Index *out);
 int mlp_call(Tape *tape, const MLP *mlp, const Index *x, const double *numbers, Index *out);
 
+// exp(x) / sum(exp(x)), into out; 0, or -1.
+int softmax(Tape *tape, const Index *x, size_t n, Index *out);
+
 // The losses. Labels are below the number of logits; the inputs of all n points stand
 // in one row.
 Index cross_entropy(Tape *tape, const Index *logits, size_t n, size_t target);
@@ -259,6 +267,9 @@ Index shared_rsub(Index a, double k);                    // k - a
 Index shared_div(Index a, Index b);                      // a / b
 Index shared_rdiv(Index a, double k);                    // k / a
 Index shared_user(double data, const Index *operands, size_t n);
+Index shared_dot(Index start, double number, const Index *w, const double *w_numbers,
+                 const Index *x, const double *x_numbers, size_t n);
+Index shared_sum(Index start, double number, const Index *x, const double *numbers, size_t n);
 void shared_init(void (*cleaner)(void));                 // called when nodes wait in shared_dead; or NULL
 void shared_hold(Index i);
 void shared_release(Index i);
@@ -289,6 +300,7 @@ void shared_set_all(const Index *order, size_t n, const double *data, const doub
 void shared_forget_gradients(const Index *order, size_t n);  // of all but the leaves
 
 int shared_mlp_call(const MLP *mlp, const Index *x, const double *numbers, Index *out);
+int shared_softmax(const Index *x, size_t n, Index *out);
 Index shared_cross_entropy(const Index *logits, size_t n, size_t target);
 Index shared_mean_cross_entropy(const MLP *mlp, const Index *x, const double *numbers,
                                 const int32_t *labels, size_t n);

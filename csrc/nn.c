@@ -25,7 +25,7 @@ static void discard_all(Tape *tape, const Index *nodes, size_t n) {
 // return act.tanh() if self.nonlin else act
 Index neuron_call(Tape *tape, const Index *parameters, size_t nin,
                   const Index *x, const double *numbers, int activation) {
-    Index act = tape_dot(tape, parameters[nin], parameters, x, numbers, nin);
+    Index act = tape_dot(tape, parameters[nin], 0.0, parameters, NULL, x, numbers, nin);
     return activation ? tape_unary(tape, (Op)activation, act) : act;
 }
 
@@ -120,31 +120,51 @@ int mlp_init(Tape *tape, MLP *mlp, RNG *rng) {
 }
 
 // -----------------------------------------------------------------------------
-// losses
+// softmax and the losses
 
-// max_val = max(val.data for val in logits)
-// ex = [(x - max_val).exp() for x in logits]
+// max_val = max(val.data for val in x)
+// ex = [(xi - max_val).exp() for xi in x]
 // denom = sum(ex)
-// return -(ex[target] / denom).log()
 //
-// The course divides all of ex; who is not the target's would be freed at once. And its
-// max_val is a number; ours is computed again when forward goes over the recording.
-static Index cross_entropy_record(Tape *tape, const Index *logits, size_t n, size_t target, Index *ex) {
-    Index largest = tape_largest(tape, logits, n);
+// Returns denom, or 0 and leaves nothing in ex. The course's max_val is a number; ours is
+// computed again when forward goes over the recording.
+static Index exponentials(Tape *tape, const Index *x, size_t n, Index *ex) {
+    Index largest = tape_largest(tape, x, n);
     if (!largest) return 0;
     for (size_t i = 0; i < n; i++) {
-        Index shifted = tape_binary(tape, OP_ADD, logits[i], tape_unary(tape, OP_SHIFT, largest));
+        Index shifted = tape_binary(tape, OP_ADD, x[i], tape_unary(tape, OP_SHIFT, largest));
         ex[i] = tape_unary(tape, OP_EXP, shifted);
         if (!ex[i]) {
             discard_all(tape, ex, i);
             return 0;
         }
     }
-    Index denom = tape_binary(tape, OP_ADD, ex[0], tape_leaf(tape, 0.0));  // 0 + ex[0]
-    for (size_t i = 1; i < n; i++) denom = tape_binary(tape, OP_ADD, denom, ex[i]);
-    Index loss = tape_neg(tape, tape_unary(tape, OP_LOG, tape_div(tape, ex[target], denom)));
-    if (!loss) discard_all(tape, ex, n);
-    return loss;
+    Index denom = tape_sum(tape, 0, 0.0, ex, NULL, n);
+    if (!denom) discard_all(tape, ex, n);
+    return denom;
+}
+
+// return [e / denom for e in ex]
+int softmax(Tape *tape, const Index *x, size_t n, Index *out) {
+    Index denom = exponentials(tape, x, n, out);
+    if (!denom) return -1;
+    for (size_t i = 0; i < n; i++) {
+        out[i] = tape_div(tape, out[i], denom);
+        if (!out[i]) {
+            discard_all(tape, out, i);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+// return -(ex[target] / denom).log()
+//
+// The course divides all of ex; who is not the target's would be freed at once.
+static Index cross_entropy_record(Tape *tape, const Index *logits, size_t n, size_t target, Index *ex) {
+    Index denom = exponentials(tape, logits, n, ex);
+    if (!denom) return 0;
+    return tape_neg(tape, tape_unary(tape, OP_LOG, tape_div(tape, ex[target], denom)));
 }
 
 Index cross_entropy(Tape *tape, const Index *logits, size_t n, size_t target) {

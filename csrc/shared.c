@@ -79,6 +79,13 @@ static Index use(Index i) {
     return 0;
 }
 
+static int use_all(const Index *nodes, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (nodes[i] && !use(nodes[i])) return 0;  // 0 stands for a number
+    }
+    return 1;
+}
+
 Index shared_leaf(double data) {
     LOCKED(Index, held(tape_leaf(&tape, data)));
 }
@@ -125,6 +132,17 @@ Index shared_rdiv(Index a, double k) {
 
 Index shared_user(double data, const Index *operands, size_t n) {
     LOCKED(Index, result(tape_user(&tape, data, operands, n)));
+}
+
+Index shared_dot(Index start, double number, const Index *w, const double *w_numbers,
+                 const Index *x, const double *x_numbers, size_t n) {
+    LOCKED(Index, result(use_all(&start, 1) && use_all(w, n) && use_all(x, n)
+                         ? tape_dot(&tape, start, number, w, w_numbers, x, x_numbers, n) : 0));
+}
+
+Index shared_sum(Index start, double number, const Index *x, const double *numbers, size_t n) {
+    LOCKED(Index, result(use_all(&start, 1) && use_all(x, n)
+                         ? tape_sum(&tape, start, number, x, numbers, n) : 0));
 }
 
 void shared_hold(Index i) {
@@ -328,8 +346,12 @@ int shared_mlp_call(const MLP *mlp, const Index *x, const double *numbers, Index
     LOCKED(int, results(mlp_call(&tape, mlp, x, numbers, out), out, mlp->sizes[mlp->nlayers]));
 }
 
+int shared_softmax(const Index *x, size_t n, Index *out) {
+    LOCKED(int, results(use_all(x, n) ? softmax(&tape, x, n, out) : -1, out, n));
+}
+
 Index shared_cross_entropy(const Index *logits, size_t n, size_t target) {
-    LOCKED(Index, result(cross_entropy(&tape, logits, n, target)));
+    LOCKED(Index, result(use_all(logits, n) ? cross_entropy(&tape, logits, n, target) : 0));
 }
 
 Index shared_mean_cross_entropy(const MLP *mlp, const Index *x, const double *numbers,

@@ -324,10 +324,10 @@ static inline Index record_dot(Tape *tape, Index start, const Index *w, const In
     if (tape->free || tape->held || tape->capacity - tape->used < 2 * n || n == 0) return 0;
     if (log && log->room - log->n < 2 * n) return 0;
     for (size_t i = 0; i < n; i++) {
-        if (!x[i]) return 0;
+        if (!w[i] || !x[i]) return 0;
     }
     Node *nodes = tape->nodes;
-    Index act = start, last = tape->used;
+    Index sum = start, last = tape->used;
     double total = nodes[start].data;
     nodes[start].refs++;
     for (size_t i = 0; i < n; i++) {
@@ -336,39 +336,74 @@ static inline Index record_dot(Tape *tape, Index start, const Index *w, const In
         nodes[w[i]].refs++;
         nodes[x[i]].refs++;
         nodes[last + 1] = (Node){.data = product, .a = w[i], .b = x[i], .refs = 1, .op = OP_MUL};
-        nodes[last + 2] = (Node){.data = total, .a = act, .b = last + 1, .refs = 1, .op = OP_ADD};
+        nodes[last + 2] = (Node){.data = total, .a = sum, .b = last + 1, .refs = 1, .op = OP_ADD};
         if (log) {
             log->order[log->n++] = last + 1;
             log->order[log->n++] = last + 2;
         }
         last += 2;
-        act = last;
+        sum = last;
     }
-    nodes[act].refs = 0;
+    nodes[sum].refs = 0;
     tape->live += last - tape->used;
     tape->used = last;
-    return act;
+    return sum;
 }
 
-// act = start
-// for wi, xi in zip(w, x):
-//     act = act + wi*xi
-Index tape_dot(Tape *tape, Index start, const Index *w,
-               const Index *x, const double *numbers, size_t n) {
-    Index act = record_dot(tape, start, w, x, n);
-    if (act) return act;
-    act = start;
-    for (size_t i = 0; i < n && act; i++) {
-        Index xi = x[i] ? x[i] : tape_leaf(tape, numbers[i]);
-        Index product = xi ? record(tape, OP_MUL, w[i], xi) : 0;
-        if (product) {
-            act = record(tape, OP_ADD, act, product);
-        } else {
-            tape_discard(tape, act);
-            act = 0;
-        }
+// w[i] * x[i]: beside a Value a number goes second, as a leaf; two numbers make one leaf
+static inline Index product(Tape *tape, const Index *w, const double *w_numbers,
+                            const Index *x, const double *x_numbers, size_t i) {
+    if (w[i]) {
+        Index xi = x[i] ? x[i] : tape_leaf(tape, x_numbers[i]);
+        return xi ? record(tape, OP_MUL, w[i], xi) : 0;
     }
-    return act;
+    if (x[i]) return tape_binary(tape, OP_MUL, x[i], tape_leaf(tape, w_numbers[i]));
+    return tape_leaf(tape, w_numbers[i] * x_numbers[i]);
+}
+
+// total + term, if there is a term: else it has failed
+static inline Index sum(Tape *tape, Index total, Index term) {
+    if (term) return record(tape, OP_ADD, total, term);
+    tape_discard(tape, total);
+    return 0;
+}
+
+// total = start
+// for wi, xi in zip(w, x):
+//     total = total + wi*xi
+// return total if isinstance(total, Value) else Value(total)
+Index tape_dot(Tape *tape, Index start, double number, const Index *w, const double *w_numbers,
+               const Index *x, const double *x_numbers, size_t n) {
+    size_t i = 0;
+    if (!start) {
+        while (i < n && !w[i] && !x[i]) {
+            number += w_numbers[i] * x_numbers[i];
+            i++;
+        }
+        if (i == n) return tape_leaf(tape, number);
+        // number + Value: the Value is asked, and puts the number second
+        start = tape_binary(tape, OP_ADD, product(tape, w, w_numbers, x, x_numbers, i), tape_leaf(tape, number));
+        i++;
+    }
+    Index total = start ? record_dot(tape, start, w + i, x + i, n - i) : 0;
+    if (total) return total;
+    for (; i < n && start; i++) start = sum(tape, start, product(tape, w, w_numbers, x, x_numbers, i));
+    return start;
+}
+
+// total = start
+// for xi in x:
+//     total = total + xi
+// return total if isinstance(total, Value) else Value(total)
+Index tape_sum(Tape *tape, Index start, double number, const Index *x, const double *numbers, size_t n) {
+    size_t i = 0;
+    if (!start) {
+        while (i < n && !x[i]) number += numbers[i++];
+        if (i == n) return tape_leaf(tape, number);
+        start = tape_binary(tape, OP_ADD, x[i++], tape_leaf(tape, number));
+    }
+    for (; i < n && start; i++) start = sum(tape, start, x[i] ? x[i] : tape_leaf(tape, numbers[i]));
+    return start;
 }
 
 Index tape_neg(Tape *tape, Index a) {

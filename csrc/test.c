@@ -245,6 +245,151 @@ static void test_reuse(void) {
 }
 
 // -----------------------------------------------------------------------------
+// sums over nodes and numbers mixed
+
+// a node is the operation on exactly these operands
+static int is(const Tape *tape, Index i, Op op, Index a, Index b) {
+    return tape->nodes[i].op == op && tape->nodes[i].a == a && tape->nodes[i].b == b;
+}
+
+// a node is a leaf with this number
+static int is_leaf(const Tape *tape, Index i, double data) {
+    return is(tape, i, OP_LEAF, 0, 0) && tape->nodes[i].data == data;
+}
+
+static void test_dot(void) {
+    Tape tape;
+    tape_init(&tape);
+    Index a = leaf(&tape, 2.0), b = leaf(&tape, 3.0), c = leaf(&tape, 5.0), none[2] = {0};
+    const Node *nodes = tape.nodes;
+
+    // 1 + 2*4 + a*b + 7*c + c*0.5 + 3*6: numbers until a*b comes, and leaves after it
+    Index w[] = {0, a, 0, c, 0}, x[] = {0, b, c, 0, 0};
+    double ws[] = {2, NAN, 7, NAN, 3}, xs[] = {4, NAN, NAN, 0.5, 6};
+    Index dot = held(&tape, tape_dot(&tape, 0, 1.0, w, ws, x, xs, 5));
+    CHECK(data(&tape, dot) == 9 + 6 + 35 + 2.5 + 18 && tape.live == 3 + 11);
+    Index i = dot;
+    CHECK(nodes[i].op == OP_ADD && is_leaf(&tape, nodes[i].b, 18));
+    i = nodes[i].a;
+    CHECK(nodes[i].op == OP_ADD && is(&tape, nodes[i].b, OP_MUL, c, nodes[nodes[i].b].b));
+    CHECK(is_leaf(&tape, nodes[nodes[i].b].b, 0.5));
+    i = nodes[i].a;
+    CHECK(nodes[i].op == OP_ADD && is(&tape, nodes[i].b, OP_MUL, c, nodes[nodes[i].b].b));
+    CHECK(is_leaf(&tape, nodes[nodes[i].b].b, 7));
+    i = nodes[i].a;
+    CHECK(nodes[i].op == OP_ADD && is(&tape, nodes[i].a, OP_MUL, a, b) && is_leaf(&tape, nodes[i].b, 9));
+    tape_release(&tape, dot);
+    CHECK(tape.live == 3);
+
+    // after a node all is recorded, the numbers too
+    dot = held(&tape, tape_dot(&tape, a, NAN, none, ws, none, xs, 1));
+    CHECK(is(&tape, dot, OP_ADD, a, nodes[dot].b) && is_leaf(&tape, nodes[dot].b, 8));
+    tape_release(&tape, dot);
+    // where there are no numbers they need not be there
+    dot = held(&tape, tape_dot(&tape, a, NAN, &b, NULL, &b, NULL, 1));
+    CHECK(is(&tape, dot, OP_ADD, a, nodes[dot].b) && is(&tape, nodes[dot].b, OP_MUL, b, b));
+    tape_release(&tape, dot);
+    // numbers alone are a leaf, and a node alone is itself
+    dot = held(&tape, tape_dot(&tape, 0, 1.0, none, ws, none, xs, 1));
+    CHECK(is_leaf(&tape, dot, 9));
+    tape_release(&tape, dot);
+    dot = held(&tape, tape_dot(&tape, 0, 1.0, NULL, NULL, NULL, NULL, 0));
+    CHECK(is_leaf(&tape, dot, 1));
+    tape_release(&tape, dot);
+    CHECK(tape_dot(&tape, a, NAN, NULL, NULL, NULL, NULL, 0) == a && tape.live == 3);
+    tape_free(&tape);
+}
+
+static void test_sum(void) {
+    Tape tape;
+    tape_init(&tape);
+    Index a = leaf(&tape, 2.0), b = leaf(&tape, 3.0), none[2] = {0};
+    const Node *nodes = tape.nodes;
+
+    // 1 + 4 + 0.5 + a + b + 6
+    Index x[] = {0, 0, a, b, 0};
+    double xs[] = {4, 0.5, NAN, NAN, 6};
+    Index sum = held(&tape, tape_sum(&tape, 0, 1.0, x, xs, 5));
+    CHECK(data(&tape, sum) == 16.5 && tape.live == 2 + 5);
+    CHECK(nodes[sum].op == OP_ADD && is_leaf(&tape, nodes[sum].b, 6));
+    Index i = nodes[sum].a;
+    CHECK(is(&tape, i, OP_ADD, nodes[i].a, b));
+    i = nodes[i].a;
+    CHECK(is(&tape, i, OP_ADD, a, nodes[i].b) && is_leaf(&tape, nodes[i].b, 5.5));
+    tape_release(&tape, sum);
+
+    sum = held(&tape, tape_sum(&tape, b, NAN, &a, NULL, 1));
+    CHECK(is(&tape, sum, OP_ADD, b, a));
+    tape_release(&tape, sum);
+    sum = held(&tape, tape_sum(&tape, 0, 1.0, none, xs, 2));
+    CHECK(is_leaf(&tape, sum, 5.5));
+    tape_release(&tape, sum);
+    CHECK(tape_sum(&tape, a, NAN, NULL, NULL, 0) == a && tape.live == 2);
+    tape_free(&tape);
+}
+
+static void test_softmax(void) {
+    Tape tape;
+    tape_init(&tape);
+    Index x[] = {leaf(&tape, 1.0), leaf(&tape, 1000.0), leaf(&tape, 999.0)}, out[3];
+    CHECK(softmax(&tape, x, 3, out) == 0);
+    for (size_t i = 0; i < 3; i++) tape_hold(&tape, out[i]);
+    double denom = 1 + exp(-1.0);
+    CHECK(data(&tape, out[0]) == 0 && data(&tape, out[1]) == pow(denom, -1.0));
+    CHECK(data(&tape, out[2]) == exp(-1.0) * pow(denom, -1.0));
+    CHECK(tape_backward(&tape, out[2]) == 0 && fabs(grad(&tape, x[1]) + grad(&tape, x[2])) < 1e-16);
+    // and with another largest
+    tape.nodes[x[0]].data = 2000.0;
+    for (size_t i = 0; i < 3; i++) CHECK(tape_forward(&tape, out[i]) == 0);
+    CHECK(data(&tape, out[0]) == 1 && data(&tape, out[1]) == 0 && data(&tape, out[2]) == 0);
+    for (size_t i = 0; i < 3; i++) tape_release(&tape, out[i]);
+    CHECK(tape.live == 3);
+    tape_free(&tape);
+}
+
+// what is recorded in one go gives all of it back if there is no room for the last node
+static void test_no_room(void) {
+    enum { ARENA = 1024, LARGEST = 1 << 30 };
+    static const size_t needed[] = {7, 9, 6, 5, 24, 21};
+    static const Index none[3] = {0};
+    static const double numbers[3] = {1.0, 2.0, 3.0};
+    Tape tape;
+    tape_init(&tape);
+    Index x[ARENA], out[3] = {0};
+    for (size_t i = 0; i < ARENA; i++) x[i] = leaf(&tape, 0.5 * (double)i);
+    CHECK(tape.used == tape.capacity);
+    tape.used = tape.capacity = LARGEST;  // an arena that cannot grow
+    Index mixed[3] = {x[0], 0, x[1]};
+    for (int what = 0; what < 6; what++) {
+        for (size_t room = 0; room <= needed[what]; room++) {
+            if (room > 0) tape_release(&tape, x[ARENA - room]);
+            Index live = tape.live;
+            size_t n = 1;
+            tape.fault.code = FAULT_NONE;
+            switch (what) {
+            case 0: out[0] = tape_dot(&tape, 0, 1.0, x, NULL, x, NULL, 3); break;
+            case 1: out[0] = tape_dot(&tape, x[3], 0.0, none, numbers, x, NULL, 3); break;
+            case 2: out[0] = tape_dot(&tape, x[3], 0.0, none, numbers, none, numbers, 3); break;
+            case 3: out[0] = tape_sum(&tape, 0, 1.0, mixed, numbers, 3); break;
+            case 4: n = softmax(&tape, x, 3, out) < 0 ? 0 : 3; break;
+            case 5: out[0] = cross_entropy(&tape, x, 3, 1); break;
+            }
+            int recorded = n > 0 && out[0];
+            CHECK(recorded == (room == needed[what]));
+            CHECK(tape.fault.code == (recorded ? FAULT_NONE : FAULT_MEMORY));
+            if (recorded) {
+                CHECK(tape.live == live + room);
+                for (size_t i = 0; i < n; i++) tape_discard(&tape, out[i]);
+            }
+            CHECK(tape.live == live);
+        }
+        for (size_t room = needed[what]; room > 0; room--) x[ARENA - room] = leaf(&tape, 0.0);
+    }
+    tape.used = tape.capacity = ARENA;
+    tape_free(&tape);
+}
+
+// -----------------------------------------------------------------------------
 // networks
 
 static void test_network(void) {
@@ -376,6 +521,10 @@ int main(void) {
     test_user_nodes();
     test_depth();
     test_reuse();
+    test_dot();
+    test_sum();
+    test_softmax();
+    test_no_room();
     test_network();
     test_repeated_inputs();
     test_square();

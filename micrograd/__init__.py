@@ -54,6 +54,9 @@ _engine, backend = _choose_engine()
 
 Value = _engine.Value
 no_grad = _engine.no_grad
+dot = _engine.dot
+sum = _engine.sum
+softmax = _engine.softmax
 RNG = _engine.RNG
 random = _engine.random
 gen_data = _engine.gen_data

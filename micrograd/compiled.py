@@ -5,20 +5,15 @@ The same names as in `micrograd.pure`, with the same results, bit for bit.
 
 from .data import RNG, gen_data, gen_data_circles, gen_data_yinyang
 from .data import random as random
-from .network import (
-    MLP,
-    Layer,
-    Module,
-    Neuron,
-    cross_entropy,
-    eval_split,
-    mean_cross_entropy,
-)
+from .functions import cross_entropy, dot, softmax
+from .functions import sum as sum
+from .network import MLP, Layer, Module, Neuron, eval_split, mean_cross_entropy
 from .optimizer import SGD, AdamW
 from .value import Value, no_grad
 
 __all__ = [
     "Value", "no_grad",
+    "dot", "softmax",
     "RNG", "gen_data", "gen_data_circles", "gen_data_yinyang",
     "Module", "Neuron", "Layer", "MLP",
     "cross_entropy", "mean_cross_entropy", "eval_split",

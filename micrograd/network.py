@@ -1,4 +1,4 @@
-"""Neuron, Layer, MLP and the losses over the tape: a whole call is one call into C."""
+"""Neuron, Layer, MLP and the loss over a data set: a whole call is one call into C."""
 
 import functools
 import marshal
@@ -6,6 +6,7 @@ import weakref
 
 from . import data, pure
 from .binding import error, ffi, lib
+from .functions import cross_entropy
 from .pure import ACTIVATIONS, check_activation, check_split, check_target, count, number
 from .value import Value, _handle, no_grad
 
@@ -217,16 +218,7 @@ class MLP(Module):
 
 
 # -----------------------------------------------------------------------------
-# losses
-
-
-def cross_entropy(logits, target):
-    logits = [x if isinstance(x, Value) else Value(x) for x in logits]
-    if not logits:
-        raise ValueError("cross_entropy needs at least 1 logit, and was given 0")
-    n = len(logits)
-    target = check_target(target, n)
-    return _handle(lib.shared_cross_entropy([x._index for x in logits], n, target))
+# the loss over a data set
 
 
 def mean_cross_entropy(model, split):
@@ -314,6 +306,5 @@ def eval_split(model, split):
         return mean_cross_entropy(model, split).data
 
 
-cross_entropy.__doc__ = pure.cross_entropy.__doc__
 mean_cross_entropy.__doc__ = pure.mean_cross_entropy.__doc__
 eval_split.__doc__ = pure.eval_split.__doc__

@@ -21,6 +21,7 @@ import threading
 
 __all__ = [
     "Value", "no_grad",
+    "dot", "softmax",
     "RNG", "gen_data", "gen_data_circles", "gen_data_yinyang",
     "Module", "Neuron", "Layer", "MLP",
     "cross_entropy", "mean_cross_entropy", "eval_split",
@@ -520,6 +521,132 @@ def topological_order(root, with_sources=False):
 
 
 # -----------------------------------------------------------------------------
+# Functions of many Values
+
+
+def check_items(xs, what, kind):
+    """Return a list of Values of this kind and floats, or raise a TypeError that names the item."""
+    xs = list(xs)
+    for i, x in enumerate(xs):
+        if not isinstance(x, kind):
+            try:
+                xs[i] = number(x)
+            except TypeError as problem:
+                raise TypeError(f"{what}[{i}]: {problem}") from None
+    return xs
+
+
+def check_pairs(ws, xs):
+    """Return both as lists, or raise a ValueError that names their lengths if they differ."""
+    ws, xs = list(ws), list(xs)
+    if len(ws) != len(xs):
+        raise ValueError(f"dot needs lists of one length, and was given {len(ws)} and {len(xs)}")
+    return ws, xs
+
+
+def dot(ws, xs, start=0):
+    """The sum of products `start + ws[0]*xs[0] + ws[1]*xs[1] + ...`, from left to right.
+
+    Records what that expression would, node for node; with the compiled engine it is one
+    call into C. All numbers are floats. They are added up as numbers until the first
+    Value comes.
+
+    Args:
+        ws, xs: lists, or other iterables, of Values and numbers: as many of the one as
+            of the other.
+        start: a Value or a number.
+
+    Returns:
+        A Value. It is a leaf if there are numbers only, and `start` itself if that is a
+        Value and the lists are empty.
+
+    Raises:
+        ValueError: the lists are not of one length; the message has both lengths.
+        TypeError: an item is neither Value nor number; the message says which.
+
+    Example:
+        >>> w, x = [Value(2.0), Value(3.0)], [Value(-1.0), 0.5]
+        >>> dot(w, x, start=1)
+        Value(data=0.5, grad=0.0)
+    """
+    ws, xs = check_pairs(ws, xs)
+    ws, xs = check_items(ws, "ws", Value), check_items(xs, "xs", Value)
+    total = start if isinstance(start, Value) else number(start)
+    for w, x in zip(ws, xs):
+        total = total + w * x
+    return total if isinstance(total, Value) else Value(total)
+
+
+def sum(xs, start=0):
+    """The sum `start + xs[0] + xs[1] + ...`, from left to right.
+
+    Records what Python's own sum would, node for node; with the compiled engine it is one
+    call into C. All numbers are floats. They are added up as numbers until the first Value
+    comes, one after the other: Python's own sum of floats corrects its rounding errors
+    from Python 3.12 on, this one never does.
+
+    `from micrograd import *` leaves Python's sum alone: this one is `micrograd.sum`.
+
+    Args:
+        xs: a list, or another iterable, of Values and numbers.
+        start: a Value or a number.
+
+    Returns:
+        A Value. It is a leaf if there are numbers only, and `start` itself if that is a
+        Value and the list is empty.
+
+    Raises:
+        TypeError: an item is neither Value nor number; the message says which.
+    """
+    xs = check_items(xs, "xs", Value)
+    total = start if isinstance(start, Value) else number(start)
+    for x in xs:
+        total = total + x
+    return total if isinstance(total, Value) else Value(total)
+
+
+def softmax(xs):
+    """The exponentials of xs, divided by their sum: scores as probabilities.
+
+    Args:
+        xs: a list, or another iterable, of Values and numbers.
+
+    Returns:
+        The list of as many Values, each from 0 to 1, which add up to 1. `forward()`
+        finds the largest of xs again, as if the graph were built anew.
+
+    Raises:
+        ValueError: xs is empty.
+        TypeError: an item is neither Value nor number.
+
+    Example:
+        >>> softmax([Value(0.0), Value(0.0)])
+        [Value(data=0.5, grad=0.0), Value(data=0.5, grad=0.0)]
+    """
+    xs = [x if isinstance(x, Value) else Value(x) for x in xs]
+    if not xs:
+        raise ValueError("softmax needs at least 1 item, and was given 0")
+    # subtract the largest for numerical stability: then exp cannot overflow. It is a
+    # number, through which no gradient passes, but forward() has to compute it again
+    max_val = _recomputed_leaf(max, xs)
+    ex = [(x + _recomputed_leaf(_minus, [max_val])).exp() for x in xs]
+    denom = sum(ex)
+    return [e / denom for e in ex]
+
+
+def _recomputed_leaf(function, values):
+    """Return a leaf with the number function(data of the values); forward() recomputes it."""
+    leaf = Value(function(v.data for v in values))
+    if _mode.recording:
+        leaf._source = function, values
+    return leaf
+
+
+def _minus(numbers):
+    return -next(numbers)
+
+
+# -----------------------------------------------------------------------------
 # The generator and the data sets
 
 
@@ -866,25 +993,7 @@ def cross_entropy(logits, target):
     if not logits:
         raise ValueError("cross_entropy needs at least 1 logit, and was given 0")
     target = check_target(target, len(logits))
-    # subtract the largest for numerical stability: then exp cannot overflow. It is a
-    # number, through which no gradient passes, but forward() has to compute it again
-    max_val = _recomputed_leaf(max, logits)
-    ex = [(x + _recomputed_leaf(_minus, [max_val])).exp() for x in logits]
-    denom = sum(ex)
-    probs = [x / denom for x in ex]
-    return -probs[target].log()
-
-
-def _recomputed_leaf(function, values):
-    """Return a leaf with the number function(data of the values); forward() recomputes it."""
-    leaf = Value(function(v.data for v in values))
-    if _mode.recording:
-        leaf._source = function, values
-    return leaf
-
-
-def _minus(numbers):
-    return -next(numbers)
+    return -softmax(logits)[target].log()
 
 
 def mean_cross_entropy(model, split):

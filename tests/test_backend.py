@@ -1,6 +1,9 @@
 """Which engine the public names belong to, and what happens without the compiled one."""
 
+import builtins
+import importlib
 import os
+import pkgutil
 import subprocess
 import sys
 import textwrap
@@ -33,14 +36,43 @@ WHICH = """
 """
 
 
+# names of the package that are Python's, too: `from micrograd import *` leaves them alone
+HIDING = ["random", "sum"]
+
+
 def test_public_names():
     assert micrograd.backend == "c"
-    for name in pure.__all__:
+    for name in [*pure.__all__, *HIDING]:
         assert getattr(micrograd, name) is getattr(compiled, name)
         assert getattr(compiled, name) is not getattr(pure, name)
     assert compiled.__all__ == pure.__all__
     assert set(micrograd.__all__) > set(pure.__all__)
     assert all(hasattr(micrograd, name) for name in micrograd.__all__)
+    assert not {*micrograd.__all__} & {*HIDING, *vars(builtins)}
+
+
+@pytest.mark.parametrize("word", ["c", "python"])
+def test_star_import_hides_nothing(word):
+    run = python(
+        """
+        import builtins, random, micrograd
+        ours = micrograd.sum
+        from micrograd import *
+        assert sum is builtins.sum is not ours and micrograd.sum is ours
+        assert random.__name__ == "random" and isinstance(micrograd.random, RNG)
+        print(sum([dot([1], [2]), 3]), sum([1, 2]))
+        """,
+        MICROGRAD_BACKEND=word,
+    )
+    assert (run.stdout, run.stderr) == ("Value(data=5.0, grad=0.0) 3\n", "")
+
+
+def test_the_package_s_own_modules_have_python_s_sum():
+    """But for those that define ours or pass it on."""
+    names = {module.name for module in pkgutil.iter_modules(micrograd.__path__)} - {"__main__"}
+    modules = {name: importlib.import_module(f"micrograd.{name}") for name in names}
+    hiding = {name for name, module in modules.items() if hasattr(module, "sum")}
+    assert hiding == {"pure", "functions", "compiled"}
 
 
 @pytest.mark.parametrize(
@@ -110,7 +142,7 @@ def test_the_program_on_either_engine():
 def test_every_public_name_is_documented():
     for module in (micrograd, compiled, pure):
         assert module.__doc__
-        for name in pure.__all__:
+        for name in [*pure.__all__, "sum"]:
             thing = getattr(module, name)
             assert thing.__doc__, name
             for member, function in vars(thing).items() if isinstance(thing, type) else ():

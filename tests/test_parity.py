@@ -57,6 +57,16 @@ OPERATIONS = {
     "a ** k without a graph": lambda a, b, k: without_graph(a, lambda: a**k),
 }
 
+# The functions of many Values, each with the Values that it returns.
+FUNCTIONS = {
+    "dot": lambda engine, ws, xs, start: [engine.dot(ws, xs, start)],
+    "sum": lambda engine, ws, xs, start: [engine.sum(xs, start)],
+    "softmax": lambda engine, ws, xs, start: engine.softmax(xs),
+    "all without a graph": lambda engine, ws, xs, start: engine.no_grad()(
+        lambda: [engine.dot(ws, xs, start), engine.sum(xs, start), *engine.softmax(xs)]
+    )(),
+}
+
 # What else may happen to Values a and b: it changes numbers and makes no new Value.
 EVENTS = {
     "backward": lambda a, b, k: a.backward(),
@@ -76,23 +86,39 @@ numbers = (
     | st.floats()
 )
 position = st.integers(0, 1000)
+item = st.tuples(st.just("Value"), position) | st.tuples(st.just("number"), numbers)
 instruction = st.tuples(
     st.sampled_from([*OPERATIONS, *EVENTS, "backward"]), position, position, numbers
-)
+) | st.tuples(st.sampled_from([*FUNCTIONS]), st.lists(st.tuples(item, item), max_size=5), item)
+
+
+def take(values, item):
+    """The item of a list: one of the Values, or a number."""
+    kind, x = item
+    return values[x % len(values)] if kind == "Value" else x
 
 
 def run(engine, leaves, program):
     """Run the program, and return all that can be seen of it."""
     values = [engine.Value(x) for x in leaves]
     seen = []
-    for name, i, j, k in program:
-        # mostly the newest Values, so that graphs get deep
-        a = values[-1 - i % min(len(values), 3)] if i % 2 else values[i % len(values)]
-        b = values[j % len(values)]
-        what, result = outcome((OPERATIONS | EVENTS)[name], a, b, k)
-        if what == "is" and name in OPERATIONS:
-            values.append(result)
-            result = "a Value"
+    for name, *arguments in program:
+        if name in FUNCTIONS:
+            pairs, start = arguments
+            ws, xs = [take(values, w) for w, _ in pairs], [take(values, x) for _, x in pairs]
+            what, result = outcome(FUNCTIONS[name], engine, ws, xs, take(values, start))
+            if what == "is":
+                values += result
+                result = len(result)
+        else:
+            i, j, k = arguments
+            # mostly the newest Values, so that graphs get deep
+            a = values[-1 - i % min(len(values), 3)] if i % 2 else values[i % len(values)]
+            b = values[j % len(values)]
+            what, result = outcome((OPERATIONS | EVENTS)[name], a, b, k)
+            if what == "is" and name in OPERATIONS:
+                values.append(result)
+                result = "a Value"
         seen.append((what, result))
     if not values[-1]._prev:  # end with a backward pass over as much as there is
         values.append(sum(values))
@@ -114,14 +140,24 @@ def test_random_graphs(leaves, program):
 tame = st.floats(-2, 2)
 
 
+tame_item = st.tuples(st.just("Value"), position) | st.tuples(st.just("number"), tame)
+
+
 @given(
     st.lists(tame, min_size=1, max_size=4),
     st.lists(
         st.tuples(
-            st.sampled_from("a + b,a * b,a - b,tanh,sigmoid,sin,relu,a ** 2".split(",")),
+            st.sampled_from(
+                "a + b,a * b,a - b,tanh,sigmoid,sin,relu,a ** 2,set data,forward".split(",")
+            ),
             position,
             position,
             tame,
+        )
+        | st.tuples(
+            st.sampled_from(["dot", "sum", "softmax"]),
+            st.lists(st.tuples(tame_item, tame_item), max_size=5),
+            tame_item,
         ),
         min_size=5,
         max_size=60,

@@ -8,7 +8,7 @@ README = Path(__file__).parent.parent / "README.md"
 
 def test_examples(capsys):
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     names = {}
     for block in blocks:
         exec(block, names)

@@ -110,3 +110,22 @@ def test_cross_entropy():
     assert close(ours.data, pytorch.cross_entropy(torch.tensor(logits, dtype=torch.float64), 1))
     with pytest.raises(IndexError, match="3 is out of range for 3"):
         pytorch.cross_entropy(torch.tensor(logits), 3)
+
+
+@given(st.lists(st.tuples(st.floats(-3, 3), st.floats(-3, 3)), min_size=1, max_size=8))
+def test_functions_of_many_values(pairs):
+    def loss(values, total, softmax):
+        ws, xs = values[::2], values[1::2]
+        probs = softmax(xs)
+        return total([w * p for w, p in zip(ws, probs)]) * probs[0]
+
+    numbers = [x for pair in pairs for x in pair]
+    ours, theirs = [compiled.Value(x) for x in numbers], [tensor(x) for x in numbers]
+    out = loss(ours, compiled.sum, compiled.softmax)
+    twin = compiled.dot(ours[::2], compiled.softmax(ours[1::2]))
+    expected = loss(theirs, sum, lambda xs: torch.stack(xs).softmax(0))
+    out.backward()
+    expected.backward()
+    assert close(out.data, expected)
+    assert close(twin.data * compiled.softmax(ours[1::2])[0].data, expected)
+    assert all(close(v.grad, t.grad) for v, t in zip(ours, theirs))
