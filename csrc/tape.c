@@ -405,6 +405,7 @@ static inline Index product(Tape *tape, const Index *w, const double *w_numbers,
     return tape_leaf(tape, w_numbers[i] * x_numbers[i]);
 }
 
+// total + term, if there is a term: else it has failed
 static inline Index sum(Tape *tape, Index total, Index term) {
     if (term) return record(tape, OP_ADD, total, term);
     tape_discard(tape, total);
