@@ -21,7 +21,7 @@ def _operands(xs, what):
     """
     try:
         return ffi.from_buffer(_INDICES, array.array("I", list(map(_index_of, xs)))), ffi.NULL
-    except (TypeError, AttributeError):
+    except (TypeError, AttributeError):  # there are numbers, or worse
         pass
     xs = check_items(xs, what, Value)
     nodes = [x._index if isinstance(x, Value) else 0 for x in xs]
