@@ -10,7 +10,7 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
-SOURCES = ["rng.c", "data.c", "tape.c", "replay.c", "nn.c", "repr.c", "shared.c"]
+SOURCES = ["rng.c", "data.c", "tape.c", "replay.c", "nn.c", "evaluate.c", "repr.c", "shared.c"]
 
 
 def declarations():

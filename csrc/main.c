@@ -28,9 +28,10 @@ static void split_init(Split *split, const Point *from, const Point *to) {
     }
 }
 
-// the model's loss over a split, a node that the caller holds
-static Index loss_hold(Tape *tape, const MLP *model, const Split *split) {
-    Index loss = mean_cross_entropy(tape, model, split->x, split->numbers, split->labels, split->n);
+// the model's loss over a split, a node that the caller holds; with a graph, or only its number
+static Index loss_hold(Tape *tape, const MLP *model, const Split *split, int with_graph) {
+    Index loss = (with_graph ? mean_cross_entropy : mean_cross_entropy_evaluate)(
+        tape, model, split->x, split->numbers, split->labels, split->n);
     if (!loss) {
         fprintf(stderr, "micrograd: the loss cannot be computed\n");
         exit(EXIT_FAILURE);
@@ -65,11 +66,11 @@ int main(void) {
 
     for (int step = 0; step < STEPS; step++) {
         if (step % 10 == 0) {
-            Index loss = loss_hold(&tape, &model, &val);
+            Index loss = loss_hold(&tape, &model, &val, 0);
             printf("step %d, val loss %.6f\n", step, tape.nodes[loss].data);
             tape_release(&tape, loss);
         }
-        Index loss = loss_hold(&tape, &model, &train);
+        Index loss = loss_hold(&tape, &model, &train, 1);
         if (tape_backward(&tape, loss) < 0 || adamw_step(&tape, &optimizer, parameters, PARAMETERS) < 0) {
             fprintf(stderr, "micrograd: step %d cannot be computed\n", step);
             return EXIT_FAILURE;

@@ -233,6 +233,17 @@ Index cross_entropy(Tape *tape, const Index *logits, size_t n, size_t target);
 Index mean_cross_entropy(Tape *tape, const MLP *mlp, const Index *x, const double *numbers,
                          const int32_t *labels, size_t n);
 
+// The same without a graph (evaluate.c), for who wants no gradients: each result is a leaf.
+Index dot_evaluate(Tape *tape, Index start, double number, const Index *w, const double *w_numbers,
+                   const Index *x, const double *x_numbers, size_t n);
+Index sum_evaluate(Tape *tape, Index start, double number,
+                   const Index *x, const double *numbers, size_t n);
+int mlp_evaluate(Tape *tape, const MLP *mlp, const Index *x, const double *numbers, Index *out);
+int softmax_evaluate(Tape *tape, const Index *x, size_t n, Index *out);
+Index cross_entropy_evaluate(Tape *tape, const Index *logits, size_t n, size_t target);
+Index mean_cross_entropy_evaluate(Tape *tape, const MLP *mlp, const Index *x, const double *numbers,
+                                  const int32_t *labels, size_t n);
+
 // The optimisers, over leaves. A step that fails changes nothing.
 typedef struct AdamW {
     double lr, beta1, beta2, eps, weight_decay;

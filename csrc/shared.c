@@ -134,15 +134,19 @@ Index shared_user(double data, const Index *operands, size_t n) {
     LOCKED(Index, result(tape_user(&tape, data, operands, n)));
 }
 
+// of the two ways to compute a result: with a graph, or under no_grad without
+#define RECORDED_OR_EVALUATED(name, evaluate, ...) \
+    (recording ? name(&tape, __VA_ARGS__) : evaluate(&tape, __VA_ARGS__))
+
 Index shared_dot(Index start, double number, const Index *w, const double *w_numbers,
                  const Index *x, const double *x_numbers, size_t n) {
-    LOCKED(Index, result(use_all(&start, 1) && use_all(w, n) && use_all(x, n)
-                         ? tape_dot(&tape, start, number, w, w_numbers, x, x_numbers, n) : 0));
+    LOCKED(Index, held(use_all(&start, 1) && use_all(w, n) && use_all(x, n)
+        ? RECORDED_OR_EVALUATED(tape_dot, dot_evaluate, start, number, w, w_numbers, x, x_numbers, n) : 0));
 }
 
 Index shared_sum(Index start, double number, const Index *x, const double *numbers, size_t n) {
-    LOCKED(Index, result(use_all(&start, 1) && use_all(x, n)
-                         ? tape_sum(&tape, start, number, x, numbers, n) : 0));
+    LOCKED(Index, held(use_all(&start, 1) && use_all(x, n)
+        ? RECORDED_OR_EVALUATED(tape_sum, sum_evaluate, start, number, x, numbers, n) : 0));
 }
 
 void shared_hold(Index i) {
@@ -330,33 +334,34 @@ void shared_forget_gradients(const Index *order, size_t n) {
 // -----------------------------------------------------------------------------
 // networks
 
-static int results(int failed, Index *out, size_t n) {
-    if (failed) return check(failed);
-    for (size_t i = 0; i < n; i++) {
-        out[i] = result(out[i]);
-        if (out[i]) continue;
-        for (size_t k = i + 1; k < n; k++) tape_discard(&tape, out[k]);
-        for (size_t k = 0; k < i; k++) tape_release(&tape, out[k]);
-        return -1;
-    }
-    return 0;
+static int held_all(int failed, const Index *nodes, size_t n) {
+    for (size_t i = 0; i < n && !failed; i++) tape_hold(&tape, nodes[i]);
+    return check(failed);
+}
+
+static int use_mlp(const MLP *mlp, const Index *x, size_t points) {
+    return use_all(mlp->parameters, mlp_parameters(mlp)) && use_all(x, points * mlp->sizes[0]);
 }
 
 int shared_mlp_call(const MLP *mlp, const Index *x, const double *numbers, Index *out) {
-    LOCKED(int, results(mlp_call(&tape, mlp, x, numbers, out), out, mlp->sizes[mlp->nlayers]));
+    LOCKED(int, held_all(use_mlp(mlp, x, 1)
+        ? RECORDED_OR_EVALUATED(mlp_call, mlp_evaluate, mlp, x, numbers, out) : -1, out, mlp->sizes[mlp->nlayers]));
 }
 
 int shared_softmax(const Index *x, size_t n, Index *out) {
-    LOCKED(int, results(use_all(x, n) ? softmax(&tape, x, n, out) : -1, out, n));
+    LOCKED(int, held_all(use_all(x, n)
+        ? RECORDED_OR_EVALUATED(softmax, softmax_evaluate, x, n, out) : -1, out, n));
 }
 
 Index shared_cross_entropy(const Index *logits, size_t n, size_t target) {
-    LOCKED(Index, result(use_all(logits, n) ? cross_entropy(&tape, logits, n, target) : 0));
+    LOCKED(Index, held(use_all(logits, n)
+        ? RECORDED_OR_EVALUATED(cross_entropy, cross_entropy_evaluate, logits, n, target) : 0));
 }
 
 Index shared_mean_cross_entropy(const MLP *mlp, const Index *x, const double *numbers,
                                 const int32_t *labels, size_t n) {
-    LOCKED(Index, result(mean_cross_entropy(&tape, mlp, x, numbers, labels, n)));
+    LOCKED(Index, held(use_mlp(mlp, x, n)
+        ? RECORDED_OR_EVALUATED(mean_cross_entropy, mean_cross_entropy_evaluate, mlp, x, numbers, labels, n) : 0));
 }
 
 int shared_adamw_init(const Index *parameters, size_t n) {

@@ -4,7 +4,7 @@ import math
 import random as python_random
 
 import pytest
-from conftest import bits
+from conftest import bits, outcome
 
 from micrograd import compiled, pure
 from micrograd.graph import trace
@@ -390,3 +390,15 @@ def test_shared_parameters_add_up_in_the_course_s_order(tied):
 
     for seed in range(1, 20):
         assert gradients(compiled, seed) == gradients(pure, seed)
+
+
+def test_evaluation_fails_as_the_recording_does(engine, no_new_nodes):
+    model = engine.MLP(2, [3], rng=engine.RNG(1))
+    for neuron, bias in zip(model.layers[0].neurons, (0.0, 800.0, math.nan)):
+        neuron.b.data = bias
+    split = [([0.5, 0.5], 0)]
+    assert outcome(engine.eval_split, model, split)[0] == "is"  # nan passes
+    model.layers[0].neurons[2].b.data = 0.0
+    recorded = outcome(engine.mean_cross_entropy, model, split)
+    assert recorded[0] is ValueError and "log" in recorded[1]
+    assert outcome(engine.eval_split, model, split) == recorded

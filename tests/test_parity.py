@@ -182,6 +182,10 @@ def test_random_networks(x, nouts, activation, split, seed):
         out = model(x)
         out = out if isinstance(out, list) else [out]
         sum(out).backward()
+        with engine.no_grad():
+            evaluated = model([out[0], *x[1:]])
+        evaluated = evaluated if isinstance(evaluated, list) else [evaluated]
+        seen += [(bits(v.data), v._prev) for v in evaluated]
         seen += [bits(v.data) for v in out] + [bits(p.grad) for p in model.parameters()]
         optimizer = engine.AdamW(model.parameters(), weight_decay=0.01)
         for _ in range(3):

@@ -1,0 +1,188 @@
+// What nn.c and the sums of tape.c compute, without a graph: the same numbers and the same
+// faults, from the same operations in the same order, and of nodes only leaves with the results.
+
+#include <stdlib.h>
+#include <string.h>
+#include "ops.h"
+
+// a node's number, or where there is no node the number that is meant
+static double number_of(Tape *tape, const Index *nodes, const double *numbers, size_t i) {
+    return nodes[i] ? tape_node(tape, nodes[i])->data : numbers[i];
+}
+
+static void numbers_of(Tape *tape, const Index *nodes, const double *numbers, size_t n, double *out) {
+    for (size_t i = 0; i < n; i++) out[i] = number_of(tape, nodes, numbers, i);
+}
+
+static double *numbers_new(Tape *tape, size_t n) {
+    double *numbers = malloc((n + 1) * sizeof *numbers);
+    if (!numbers) tape->fault = (Fault){.code = FAULT_MEMORY};
+    return numbers;
+}
+
+// out = op(a, b), or what a node of that operation would have failed with
+static int compute(Tape *tape, Op op, double a, double b, int operands, double *out) {
+    if (op_forward(op, a, b, out)) return 0;
+    tape->fault = (Fault){.code = FAULT_FORWARD, .op = op, .operands = operands, .a = a, .b = b, .out = *out};
+    return -1;
+}
+
+static int leaves_new(Tape *tape, const double *numbers, size_t n, Index *out) {
+    for (size_t i = 0; i < n; i++) {
+        out[i] = tape_leaf(tape, numbers[i]);
+        if (out[i]) continue;
+        while (i > 0) tape_discard(tape, out[--i]);
+        return -1;
+    }
+    return 0;
+}
+
+// -----------------------------------------------------------------------------
+// sums
+
+// total = start
+// for wi, xi in zip(w, x):
+//     total = total + wi*xi
+Index dot_evaluate(Tape *tape, Index start, double number, const Index *w, const double *w_numbers,
+                   const Index *x, const double *x_numbers, size_t n) {
+    double total = number_of(tape, &start, &number, 0);
+    for (size_t i = 0; i < n; i++) {
+        total = total + number_of(tape, w, w_numbers, i) * number_of(tape, x, x_numbers, i);
+    }
+    return tape_leaf(tape, total);
+}
+
+// total = start
+// for xi in x:
+//     total = total + xi
+Index sum_evaluate(Tape *tape, Index start, double number,
+                   const Index *x, const double *numbers, size_t n) {
+    double total = number_of(tape, &start, &number, 0);
+    for (size_t i = 0; i < n; i++) total = total + number_of(tape, x, numbers, i);
+    return tape_leaf(tape, total);
+}
+
+// -----------------------------------------------------------------------------
+// networks
+
+// for layer in self.layers:
+//     x = layer(x)
+// return x
+//
+// hidden has room for two layers of any width there is
+static void mlp_numbers(const MLP *mlp, const double *parameters, double *hidden, size_t width,
+                        const double *x, double *out) {
+    for (size_t l = 0; l < mlp->nlayers; l++) {
+        size_t nin = mlp->sizes[l], nout = mlp->sizes[l + 1];
+        double *y = l + 1 == mlp->nlayers ? out : hidden + (l % 2) * width;
+        for (size_t k = 0; k < nout; k++) {
+            double act = parameters[nin];
+            for (size_t i = 0; i < nin; i++) act = act + parameters[i] * x[i];
+            op_forward((Op)mlp->activations[l], act, 0.0, &act);  // tanh and relu of all numbers there are
+            y[k] = act;
+            parameters += nin + 1;
+        }
+        x = y;
+    }
+}
+
+// the widest layer, the inputs among them
+static size_t mlp_width(const MLP *mlp) {
+    size_t width = 0;
+    for (size_t l = 0; l <= mlp->nlayers; l++) {
+        if (mlp->sizes[l] > width) width = mlp->sizes[l];
+    }
+    return width;
+}
+
+int mlp_evaluate(Tape *tape, const MLP *mlp, const Index *x, const double *numbers, Index *out) {
+    size_t n = mlp_parameters(mlp), width = mlp_width(mlp);
+    double *parameters = numbers_new(tape, n + 4 * width);
+    if (!parameters) return -1;
+    double *inputs = parameters + n, *outputs = inputs + width;
+    numbers_of(tape, mlp->parameters, NULL, n, parameters);
+    numbers_of(tape, x, numbers, mlp->sizes[0], inputs);
+    mlp_numbers(mlp, parameters, outputs + width, width, inputs, outputs);
+    int failed = leaves_new(tape, outputs, mlp->sizes[mlp->nlayers], out);
+    free(parameters);
+    return failed;
+}
+
+// -----------------------------------------------------------------------------
+// softmax and the losses
+
+// max_val = max(val.data for val in x)
+// ex = [(xi - max_val).exp() for xi in x]
+// denom = sum(ex)
+static int exponentials(Tape *tape, const double *x, size_t n, double *ex, double *denom) {
+    double largest = x[0];
+    for (size_t i = 1; i < n; i++) op_forward(OP_LARGER, largest, x[i], &largest);
+    *denom = 0.0;
+    for (size_t i = 0; i < n; i++) {
+        if (compute(tape, OP_EXP, x[i] + -largest, 0.0, 1, &ex[i])) return -1;
+        *denom = *denom + ex[i];
+    }
+    return 0;
+}
+
+// out = a / b, that is a * b**-1
+static int divide(Tape *tape, double a, double b, double *out) {
+    double inverse = 0.0;
+    if (compute(tape, OP_POW, b, -1.0, 2, &inverse)) return -1;
+    *out = a * inverse;
+    return 0;
+}
+
+// return [e / denom for e in ex]
+int softmax_evaluate(Tape *tape, const Index *x, size_t n, Index *out) {
+    double *ex = numbers_new(tape, n), denom;
+    if (!ex) return -1;
+    numbers_of(tape, x, NULL, n, ex);
+    int failed = exponentials(tape, ex, n, ex, &denom);
+    for (size_t i = 0; i < n && !failed; i++) failed = divide(tape, ex[i], denom, &ex[i]);
+    if (!failed) failed = leaves_new(tape, ex, n, out);
+    free(ex);
+    return failed;
+}
+
+// return -(ex[target] / denom).log()
+static int cross_entropy_number(Tape *tape, double *logits, size_t n, size_t target, double *out) {
+    double denom, probability, logarithm = 0.0;
+    if (exponentials(tape, logits, n, logits, &denom)) return -1;
+    if (divide(tape, logits[target], denom, &probability)) return -1;
+    if (compute(tape, OP_LOG, probability, 0.0, 1, &logarithm)) return -1;
+    *out = logarithm * -1.0;
+    return 0;
+}
+
+Index cross_entropy_evaluate(Tape *tape, const Index *logits, size_t n, size_t target) {
+    double *numbers = numbers_new(tape, n), loss;
+    if (!numbers) return 0;
+    numbers_of(tape, logits, NULL, n, numbers);
+    int failed = cross_entropy_number(tape, numbers, n, target, &loss);
+    free(numbers);
+    return failed ? 0 : tape_leaf(tape, loss);
+}
+
+// total_loss = Value(0.0)
+// for x, y in split:
+//     total_loss = total_loss + cross_entropy(model(x), y)
+// return total_loss * (1.0 / len(split))
+Index mean_cross_entropy_evaluate(Tape *tape, const MLP *mlp, const Index *x, const double *numbers,
+                                  const int32_t *labels, size_t n) {
+    size_t count = mlp_parameters(mlp), width = mlp_width(mlp);
+    size_t nin = mlp->sizes[0], nout = mlp->sizes[mlp->nlayers];
+    double *parameters = numbers_new(tape, count + 4 * width), total = 0.0, loss = 0.0;
+    if (!parameters) return 0;
+    double *inputs = parameters + count, *logits = inputs + width, *hidden = logits + width;
+    numbers_of(tape, mlp->parameters, NULL, count, parameters);
+    int failed = 0;
+    for (size_t i = 0; i < n && !failed; i++) {
+        numbers_of(tape, x + i * nin, numbers + i * nin, nin, inputs);
+        mlp_numbers(mlp, parameters, hidden, width, inputs, logits);
+        failed = cross_entropy_number(tape, logits, nout, (size_t)labels[i], &loss);
+        total = total + loss;
+    }
+    free(parameters);
+    return failed ? 0 : tape_leaf(tape, total * (1.0 / (double)n));
+}
