@@ -469,6 +469,119 @@ static void test_repeated_inputs(void) {
 }
 
 // -----------------------------------------------------------------------------
+// recordings that forward goes over again, and recordings made in one call
+
+typedef struct Sum {
+    Index w[3], x[3], dot, out;
+} Sum;
+
+// tanh(2 + w0*x0 + w1*x1 + w2*x2) * x0, which its caller holds
+static Sum sum_record(Tape *tape) {
+    Sum sum;
+    for (int i = 0; i < 3; i++) sum.w[i] = leaf(tape, 0.25 * i - 0.5);
+    for (int i = 0; i < 3; i++) sum.x[i] = leaf(tape, 1.0 - 0.75 * i);
+    sum.dot = tape_dot(tape, tape_leaf(tape, 2.0), 0.0, sum.w, NULL, sum.x, NULL, 3);
+    sum.out = held(tape, tape_binary(tape, OP_MUL, tape_unary(tape, OP_TANH, sum.dot), sum.x[0]));
+    return sum;
+}
+
+static void test_replay(void) {
+    Tape tape, other;
+    tape_init(&tape);
+    tape_init(&other);
+    Sum sum = sum_record(&tape), plain = sum_record(&other);
+    CHECK(tape_forward(&tape, sum.out) == 0 && !tape.held);
+    CHECK(tape_forward(&tape, sum.out) == 0 && tape.held);  // now it is replayed
+    tape.nodes[sum.w[1]].data = other.nodes[plain.w[1]].data = 1.5;
+    CHECK(tape_forward(&tape, sum.out) == 0 && tape_forward(&other, plain.out) == 0);
+    CHECK(data(&tape, sum.out) == data(&other, plain.out));
+    CHECK(tape_backward(&tape, sum.out) == 0 && tape_backward(&other, plain.out) == 0);
+    for (int i = 0; i < 3; i++) {
+        CHECK(grad(&tape, sum.w[i]) == grad(&other, plain.w[i]));
+        CHECK(grad(&tape, sum.x[i]) == grad(&other, plain.x[i]));
+    }
+    tape.nodes[sum.w[0]].data = 8.0;  // what comes after the pass is not in its numbers
+    CHECK(data(&tape, sum.dot) != data(&other, plain.dot));
+    CHECK(tape_node(&tape, sum.dot)->data == data(&other, plain.dot) && !tape.held);
+    for (Index i = 1; i <= tape.used; i++) {
+        CHECK(i == sum.w[0] || data(&tape, i) == data(&other, i));
+        CHECK(grad(&tape, i) == grad(&other, i));
+    }
+
+    // a number that was set since is what backward reads
+    CHECK(tape_forward(&tape, sum.out) == 0);
+    zero_grad(&tape, sum.w, 3);
+    tape.nodes[sum.x[2]].data = 5.0;
+    CHECK(tape_backward(&tape, sum.out) == 0 && !tape.held);
+    CHECK(grad(&tape, sum.w[2]) == 5.0 * grad(&tape, sum.dot));
+
+    // a root that goes leaves the numbers with who stays
+    tape.nodes[sum.w[2]].data = -1.0;
+    CHECK(tape_forward(&tape, sum.out) == 0 && tape.held);
+    tape_hold(&tape, sum.dot);
+    double stale = data(&tape, sum.dot), act = 2.0;
+    for (int i = 0; i < 3; i++) act = act + data(&tape, sum.w[i]) * data(&tape, sum.x[i]);
+    tape_release(&tape, sum.out);
+    CHECK(stale != act && data(&tape, sum.dot) == act && !tape.held);
+    tape_release(&tape, sum.dot);
+    CHECK(tape.live == 6);
+    tape_free(&tape);
+    tape_free(&other);
+}
+
+static void test_region(void) {
+    enum { POINTS = 4 };
+    Tape tape;
+    tape_init(&tape);
+    static const uint32_t sizes[] = {2, 3, 2};
+    static const uint8_t activations[] = {OP_TANH, OP_LEAF};
+    Index parameters[3 * 3 + 2 * 4], none[2 * POINTS] = {0};
+    double numbers[2 * POINTS] = {1, 2, 3, 4, 5, 6, 7, 8};
+    int32_t labels[POINTS] = {0, 1, 1, 0};
+    MLP model = {2, sizes, activations, parameters};
+    RNG rng;
+    rng_init(&rng, 3);
+    CHECK(mlp_init(&tape, &model, &rng) == 0);
+    Index live = tape.live, used = tape.used, most = 0;
+    Index loss = held(&tape, mean_cross_entropy(&tape, &model, none, numbers, labels, POINTS));
+    Index nodes = tape.live - live;
+    CHECK(loss == used + nodes && tape.used == loss);
+    tape_release(&tape, loss);
+    CHECK(tape.live == live && tape.used == used);  // in one piece
+
+    // each loss goes when the next is there, as in a Python loop; a node of its own comes between
+    Index before = 0, single = 0;
+    for (int i = 0; i < 50; i++) {
+        loss = held(&tape, mean_cross_entropy(&tape, &model, none, numbers, labels, POINTS));
+        CHECK(tape_backward(&tape, loss) == 0);
+        if (before) tape_release(&tape, before);
+        if (single) tape_release(&tape, single);
+        before = loss;
+        single = leaf(&tape, i);
+        if (tape.used > most) most = tape.used;
+    }
+    CHECK(most <= live + 4 * nodes);
+    tape_release(&tape, single);
+
+    // who is held stays, and what it is made of
+    Index total = tape.nodes[loss].a;
+    tape_hold(&tape, total);
+    tape_release(&tape, loss);
+    CHECK(tape.live == live + nodes - 2);
+    CHECK(tape_backward(&tape, total) == 0);
+    tape_release(&tape, total);
+    CHECK(tape.live == live);
+
+    // and a parameter that nobody else wants goes with the last that used it
+    loss = held(&tape, mean_cross_entropy(&tape, &model, none, numbers, labels, POINTS));
+    for (Index i = 0; i < live; i++) tape_release(&tape, parameters[i]);
+    CHECK(tape.live == live + nodes);
+    tape_release(&tape, loss);
+    CHECK(tape.live == 0 && tape.nodes[0].refs == 1);
+    tape_free(&tape);
+}
+
+// -----------------------------------------------------------------------------
 // squares: pow's bits, at random and where x*x has others
 
 static void test_square(void) {
@@ -527,6 +640,8 @@ int main(void) {
     test_no_room();
     test_network();
     test_repeated_inputs();
+    test_replay();
+    test_region();
     test_square();
     test_repr();
     printf("%d checks, %d failed\n", checks, failures);

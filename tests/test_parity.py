@@ -227,7 +227,7 @@ def test_generator_and_data_sets(seed, n, r_small, r_big):
         min_size=1,
         max_size=4,
     ),
-    st.lists(st.sampled_from(["forward", "backward", "inner", "own", "above", "set", "step", "look"])),
+    st.lists(st.sampled_from("forward,backward,inner,own,above,set,step,look".split(","))),
 )
 def test_networks_that_share_and_change(seed, hidden, ties, split, events):
     """Parameters and inputs that are one Value, and passes in any order over one recording."""
