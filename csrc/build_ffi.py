@@ -30,9 +30,9 @@ ffibuilder.cdef(declarations())
 ffibuilder.cdef('extern "Python" void clean_up(void);')  # in value.py
 ffibuilder.set_source(
     "_micrograd",  # beside the package, not in it: found also where the sources shadow the package
-    '#include "micrograd.h"',
+    '#include "calls.h"\n#include "micrograd.h"',
     sources=[f"csrc/{name}" for name in SOURCES],
-    depends=["csrc/micrograd.h", "csrc/ops.h", "csrc/replay.h", "csrc/cflags"],
+    depends=["csrc/micrograd.h", "csrc/ops.h", "csrc/replay.h", "csrc/calls.h", "csrc/cflags"],
     include_dirs=["csrc"],
     define_macros=[("MICROGRAD_VERSION", f'"{version()}"')],
     extra_compile_args=(HERE / "cflags").read_text().split() + ["-fvisibility=hidden"],

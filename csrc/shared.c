@@ -13,6 +13,11 @@ static pthread_mutex_t tape_lock = PTHREAD_MUTEX_INITIALIZER;
 // each thread has its own last fault, and its own `with no_grad():`
 static _Thread_local Fault last_fault;
 static _Thread_local int recording = 1;
+static int threads_in_no_grad;  // if there is none, nobody needs to look
+
+static int is_recording(void) {
+    return threads_in_no_grad == 0 || recording;
+}
 
 static void lock(void) {
     pthread_mutex_lock(&tape_lock);
@@ -49,17 +54,17 @@ static int check(int result) {
 }
 
 static Index held(Index i) {
-    if (i) {
-        tape_hold(&tape, i);
-    } else {
+    if (!i) {
         last_fault = tape.fault;
+        return UINT32_MAX;
     }
+    tape_hold(&tape, i);
     return i;
 }
 
 // hold a result for its handle; under no_grad a leaf with its number takes its place
 static Index result(Index i) {
-    if (i && !recording) {
+    if (i && !is_recording()) {
         Index leaf = tape_leaf(&tape, tape_node(&tape, i)->data);
         tape_discard(&tape, i);
         i = leaf;
@@ -96,6 +101,14 @@ Index shared_unary(int op, Index a) {
 
 Index shared_binary(int op, Index a, Index b) {
     LOCKED(Index, result(tape_binary(&tape, (Op)op, use(a), use(b))));
+}
+
+Index shared_add(Index a, Index b) {
+    LOCKED(Index, result(tape_binary(&tape, OP_ADD, use(a), use(b))));
+}
+
+Index shared_mul(Index a, Index b) {
+    LOCKED(Index, result(tape_binary(&tape, OP_MUL, use(a), use(b))));
 }
 
 Index shared_binary_number(int op, Index a, double k) {
@@ -136,7 +149,7 @@ Index shared_user(double data, const Index *operands, size_t n) {
 
 // of the two ways to compute a result: with a graph, or under no_grad without
 #define RECORDED_OR_EVALUATED(name, evaluate, ...) \
-    (recording ? name(&tape, __VA_ARGS__) : evaluate(&tape, __VA_ARGS__))
+    (is_recording() ? name(&tape, __VA_ARGS__) : evaluate(&tape, __VA_ARGS__))
 
 Index shared_dot(Index start, double number, const Index *w, const double *w_numbers,
                  const Index *x, const double *x_numbers, size_t n) {
@@ -389,7 +402,11 @@ void shared_zero_grad(const Index *parameters, size_t n) {
 
 int shared_recording(int on) {
     int before = recording;
-    if (on >= 0) recording = on;
+    if (on < 0 || on == before) return before;
+    lock();
+    threads_in_no_grad += on ? -1 : 1;
+    recording = on;
+    unlock();
     return before;
 }
 

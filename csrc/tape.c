@@ -201,30 +201,34 @@ static int tape_grow(Tape *tape) {
     return 1;
 }
 
-// give back the upper end of the arena if at least half of it is free
-static void tape_trim(Tape *tape) {
-    Index used = tape->used;
-    while (used && tape->nodes[used].op == OP_FREE) used--;
-    if (used > tape->used / 2) {  // not yet: try again when still fewer are left
-        tape->trim_below = tape->live / 2;
-        return;
-    }
+// put the free places in order, so that the next recording writes one after the other
+static void tape_rewind(Tape *tape) {
+    while (tape->used && tape->nodes[tape->used].op == OP_FREE) tape->used--;
     tape->free = 0;
-    for (Index i = used; i > 0; i--) {
+    for (Index i = tape->used; i > 0; i--) {
         if (tape->nodes[i].op != OP_FREE) continue;
         tape->nodes[i].a = tape->free;
         tape->free = i;
     }
-    tape->used = used;
+}
+
+// give back the upper end of the arena if at least half of it is free
+static void tape_trim(Tape *tape) {
+    Index before = tape->used;
+    tape_rewind(tape);
+    if (tape->used > before / 2) {  // not yet: try again when still fewer are left
+        tape->trim_below = tape->live / 2;
+        return;
+    }
     Index capacity = tape->capacity;
-    while (capacity > FIRST_CAPACITY && capacity / 2 >= used) capacity /= 2;
+    while (capacity > FIRST_CAPACITY && capacity / 2 >= tape->used) capacity /= 2;
     tape_resize(tape, capacity);  // if even that fails, the old room does
     free(tape->order);
     free(tape->saved);
     tape->order = NULL;
     tape->saved = NULL;
     tape->room = 0;
-    tape->trim_below = capacity >= TRIM_FROM ? used / 4 : 0;
+    tape->trim_below = capacity >= TRIM_FROM ? tape->used / 4 : 0;
 }
 
 static inline Index node_new(Tape *tape, Op op, double data, Index a, Index b) {
@@ -543,9 +547,14 @@ void tape_hold(Tape *tape, Index i) {
 
 void tape_release(Tape *tape, Index i) {
     if (--tape->nodes[i].refs > 0) return;
+    Index before = tape->live;
     tape_discard(tape, i);
     // only here: who discards may still hold other indices, beyond the smaller arena's end
-    if (tape->live < tape->trim_below) tape_trim(tape);
+    if (tape->live < tape->trim_below) {
+        tape_trim(tape);
+    } else if (before - tape->live > tape->used / 4) {
+        tape_rewind(tape);
+    }
 }
 
 // take a node that nobody uses out of use; its operands are still to be let go

@@ -201,7 +201,26 @@ class no_grad(pure.no_grad):
 
 
 _release = lib.shared_release
-_method = types.MethodType
+_FAILED = 2**32 - 1  # what C returns in the place of an index
+
+# by index: C's release, bound to it, for the first so many nodes; to bind it takes as long
+# as to record a node
+_releasers = [None]
+_KEPT_RELEASERS = 1 << 15
+_bound = 1  # how many there are
+
+
+def _releaser(index):
+    """Return a function that lets go of the node at index."""
+    global _bound
+    if index >= _KEPT_RELEASERS:
+        return types.MethodType(_release, index)
+    if index >= _bound:
+        start, stop = _bound, max(index + 1, min(2 * _bound, _KEPT_RELEASERS))
+        # whoever comes in between puts the same in the same places
+        _releasers[start:stop] = [types.MethodType(_release, i) for i in range(start, stop)]
+        _bound = len(_releasers)
+    return _releasers[index]
 
 
 class _Slots:
@@ -215,12 +234,12 @@ class _Slots:
 
 
 def _handle(index):
-    """Return a handle that owns the node at index, or raise what went wrong if it is 0."""
-    if not index:
+    """Return a handle that owns the node at index, or raise what went wrong if there is none."""
+    if index == _FAILED:
         raise error()
     out = _Slots()
     out._index = index
-    out.__del__ = _method(_release, index)
+    out.__del__ = _releaser(index)
     out.__class__ = Value
     return out
 
@@ -237,38 +256,39 @@ def _known_handle(index):
         return handle
     handle = _Slots()
     handle._index = index
-    handle.__del__ = _method(_release, index)
+    handle.__del__ = _releaser(index)
     lib.shared_hold(index)
     handle._owner = owner = _Slots()
-    owner.__del__ = _method(_release, index)
+    owner.__del__ = _releaser(index)
     handle.__class__ = Value
     return _handles.setdefault(index, handle)
 
 
-def _binary(op, name, method_name):
+def _binary(op, name, method_name, record=None):
     """Make the method for the operation `op` of two Values, or of a Value and a number."""
     OP_NAMES[op] = name
-    record, record_number = lib.shared_binary, lib.shared_binary_number
+    record = record or functools.partial(lib.shared_binary, op)
+    record_number = lib.shared_binary_number
+    slots, releasers = _Slots, _releasers
 
     def method(self, other):
-        kind = type(other)
-        if kind is Value:
-            index = record(op, self._index, other._index)
-        elif kind is float or kind is int:
+        if type(other) is Value:
+            index = record(self._index, other._index)
+        elif type(other) is float or type(other) is int:
             index = record_number(op, self._index, other)
         elif isinstance(other, Value):
-            index = record(op, self._index, other._index)
+            index = record(self._index, other._index)
         elif is_number(other):
             index = record_number(op, self._index, number(other))
         else:
             return NotImplemented
-        if not index:
-            raise error()
-        out = _Slots()  # as in _handle, without the call
-        out._index = index
-        out.__del__ = _method(_release, index)
-        out.__class__ = Value
-        return out
+        if index < _bound:
+            out = slots()  # as in _handle, without the calls
+            out._index = index
+            out.__del__ = releasers[index]
+            out.__class__ = Value
+            return out
+        return _handle(index)
 
     method.__name__ = method_name
     method.__qualname__ = f"Value.{method_name}"
@@ -279,16 +299,17 @@ def _unary(op, name, method_name, doc=None):
     """Make the method for the operation `op` of one Value."""
     OP_NAMES[op] = name
     record = lib.shared_unary
+    slots, releasers = _Slots, _releasers
 
     def method(self):
         index = record(op, self._index)
-        if not index:
-            raise error()
-        out = _Slots()
-        out._index = index
-        out.__del__ = _method(_release, index)
-        out.__class__ = Value
-        return out
+        if index < _bound:
+            out = slots()
+            out._index = index
+            out.__del__ = releasers[index]
+            out.__class__ = Value
+            return out
+        return _handle(index)
 
     method.__name__ = method_name
     method.__qualname__ = f"Value.{method_name}"
@@ -310,10 +331,71 @@ def _comparison(name):
     return method
 
 
+class _Attribute:
+    """An attribute of nodes, which the user has named."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __get__(self, value, kind):
+        if value is None:
+            return self
+        attributes = _attributes.get(value._index, {})
+        if self.name not in attributes:
+            return self.default(value)
+        return _mended(attributes[self.name], value)
+
+    def default(self, value):
+        raise AttributeError(f"{type(value).__name__!r} object has no attribute {self.name!r}")
+
+    def __set__(self, value, x):
+        value._attribute_dict()[self.name] = _kept(x, value)
+
+    def __delete__(self, value):
+        if _attributes.get(value._index, {}).pop(self.name, self) is self:
+            self.default(value)
+
+
+class _Label(_Attribute):
+    def default(self, value):
+        return ""
+
+
+class _Moment(_Attribute):
+    """One of AdamW's moments; of a Value that no optimiser knows any attribute of that name."""
+
+    def __init__(self, name, which, doc):
+        super().__init__(name)
+        self.which = which
+        self.__doc__ = doc
+
+    def __get__(self, value, kind):
+        moments = None if value is None else _moments(value)
+        return super().__get__(value, kind) if moments is None else moments[self.which]
+
+    def __set__(self, value, x):
+        moments = _moments(value)
+        if moments is None:
+            super().__set__(value, x)
+        else:
+            moments[self.which] = number(x)
+            lib.shared_set_moments(value._index, *moments)
+
+
+def _moments(value):
+    """Return the two moments of a leaf that an AdamW has, else None."""
+    moments = ffi.new("double[2]")
+    return list(moments) if lib.shared_moments(value._index, moments, moments + 1) else None
+
+
 class Value(_Slots):
     __doc__ = pure.Value.__doc__
 
     __slots__ = ()
+
+    label = _Label("label")
+    m = _Moment("m", 0, "AdamW's first moment: the running mean of the gradient.")
+    v = _Moment("v", 1, "AdamW's second moment: the running mean of the gradient's square.")
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -331,10 +413,10 @@ class Value(_Slots):
             index = lib.shared_user(data, [v._index for v in operands], len(operands))
         else:
             index = lib.shared_leaf(data)
-        if not index:
+        if index == _FAILED:
             raise error()
         _set_index(self, index)
-        _set_del(self, _method(_release, index))
+        _set_del(self, _releaser(index))
         if _op != "" and lib.shared_recording(-1):
             self._attribute_dict()["_op"] = _op
         if label:
@@ -369,8 +451,8 @@ class Value(_Slots):
 
     # the operations
 
-    __add__ = _binary(lib.OP_ADD, "+", "__add__")
-    __mul__ = _binary(lib.OP_MUL, "*", "__mul__")
+    __add__ = _binary(lib.OP_ADD, "+", "__add__", lib.shared_add)
+    __mul__ = _binary(lib.OP_MUL, "*", "__mul__", lib.shared_mul)
     relu = _unary(lib.OP_RELU, "ReLU", "relu", pure.Value.relu.__doc__)
     tanh = _unary(lib.OP_TANH, "tanh", "tanh", pure.Value.tanh.__doc__)
     exp = _unary(lib.OP_EXP, "exp", "exp", pure.Value.exp.__doc__)
@@ -527,42 +609,8 @@ class Value(_Slots):
         if lib.shared_node_backward(self._index) < 0:
             raise error()
 
-    # AdamW's moments; a Value that no optimiser knows may have attributes of these names
-
-    @property
-    def m(self):
-        """AdamW's first moment: the running mean of the gradient."""
-        return self._moments()[0]
-
-    @m.setter
-    def m(self, m):
-        self._set_moments("m", m)
-
-    @property
-    def v(self):
-        """AdamW's second moment: the running mean of the gradient's square."""
-        return self._moments()[1]
-
-    @v.setter
-    def v(self, v):
-        self._set_moments("v", v)
-
-    def _moments(self):
-        moments = ffi.new("double[2]")
-        if not lib.shared_moments(self._index, moments, moments + 1):
-            raise AttributeError("no moments")  # then __getattr__ is asked
-        return moments[0], moments[1]
-
-    def _set_moments(self, name, x):
-        try:
-            m, v = self._moments()
-        except AttributeError:
-            self._attribute_dict()[name] = x
-        else:
-            m, v = (number(x), v) if name == "m" else (m, number(x))
-            lib.shared_set_moments(self._index, m, v)
-
-    # all other attributes: of the node, not of this handle
+    # all other attributes: of the node, not of this handle. A name that is new gets a
+    # descriptor; a __getattr__ would make every access to every attribute slower
 
     def _attribute_dict(self):
         attributes = _attributes.get(self._index)
@@ -571,34 +619,22 @@ class Value(_Slots):
             attributes = _attributes.setdefault(self._index, {})
         return attributes
 
-    def __getattr__(self, name):
-        if name in _Slots.__slots__:
-            raise AttributeError("this Value has no node yet: call super().__init__() first")
-        attributes = _attributes.get(self._index, {})
-        if name in attributes:
-            return _mended(attributes[name], self)
-        if name == "label":
-            return ""
-        raise AttributeError(f"'Value' object has no attribute {name!r}")
-
     def __setattr__(self, name, value):
-        if hasattr(type(self), name):  # a property
-            if name in _Slots.__slots__:
-                raise AttributeError(f"the attribute {name!r} of a Value cannot be set")
-            object.__setattr__(self, name, value)
-        else:
-            self._attribute_dict()[name] = _kept(value, self)
+        if name in _Slots.__slots__:
+            raise AttributeError(f"the attribute {name!r} of a Value cannot be set")
+        if not hasattr(type(self), name):
+            setattr(Value, name, _Attribute(name))
+        object.__setattr__(self, name, value)
 
     def __delattr__(self, name):
-        if name in _attributes.get(self._index, {}) and name != "_backward":
-            del _attributes[self._index][name]
-        elif hasattr(type(self), name) and name not in _Slots.__slots__:
-            object.__delattr__(self, name)
-        else:
-            raise AttributeError(f"'Value' object has no attribute {name!r}")
+        if name in _Slots.__slots__:
+            raise AttributeError(f"the attribute {name!r} of a Value cannot be deleted")
+        object.__delattr__(self, name)
 
     def __dir__(self):
-        return [*super().__dir__(), *_attributes.get(self._index, {})]
+        others = {name for name, x in vars(Value).items() if type(x) is _Attribute}
+        own = _attributes.get(self._index, {})
+        return [*(name for name in super().__dir__() if name not in others), *own]
 
     def __reduce__(self):
         if self._prev:
@@ -607,10 +643,9 @@ class Value(_Slots):
                 "others: copy its detach()"
             )
         state = {name: getattr(self, name) for name in _attributes.get(self._index, {})}
-        try:
-            state["m"], state["v"] = self._moments()
-        except AttributeError:  # no optimiser knows it
-            pass
+        moments = _moments(self)
+        if moments is not None:
+            state["m"], state["v"] = moments
         return _leaf, (type(self), self.data, self.grad), state
 
     def __setstate__(self, state):
