@@ -12,6 +12,7 @@ from .network import (
     Neuron,
     cross_entropy,
     eval_split,
+    load,
     mean_cross_entropy,
 )
 from .optimizer import SGD, AdamW
@@ -20,7 +21,7 @@ from .value import Value, no_grad
 __all__ = [
     "Value", "no_grad",
     "RNG", "gen_data", "gen_data_circles", "gen_data_yinyang",
-    "Module", "Neuron", "Layer", "MLP",
+    "Module", "Neuron", "Layer", "MLP", "load",
     "cross_entropy", "mean_cross_entropy", "eval_split",
     "AdamW", "SGD",
 ]
