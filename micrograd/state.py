@@ -15,7 +15,6 @@ arguments. Numbers have the fewest digits that read back as the same float; thos
 lacks are "nan", "inf" and "-inf".
 """
 
-import collections
 import contextlib
 import json
 import math
@@ -23,6 +22,8 @@ import os
 import reprlib
 import secrets
 import shutil
+from collections import Counter
+from collections.abc import Mapping
 
 from .pure import ACTIVATIONS, RNG, Module, Optimizer, is_number, number
 
@@ -134,7 +135,7 @@ def _rate(x, name):
 
 
 def _check_names(state, names):
-    if not isinstance(state, collections.abc.Mapping):
+    if not isinstance(state, Mapping):
         raise TypeError(f"a state is a dict of numbers by name, not {state!r}")
     missing = [name for name in names if name not in state]
     unexpected = [name for name in state if name not in names]
@@ -369,11 +370,11 @@ def _from_json(x, name, part):
 
 
 def _dict(pairs):
-    names = [name for name, _ in pairs]
-    twice = [name for name, n in collections.Counter(names).items() if n > 1]
-    if twice:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        twice = [name for name, n in Counter(name for name, _ in pairs).items() if n > 1]
         raise ValueError(f"{len(twice)} names are there more than once: {_some(twice)}")
-    return dict(pairs)
+    return result
 
 
 def _integer(text):

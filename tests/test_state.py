@@ -8,7 +8,10 @@ import os
 import pathlib
 import pickle
 import stat
+import subprocess
+import sys
 import tempfile
+import textwrap
 import time
 
 import pytest
@@ -903,6 +906,28 @@ def test_what_is_there_is_no_plain_file(engine, path):
 
 # -----------------------------------------------------------------------------
 # other processes
+
+
+@pytest.mark.parametrize("word", ["c", "python"])
+def test_a_process_that_imports_nothing_else(word, path):
+    program = """
+        import sys
+        from micrograd import AdamW, MLP, load
+        model, path = MLP(2, [3, 1]), sys.argv[1]
+        model.save(path, optimizer=AdamW(model.parameters(), lr=0.5))
+        twin = load(path)
+        optimizer = AdamW(twin.parameters())
+        optimizer.load(path)
+        assert twin.state_dict() == model.state_dict() and optimizer.lr == 0.5
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program), path],
+        env={**os.environ, "MICROGRAD_BACKEND": word},
+        capture_output=True,
+        text=True,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert compiled.load(path).state_dict() == pure.load(path).state_dict()
 
 
 def train_elsewhere(engine_name, model, optimizer):
