@@ -350,7 +350,7 @@ def _read(path, wanted):
         raise ValueError(f"version {VERSION} has nothing called {_some(sorted(unknown))}")
     if wanted not in file:
         raise ValueError(f"there is no {wanted} in the file")
-    for part in {"module", "optimizer"} & file.keys():
+    for part in [part for part in ("module", "optimizer") if part in file]:
         if type(file[part]) is not dict:
             raise ValueError(f"{part} must be numbers by name, not {reprlib.repr(file[part])}")
         file[part] = {name: _from_json(x, name, part) for name, x in file[part].items()}
