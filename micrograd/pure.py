@@ -742,9 +742,11 @@ class Module:
         load_module_state(self, state)
 
     def save(self, path, optimizer=None):
-        """Write the module's numbers, and an optimiser's if there is one, to a file in JSON.
+        """Write the module's numbers to a file in JSON, which either engine reads.
 
-        The file is replaced as a whole or not at all. Either engine reads it.
+        Args:
+            path: the file. It is replaced as a whole or not at all.
+            optimizer: whose state goes into the same file, to resume training from.
 
         Raises:
             What `state_dict()` raises, and OSError. An old file is then as it was before.
@@ -908,9 +910,17 @@ def load(path):
             that has been changed since it was made (other neurons, shared parameters),
             make one like it and call its own `load`.
 
+    Returns:
+        The network. `micrograd.random` is not used for it.
+
     Raises:
         ValueError: it is no such file, or not all of it.
         OSError: it cannot be read.
+
+    Example:
+        >>> MLP(2, [16, 3]).save("model.json")
+        >>> len(load("model.json").parameters())
+        99
     """
     from .state import load_network
 
