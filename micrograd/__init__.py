@@ -23,6 +23,7 @@ import os
 import warnings
 
 from . import pure
+from .gradcheck import GradcheckError, gradcheck
 from .graph import draw_dot, trace, vis_color
 from .version import __version__
 
@@ -66,10 +67,15 @@ Module = _engine.Module
 Neuron = _engine.Neuron
 Layer = _engine.Layer
 MLP = _engine.MLP
+load = _engine.load
 cross_entropy = _engine.cross_entropy
 mean_cross_entropy = _engine.mean_cross_entropy
 eval_split = _engine.eval_split
 AdamW = _engine.AdamW
 SGD = _engine.SGD
 
-__all__ = pure.__all__ + ["trace", "draw_dot", "vis_color", "backend", "__version__"]
+__all__ = pure.__all__ + [
+    "gradcheck", "GradcheckError",
+    "trace", "draw_dot", "vis_color",
+    "backend", "__version__",
+]

@@ -7,7 +7,7 @@ from .data import RNG, gen_data, gen_data_circles, gen_data_yinyang
 from .data import random as random
 from .functions import cross_entropy, dot, softmax
 from .functions import sum as sum
-from .network import MLP, Layer, Module, Neuron, eval_split, mean_cross_entropy
+from .network import MLP, Layer, Module, Neuron, eval_split, load, mean_cross_entropy
 from .optimizer import SGD, AdamW
 from .value import Value, no_grad
 
@@ -15,7 +15,7 @@ __all__ = [
     "Value", "no_grad",
     "dot", "softmax",
     "RNG", "gen_data", "gen_data_circles", "gen_data_yinyang",
-    "Module", "Neuron", "Layer", "MLP",
+    "Module", "Neuron", "Layer", "MLP", "load",
     "cross_entropy", "mean_cross_entropy", "eval_split",
     "AdamW", "SGD",
 ]

@@ -38,8 +38,14 @@ class RNG:
     def __repr__(self):
         return f"RNG({self.state})"
 
-    def __reduce__(self):
-        return RNG, (self.state,)
+    # copies and pickles
+
+    def __getstate__(self):
+        return {**vars(self), "_rng": self.state}
+
+    def __setstate__(self, attributes):
+        vars(self).update(attributes, _rng=ffi.new("RNG *"))
+        self.state = attributes["_rng"]
 
 
 # the generator that networks draw their weights from when they are given no other

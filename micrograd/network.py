@@ -8,10 +8,11 @@ from . import data, pure
 from .binding import error, ffi, lib
 from .functions import cross_entropy
 from .pure import ACTIVATIONS, check_activation, check_split, check_target, count, number
+from .state import load_network
 from .value import Value, _handle, no_grad
 
 __all__ = [
-    "Module", "Neuron", "Layer", "MLP",
+    "Module", "Neuron", "Layer", "MLP", "load",
     "cross_entropy", "mean_cross_entropy", "eval_split",
 ]
 
@@ -101,17 +102,13 @@ def _check_inputs(x, nin):
 # Neuron, Layer, MLP
 
 
-class Module:
+class Module(pure.Module):
     __doc__ = pure.Module.__doc__
 
     def zero_grad(self):
         """Set the gradients of all parameters to 0."""
         parameters = list(self.parameters())
         lib.shared_zero_grad([p._index for p in parameters], len(parameters))
-
-    def parameters(self):
-        """Return the list of the module's parameters (Values)."""
-        return []
 
 
 class Neuron(Module):
@@ -215,6 +212,13 @@ class MLP(Module):
 
     def __repr__(self):
         return f"MLP of [{', '.join(str(layer) for layer in self.layers)}]"
+
+
+def load(path):
+    return load_network(path, {"Neuron": Neuron, "Layer": Layer, "MLP": MLP})
+
+
+load.__doc__ = pure.load.__doc__
 
 
 # -----------------------------------------------------------------------------

@@ -8,37 +8,34 @@ from .value import Value
 __all__ = ["AdamW", "SGD"]
 
 
-class Optimizer:
+class Optimizer(pure.Optimizer):
     """What the optimisers have in common: leaves of the tape, and their indices for C."""
 
     def __init__(self, parameters):
         self._parameters = check_parameters(parameters, Value)
+        self._find_indices()
+
+    def _find_indices(self):
         self._indices = ffi.new("Index[]", [p._index for p in self._parameters])
 
-    def __reduce__(self):
-        # copies and pickles take the parameters along, and those their moments
-        rates = {k: v for k, v in vars(self).items() if k not in ("_parameters", "_indices")}
-        return _restored, (type(self), self._parameters, rates)
+    # copies and pickles take the parameters along, and those their moments
 
-    @property
-    def parameters(self):
-        """The parameters, a tuple of Values. Another list needs another optimiser."""
-        return self._parameters
+    def __getstate__(self):
+        return {name: x for name, x in vars(self).items() if name != "_indices"}
+
+    def __setstate__(self, attributes):
+        vars(self).update(attributes)
+        self._find_indices()
 
     def zero_grad(self):
         """Set the gradients of all parameters to 0."""
         lib.shared_zero_grad(self._indices, len(self._parameters))
 
 
-def _restored(kind, parameters, rates):
-    optimizer = kind.__new__(kind)
-    Optimizer.__init__(optimizer, parameters)
-    vars(optimizer).update(rates)
-    return optimizer
-
-
 class AdamW(Optimizer):
     __doc__ = pure.AdamW.__doc__
+
+    _moments = pure.AdamW._moments
 
     def __init__(self, parameters, lr=1e-1, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.0):
         super().__init__(parameters)

@@ -23,7 +23,7 @@ __all__ = [
     "Value", "no_grad",
     "dot", "softmax",
     "RNG", "gen_data", "gen_data_circles", "gen_data_yinyang",
-    "Module", "Neuron", "Layer", "MLP",
+    "Module", "Neuron", "Layer", "MLP", "load",
     "cross_entropy", "mean_cross_entropy", "eval_split",
     "AdamW", "SGD",
 ]
@@ -218,7 +218,9 @@ class Value:
         _op: what such a node is called in drawings.
         label: a name for this Value, for drawings.
 
-    Any further attribute may be set.
+    Any further attribute may be set. `copy` and `pickle` make of a leaf another leaf with
+    its data, grad and attributes, and of Values that are shared one that is shared. What is
+    computed from others has to be detached first.
 
     Raises:
         TypeError: data is no number, or an operand no Value.
@@ -395,6 +397,10 @@ class Value:
         """Return a new Value with this number and no graph below it."""
         return Value(self._data)
 
+    def __reduce_ex__(self, protocol):
+        check_copied(self)
+        return super().__reduce_ex__(protocol)
+
     # the passes over the graph
 
     @property
@@ -483,6 +489,15 @@ def _comparable(x):
 
 def _data(x):
     return x._data if isinstance(x, Value) else number(x)
+
+
+def check_copied(v):
+    """Raise a TypeError unless v, which is to be copied or pickled, is a leaf."""
+    if not v._is_leaf:
+        raise TypeError(
+            "only leaves can be copied and pickled, and this Value is computed from "
+            "others: copy its detach()"
+        )
 
 
 def _numbers_of(values):
@@ -826,6 +841,58 @@ class Module:
         """Return the list of the module's parameters (Values)."""
         return []
 
+    def state_dict(self):
+        """Return a dict of the module's numbers by name: "layers.0.neurons.3.w.1" ...
+
+        A name is the way to a leaf Value: through the attributes of the module and of the
+        modules in it, and the positions in lists and tuples. A Value that stands in
+        several places has several names.
+
+        Raises:
+            ValueError: `parameters()` has something that no name leads to.
+        """
+        from .state import module_state
+
+        return module_state(self)
+
+    def load_state_dict(self, state):
+        """Set the numbers to those of a dict that `state_dict()` has made.
+
+        Raises:
+            ValueError: the names are not the module's own; or one Value is to be set to
+                several numbers.
+            TypeError: something is no number.
+            Every number is then as it was before.
+        """
+        from .state import load_module_state
+
+        load_module_state(self, state)
+
+    def save(self, path, optimizer=None):
+        """Write the module's numbers to a file in JSON, which either engine reads.
+
+        Args:
+            path: the file. It is replaced as a whole or not at all.
+            optimizer: whose state goes into the same file, to resume training from.
+
+        Raises:
+            What `state_dict()` raises, and OSError. An old file is then as it was before.
+        """
+        from .state import save
+
+        save(path, module=self, optimizer=optimizer)
+
+    def load(self, path):
+        """Set the numbers to those in a file that `save` has written.
+
+        Raises:
+            ValueError: it is no such file, not all of it, or that of another module.
+            OSError: it cannot be read. Every number is then as it was before.
+        """
+        from .state import load_module
+
+        load_module(path, self)
+
 
 # the names that an activation has in a neuron's repr
 ACTIVATIONS = {"tanh": "TanH", "relu": "ReLU"}
@@ -959,6 +1026,34 @@ class MLP(Module):
         return f"MLP of [{', '.join(str(layer) for layer in self.layers)}]"
 
 
+def load(path):
+    """Make the network anew that `save` has written to a file.
+
+    Files are safe to load, whoever wrote them: there is nothing in them that could run,
+    and time and memory are in proportion to their size.
+
+    Args:
+        path: the file of a Neuron, a Layer or an MLP. For another module, or a network
+            that has been changed since it was made (other neurons, shared parameters),
+            make one like it and call its own `load`.
+
+    Returns:
+        The network. `micrograd.random` is not used for it.
+
+    Raises:
+        ValueError: it is no such file, or not all of it.
+        OSError: it cannot be read.
+
+    Example:
+        >>> MLP(2, [16, 3]).save("model.json")
+        >>> len(load("model.json").parameters())
+        99
+    """
+    from .state import load_network
+
+    return load_network(path, {"Neuron": Neuron, "Layer": Layer, "MLP": MLP})
+
+
 # -----------------------------------------------------------------------------
 # Losses
 
@@ -1060,6 +1155,8 @@ def check_betas(betas):
 class Optimizer:
     """What the optimisers have in common."""
 
+    _moments = ()  # what an optimiser keeps with each parameter
+
     @property
     def parameters(self):
         """The parameters, a tuple of Values. Another list needs another optimiser."""
@@ -1069,6 +1166,47 @@ class Optimizer:
         """Set the gradients of all parameters to 0."""
         for p in self._parameters:
             p.grad = 0
+
+    def state_dict(self):
+        """Return a dict of the optimiser's numbers, and of lists of the parameters' moments.
+
+        Its numbers are all attributes, the rates and t, that have no _ in front.
+
+        Raises:
+            TypeError: one of them is no number.
+        """
+        from .state import optimizer_state
+
+        return optimizer_state(self)
+
+    def load_state_dict(self, state):
+        """Go on from where an optimiser was when its `state_dict()` made this dict.
+
+        Raises:
+            ValueError: it is that of another kind of optimiser, or of another number of
+                parameters.
+            TypeError: something is no number. All is then as it was before.
+        """
+        from .state import load_optimizer_state
+
+        load_optimizer_state(self, state)
+
+    def save(self, path):
+        """Write the optimiser's state to a file, as `Module.save` does."""
+        from .state import save
+
+        save(path, optimizer=self)
+
+    def load(self, path):
+        """Go on from the state in a file, which `Module.save` may have written, too.
+
+        Raises:
+            ValueError: it is no such file, not all of it, or that of another optimiser.
+            OSError: it cannot be read. All is then as it was before.
+        """
+        from .state import load_optimizer
+
+        load_optimizer(path, self)
 
 
 class AdamW(Optimizer):
@@ -1092,6 +1230,8 @@ class AdamW(Optimizer):
     Source: Loshchilov, Hutter, "Decoupled weight decay regularization", 2019,
     https://arxiv.org/abs/1711.05101
     """
+
+    _moments = ("m", "v")
 
     def __init__(self, parameters, lr=1e-1, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.0):
         self._parameters = check_parameters(parameters, Value)

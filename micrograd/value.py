@@ -637,22 +637,12 @@ class Value(_Slots):
         return [*(name for name in super().__dir__() if name not in others), *own]
 
     def __reduce__(self):
-        if self._prev:
-            raise TypeError(
-                "only leaves can be copied and pickled, and this Value is computed from "
-                "others: copy its detach()"
-            )
-        state = {name: getattr(self, name) for name in _attributes.get(self._index, {})}
-        moments = _moments(self)
-        if moments is not None:
-            state["m"], state["v"] = moments
-        return _leaf, (type(self), self.data, self.grad), state
+        pure.check_copied(self)
+        attributes = {name: getattr(self, name) for name in _attributes.get(self._index, {})}
+        return _leaf, (type(self), self.data, self.grad, _moments(self)), attributes
 
-    def __setstate__(self, state):
-        if not hasattr(self, "m") and "m" in state and "v" in state:
-            if lib.shared_adamw_init([self._index], 1) < 0:
-                raise error()
-        for name, x in state.items():
+    def __setstate__(self, attributes):
+        for name, x in attributes.items():
             if name == "_op":
                 self._attribute_dict()[name] = x
             else:
@@ -667,11 +657,15 @@ _set_index = _Slots._index.__set__
 _set_del = vars(_Slots)["__del__"].__set__
 
 
-def _leaf(kind, data, grad):
+def _leaf(kind, data, grad, moments):
     """Make a leaf again from what `Value.__reduce__` took down."""
     leaf = kind.__new__(kind)
     Value.__init__(leaf, data)
     leaf.grad = grad
+    if moments is not None:
+        if lib.shared_adamw_init([leaf._index], 1) < 0:
+            raise error()
+        leaf.m, leaf.v = moments
     return leaf
 
 

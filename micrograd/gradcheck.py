@@ -1,0 +1,123 @@
+"""backward() against differences of f: a check of gradients, for the Values of either engine."""
+
+from . import pure
+from .graph import trace
+
+__all__ = ["gradcheck", "GradcheckError"]
+
+
+class GradcheckError(RuntimeError):
+    """A gradient that `gradcheck` found to be wrong.
+
+    Attributes:
+        index: of the input. analytic: what backward() gives. numeric: what the differences
+        give. difference: between the two.
+    """
+
+    def __init__(self, index, analytic, numeric, difference):
+        super().__init__(index, analytic, numeric, difference)
+        self.index, self.analytic, self.numeric = index, analytic, numeric
+        self.difference = difference
+
+    def __str__(self):
+        return (
+            f"input {self.index}: backward() gives {self.analytic}, and differences give "
+            f"{self.numeric}: they are {self.difference} apart"
+        )
+
+
+def gradcheck(f, inputs, eps=1e-5, tolerance=1e-6):
+    """Check the gradients that backward() gives against central differences.
+
+    For each input x the slope is (f(x + h) - f(x - h)) / 2h with h = eps * max(1, |x|).
+    Its error is about h**2 times f's third derivative from the curve, and f * 2**-53 / h
+    from rounding. An eps of 1e-5 makes both about 1e-11 where f is tame and around 1, and
+    the tolerance leaves room for an f that is ten thousand times wilder or larger.
+
+    Args:
+        f: takes as many Values as there are inputs, and returns a Value.
+        inputs: a list of numbers, and of leaf Values, which f is given as they are: with a
+            model's parameters as inputs f may as well ignore them and call the model.
+        eps: how far to go to each side.
+        tolerance: how far analytic and numeric slope may be apart, times max(1, |numeric|).
+
+    Returns:
+        True. Every Value that was there before has its data and grad of before.
+
+    Raises:
+        GradcheckError: a gradient is wrong, or f has a kink here, as relu has at 0.
+        TypeError: an input is no number and no Value of the same engine, or f returns no Value.
+        ValueError: an input is no leaf, or eps is so small that x + h is x.
+        What f raises, and its backward().
+
+    Example:
+        >>> gradcheck(lambda a, b: (a * b).tanh(), [0.5, -2.0])
+        True
+
+    Source: after PyTorch's torch.autograd.gradcheck.
+    """
+    values = _leaves(list(inputs))
+    gradients = _gradients(f, values)
+    for i, analytic in enumerate(gradients):
+        numeric = _slope(f, values, i, pure.number(eps))
+        difference = abs(analytic - numeric)
+        if not difference <= tolerance * max(1.0, abs(numeric)):  # nan is wrong, too
+            raise GradcheckError(i, analytic, numeric, difference)
+    return True
+
+
+def _leaves(inputs):
+    """Return the inputs as leaves, all of the engine that those are of which are Values."""
+    from . import Value  # of the engine that the package uses
+
+    for x in inputs:
+        if isinstance(x, pure.Value):
+            Value = pure.Value
+        elif hasattr(x, "_prev"):
+            from .value import Value
+    values = [Value(x) if pure.is_number(x) else x for x in inputs]
+    for v in values:
+        if not isinstance(v, Value):
+            raise TypeError(f"an input must be a number or a Value of the same engine, not {v!r}")
+        if not v._is_leaf:
+            raise ValueError(f"an input must be a leaf, but {v!r} is computed from others")
+    return values
+
+
+def _result(f, values):
+    out = f(*values)
+    if not hasattr(out, "_prev"):
+        raise TypeError(f"f must return a Value, not {out!r}")
+    return out
+
+
+def _gradients(f, values):
+    """Return the inputs' gradients as backward() computes them, and leave all as they were."""
+    out = _result(f, values)
+    nodes = list(dict.fromkeys([*trace(out)[0], *values]))
+    before = [v.grad for v in nodes]
+    try:
+        for v in nodes:
+            v.grad = 0.0
+        out.backward()
+        return [v.grad for v in values]
+    finally:
+        for v, grad in zip(nodes, before):
+            v.grad = grad
+
+
+def _slope(f, values, i, eps):
+    """Return how fast f moves with its i-th input."""
+    v, x = values[i], values[i].data
+    step = eps * max(1.0, abs(x))
+    high, low = x + step, x - step
+    if not high > low:
+        raise ValueError(f"eps {eps} makes no step from {x}")
+    try:
+        v.data = high
+        above = _result(f, values).data
+        v.data = low
+        below = _result(f, values).data
+    finally:
+        v.data = x
+    return (above - below) / (high - low)

@@ -1,0 +1,394 @@
+"""What can be kept of modules and optimisers: their numbers by name, and files of those.
+
+The `state_dict`, `load_state_dict`, `save` and `load` of both engines are here. A file is
+JSON, as strict as the standard has it:
+
+    {"format": "micrograd",
+     "version": 1,
+     "network": {"kind": "MLP", "nin": 2, "nouts": [16, 3], "activation": "tanh"},
+     "module": {"layers.0.neurons.0.w.0": -0.35, ...},
+     "optimizer": {"lr": 0.1, "t": 100, ..., "m": [0.02, ...], "v": [0.0004, ...]}}
+
+"module" and "optimizer" are what `state_dict()` returns; either may be missing. "network"
+is there where the module is a network as its constructor makes it: its class, and its
+arguments. Numbers have the fewest digits that read back as the same float; those that JSON
+lacks are "nan", "inf" and "-inf".
+"""
+
+import contextlib
+import json
+import math
+import os
+import reprlib
+import secrets
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+
+from .pure import ACTIVATIONS, RNG, Module, Optimizer, is_number, number
+
+FORMAT = "micrograd"
+VERSION = 1
+
+# -----------------------------------------------------------------------------
+# states: dicts of numbers by name
+
+
+def _named_leaves(module):
+    """Return a dict of the leaf Values in a module, by the way that leads to them."""
+    leaves = {}
+
+    def walk(x, name, inside):
+        if getattr(x, "_is_leaf", False) is True:
+            if name in leaves:
+                raise ValueError(f"two Values have the name {name}")
+            leaves[name] = x
+        elif id(x) not in inside:  # a module may well know the one that it is part of
+            for key, part in _parts(x):
+                walk(part, f"{name}.{key}" if name else str(key), inside | {id(x)})
+
+    walk(module, "", frozenset())
+    return leaves
+
+
+def _parts(x):
+    """Return what a module, a list or a tuple consists of: (name or position, part) each."""
+    if isinstance(x, Module):
+        return vars(x).items()
+    return enumerate(x) if isinstance(x, (list, tuple)) else ()
+
+
+def module_state(module):
+    """What `Module.state_dict` returns."""
+    leaves = _named_leaves(module)
+    found = set(leaves.values())
+    lost = [p for p in module.parameters() if p not in found]
+    if lost:
+        raise ValueError(
+            f"{len(lost)} of the parameters are no leaf Values in an attribute, a list or a "
+            f"tuple of the module: {_some(lost)}"
+        )
+    return {name: p.data for name, p in leaves.items()}
+
+
+def load_module_state(module, state):
+    """What `Module.load_state_dict` does."""
+    leaves = _named_leaves(module)
+    _check_names(state, leaves)
+    numbers = {name: _number(state[name], name) for name in leaves}
+    first = {}  # of each Value's names
+    for name, p in leaves.items():
+        other = first.setdefault(p, name)
+        if repr(numbers[name]) != repr(numbers[other]):
+            raise ValueError(
+                f"{other} and {name} are one Value, and cannot be both "
+                f"{numbers[other]} and {numbers[name]}"
+            )
+    for name, p in leaves.items():
+        p.data = numbers[name]
+
+
+def _rates(optimizer):
+    """Return the attributes of an optimiser that are not its own business."""
+    return {name: x for name, x in vars(optimizer).items() if not name.startswith("_")}
+
+
+def optimizer_state(optimizer):
+    """What `Optimizer.state_dict` returns."""
+    state = {name: _rate(x, name) for name, x in _rates(optimizer).items()}
+    for name in optimizer._moments:
+        state[name] = [_number(getattr(p, name), name) for p in optimizer.parameters]
+    return state
+
+
+def load_optimizer_state(optimizer, state):
+    """What `Optimizer.load_state_dict` does."""
+    rates = _rates(optimizer)
+    _check_names(state, [*rates, *optimizer._moments])
+    rates = {name: _rate(state[name], name) for name in rates}
+    moments = {name: _moments(state[name], name, optimizer) for name in optimizer._moments}
+    for name, x in rates.items():
+        setattr(optimizer, name, x)
+    for name, numbers in moments.items():
+        for p, x in zip(optimizer.parameters, numbers):
+            setattr(p, name, x)
+
+
+def _moments(numbers, name, optimizer):
+    if not isinstance(numbers, (list, tuple)):
+        raise TypeError(f"{name} must be a list of numbers, not {numbers!r}")
+    n = len(optimizer.parameters)
+    if len(numbers) != n:
+        raise ValueError(f"{name} has {len(numbers)} numbers, and there are {n} parameters")
+    return [_number(x, name) for x in numbers]
+
+
+def _number(x, name):
+    if not is_number(x):
+        raise TypeError(f"{name} must be a number, not {x!r}")
+    return number(x)
+
+
+def _rate(x, name):
+    """The same, but steps are counted in integers."""
+    return x if type(x) is int else _number(x, name)
+
+
+def _check_names(state, names):
+    if not isinstance(state, Mapping):
+        raise TypeError(f"a state is a dict of numbers by name, not {state!r}")
+    missing = [name for name in names if name not in state]
+    unexpected = [name for name in state if name not in names]
+    if missing or unexpected:
+        raise ValueError(
+            f"of {len(names)} names {len(missing)} missing ({_some(missing)}), "
+            f"and {len(unexpected)} unknown ({_some(unexpected)})"
+        )
+
+
+def _some(things):
+    return ", ".join([str(x) for x in things[:3]] + ["..."] * (len(things) > 3))
+
+
+# -----------------------------------------------------------------------------
+# networks: what their constructors would have to be given
+
+
+def _is_size(x):
+    return type(x) is int and x > 0
+
+
+def _are_sizes(x):
+    return type(x) is list and len(x) > 0 and all(map(_is_size, x))
+
+
+def _is_switch(x):
+    return type(x) is bool
+
+
+def _is_activation(x):
+    return type(x) is str and x in ACTIVATIONS
+
+
+ARGUMENTS = {
+    "Neuron": {"nin": _is_size, "nonlin": _is_switch, "activation": _is_activation},
+    "Layer": {
+        "nin": _is_size, "nout": _is_size, "nonlin": _is_switch, "activation": _is_activation,
+    },
+    "MLP": {"nin": _is_size, "nouts": _are_sizes, "activation": _is_activation},
+}
+
+
+def _network(module):
+    """Return a network's kind and arguments, or None if no constructor makes one like it."""
+    kind = type(module).__name__
+    if not type(module).__module__.startswith(f"{__package__}.") or kind not in ARGUMENTS:
+        return None
+    if kind == "Neuron":
+        nonlin, activation = bool(module.nonlin), module.activation
+        return {"kind": kind, "nin": len(module.w), "nonlin": nonlin, "activation": activation}
+    parts = [_network(part) for part in (module.neurons if kind == "Layer" else module.layers)]
+    if not parts or None in parts:
+        return None
+    if kind == "Layer":
+        network = {**parts[0], "kind": kind, "nout": len(parts)}
+        expected = [parts[0]] * len(parts)
+    else:
+        nin, activation = parts[0]["nin"], parts[0]["activation"]
+        nouts = [part.get("nout") for part in parts]
+        network = {"kind": kind, "nin": nin, "nouts": nouts, "activation": activation}
+        expected = [
+            {"kind": "Layer", "nin": n, "nout": nout, "nonlin": True, "activation": activation}
+            for n, nout in zip([nin, *nouts], nouts)
+        ]
+        expected[-1]["nonlin"] = False
+    return network if parts == expected else None
+
+
+def _is_as_made(module, network, state):
+    """Tell whether the constructor makes a network that takes this state."""
+    if network is None or len(set(_named_leaves(module).values())) < len(state):
+        return False  # what it makes shares no Values
+    try:
+        _check_network(network, len(state))
+    except ValueError:
+        return False
+    return True
+
+
+def _check_network(network, n):
+    """Raise a ValueError unless some constructor makes this network, of n parameters."""
+    kind = network.get("kind") if type(network) is dict else None
+    if type(kind) is not str or kind not in ARGUMENTS:
+        raise ValueError(f"there is no such network: {reprlib.repr(network)}")
+    _check_names(network, ["kind", *ARGUMENTS[kind]])
+    for name, is_right in ARGUMENTS[kind].items():
+        if not is_right(network[name]):
+            wrong = reprlib.repr(network[name])
+            raise ValueError(f"{name} of a network cannot be {wrong}")
+    nouts = network["nouts"] if kind == "MLP" else [network["nout"] if kind == "Layer" else 1]
+    needed = sum((nin + 1) * nout for nin, nout in zip([network["nin"], *nouts], nouts))
+    if needed != n:
+        raise ValueError(f"{_called(network)} has {needed} parameters, and not {n}")
+
+
+def _called(network):
+    """Return the call of the constructor, as text."""
+    arguments = [f"{name}={network[name]!r}" for name in ARGUMENTS[network["kind"]]]
+    return f"{network['kind']}({', '.join(arguments)})"
+
+
+# -----------------------------------------------------------------------------
+# writing
+
+
+def save(path, module=None, optimizer=None):
+    """What `Module.save` and `Optimizer.save` do."""
+    file = {"format": FORMAT, "version": VERSION}
+    if module is not None:
+        state = module.state_dict()
+        network = _network(module)
+        if _is_as_made(module, network, state):
+            file["network"] = network
+        file["module"] = {name: _in_json(_number(x, name)) for name, x in state.items()}
+    if optimizer is not None:
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"expected an optimiser, not {optimizer!r}")
+        state = optimizer.state_dict()
+        file["optimizer"] = {name: _in_json(x) for name, x in state.items()}
+    _replace(path, json.dumps(file, indent=1, allow_nan=False))
+
+
+def _in_json(x):
+    if isinstance(x, (list, tuple)):
+        return [_in_json(y) for y in x]
+    return x if math.isfinite(x) else repr(x)
+
+
+def _replace(path, text):
+    """Write a file so that at any time there is the old one or the new one, and all of it."""
+    path = os.path.realpath(os.fsdecode(path))  # a link stays a link
+    is_there = os.path.exists(path)
+    if is_there and not (os.path.isfile(path) and os.access(path, os.W_OK)):
+        raise PermissionError(f"{path} is no file that may be written")
+    temporary = os.path.join(os.path.dirname(path), f".micrograd-{secrets.token_hex(8)}")
+    try:
+        with open(temporary, "x", encoding="ascii", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if is_there:
+            shutil.copymode(path, temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(temporary)
+        raise
+
+
+# -----------------------------------------------------------------------------
+# reading. A file may come from anyone: nothing in it is believed before it is checked
+
+
+def load_network(path, kinds):
+    """What `load` of an engine returns, whose classes these are, by name."""
+    with _reading(path):
+        file = _read(path, "module")
+        if "network" not in file:
+            raise ValueError("no constructor makes this module: make one, and call its load()")
+        arguments = dict(file["network"])
+        network = kinds[arguments.pop("kind")](**arguments, rng=RNG(1))
+        network.load_state_dict(file["module"])
+    return network
+
+
+def load_module(path, module):
+    """What `Module.load` does."""
+    with _reading(path):
+        file = _read(path, "module")
+        this, other = _network(module), file.get("network")
+        if this and other and this != other:
+            raise ValueError(f"this is {_called(this)}, and the file has {_called(other)}")
+        module.load_state_dict(file["module"])
+
+
+def load_optimizer(path, optimizer):
+    """What `Optimizer.load` does."""
+    with _reading(path):
+        optimizer.load_state_dict(_read(path, "optimizer")["optimizer"])
+
+
+@contextlib.contextmanager
+def _reading(path):
+    """Whatever is wrong with the file is a ValueError that names it."""
+    name = os.fsdecode(path)
+    try:
+        yield
+    except (ValueError, TypeError, RecursionError) as problem:
+        raise ValueError(f"{name}: {problem}") from problem
+
+
+def _read(path, wanted):
+    """Return what is in a file, after all checks, as a dict that has the part wanted."""
+    with open(path, "rb") as binary:
+        text = binary.read().decode("utf-8")
+    file = json.loads(
+        text,
+        object_pairs_hook=_dict,
+        parse_int=_integer,
+        parse_float=_float,
+        parse_constant=_no_number,
+    )
+    if type(file) is not dict or file.get("format") != FORMAT:
+        raise ValueError("this is no file of micrograd's")
+    version = file.get("version")
+    if type(version) is not int or version != VERSION:
+        version = reprlib.repr(version)
+        raise ValueError(f"the format has version {version}, and must have version {VERSION}")
+    unknown = file.keys() - {"format", "version", "network", "module", "optimizer"}
+    if unknown:
+        raise ValueError(f"version {VERSION} has nothing called {_some(sorted(unknown))}")
+    if wanted not in file:
+        raise ValueError(f"there is no {wanted} in the file")
+    for part in [part for part in ("module", "optimizer") if part in file]:
+        if type(file[part]) is not dict:
+            raise ValueError(f"{part} must be numbers by name, not {reprlib.repr(file[part])}")
+        file[part] = {name: _from_json(x, name, part) for name, x in file[part].items()}
+    if "network" in file:
+        _check_network(file["network"], len(file.get("module", ())))
+    return file
+
+
+def _from_json(x, name, part):
+    if part == "optimizer" and type(x) is list:
+        return [_from_json(y, name, "a list of it") for y in x]
+    if type(x) is str and x in ("nan", "inf", "-inf"):
+        return float(x)
+    if type(x) not in (int, float):  # True is an int, too, and no number here
+        raise ValueError(f"{name} must be a number, not {reprlib.repr(x)}")
+    return x
+
+
+def _dict(pairs):
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        twice = [name for name, n in Counter(name for name, _ in pairs).items() if n > 1]
+        raise ValueError(f"{len(twice)} names are there more than once: {_some(twice)}")
+    return result
+
+
+def _integer(text):
+    if len(text) > 308:  # more than a float can hold
+        raise ValueError(f"an integer has {len(text)} digits")
+    return int(text)
+
+
+def _float(text):
+    x = float(text)
+    if math.isinf(x):
+        raise ValueError(f"{reprlib.repr(text)} is too large for a float")
+    return x
+
+
+def _no_number(text):
+    raise ValueError(f"{text} is not a number in JSON")
