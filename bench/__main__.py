@@ -11,7 +11,9 @@ from .imports import imports_in_rounds
 from .machine import machine
 from .measure import (
     MEMORY,
+    OPS,
     ROOT,
+    TAPE,
     Measurements,
     WrongResult,
     check_all,
@@ -28,7 +30,8 @@ class Effort(NamedTuple):
 
     Attributes:
         paths, rounds, slice: of the step: which, how often, and for how many seconds each.
-        sizes, size_rounds, repeats: of graphs: which, how often, and the least repeats in each.
+        sizes, ops_rounds, tape_rounds: of graphs: which, and how often, recorded one op at a
+            time and in one call.
         memory: whose.
         imports: how often.
     """
@@ -37,14 +40,14 @@ class Effort(NamedTuple):
     rounds: int
     slice: float
     sizes: list
-    size_rounds: int
-    repeats: int
+    ops_rounds: int
+    tape_rounds: int
     memory: list
     imports: int
 
 
-FULL = Effort(PATHS, 21, 0.3, SIZES, 3, 2, list(MEMORY), 9)
-QUICK = Effort(targets.PATHS, 5, 0.2, [SIZES[0], SIZES[-1]], 1, 1, targets.MEMORY, 0)
+FULL = Effort(PATHS, 21, 0.3, SIZES, 5, 9, list(MEMORY), 9)
+QUICK = Effort(targets.PATHS, 4, 0.2, [SIZES[0], SIZES[-1]], 1, 4, targets.MEMORY, 0)
 
 
 def say(what):
@@ -58,7 +61,10 @@ def measure(effort):
     for name, why in missing.items():
         say(f"not measured: {name}: {why}")
     steps = rounds_of(paths, effort.rounds, effort.slice, say)
-    nodes = nodes_by_size(effort.sizes, effort.size_rounds, effort.repeats, say)
+    nodes = {
+        OPS: nodes_by_size(OPS, effort.sizes, effort.ops_rounds, say),
+        TAPE: nodes_by_size(TAPE, effort.sizes, effort.tape_rounds, say),
+    }
     say("memory")
     memory = {name: memory_of(name) for name in effort.memory if memory_is_known()}
     imports = imports_in_rounds(effort.imports, say)

@@ -5,9 +5,10 @@ Most of what such a node costs is Python; c_nodes.c has the tape by itself, with
 graph recorded in one call.
 """
 
+import functools
 import gc
 
-from micrograd import pure
+from micrograd import compiled, pure
 from micrograd.binding import ffi, lib
 
 from . import closures
@@ -79,3 +80,12 @@ class GraphInOneCall(Graph):
 
     def build(self):
         self.loss = self.engine.mean_cross_entropy(self.model, self.points)
+
+
+@functools.cache
+def expected_numbers(size):
+    """The numbers of a graph of this size: pure's, or where that is too large C's for one call."""
+    graph = Graph(pure, size) if size in SIZES_IN_PYTHON else GraphInOneCall(compiled, size)
+    graph.build()
+    graph.backward()
+    return graph.numbers()

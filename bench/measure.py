@@ -18,7 +18,7 @@ from typing import NamedTuple
 from micrograd import pure
 from micrograd.run import CourseRun
 
-from .graphs import PHASES
+from .graphs import PHASES, expected_numbers
 from .programs import program
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -119,7 +119,7 @@ def check_all(paths):
 
 def slice_of(path, seconds):
     """Return how long a step takes on a path, from a slice of time."""
-    return take(path, 1, seconds * path.slice)[1]
+    return take(path, path.warm, seconds * path.slices)[1]
 
 
 def rounds_of(paths, rounds, seconds, say):
@@ -157,47 +157,29 @@ def ratio(found, over, under, best=False):
 OPS, TAPE = "recorded one op at a time from Python", "recorded in one call, in C"
 
 
-class Nodes(NamedTuple):
-    """What c_nodes and py_nodes print.
-
-    Attributes:
-        numbers: the loss and the gradients.
-        count: how many nodes there are.
-        seconds: by phase, a node.
-    """
-
-    numbers: list
-    count: int
-    seconds: dict
-
-
 def nodes_of(how, size, repeats):
-    """Measure a graph of about `size` nodes."""
+    """Return by phase what a node takes in a graph of about `size` nodes."""
     python = [sys.executable, "-m", "bench.py_nodes", "micrograd.compiled"]
     command = python if how == OPS else [program("c_nodes")]
-    lines = output([*command, size, repeats])
-    n = len(PHASES)
-    seconds = dict(zip(PHASES, map(float, lines[-n:])))
-    return Nodes([float(x) for x in lines[: -n - 1]], int(lines[-n - 1]), seconds)
+    lines = [float(line) for line in output([*command, size, repeats])]
+    numbers, seconds = lines[: -len(PHASES) - 1], lines[-len(PHASES) :]  # between them the count
+    if numbers != expected_numbers(size):
+        raise WrongResult(f"{size} nodes {how}: the loss or a gradient is wrong")
+    return dict(zip(PHASES, seconds))
 
 
-def nodes_by_size(sizes, rounds, least, say):
-    """Return by how a graph is recorded and by its size what its nodes took in each round.
+def nodes_by_size(how, sizes, rounds, say):
+    """Return by the size of a graph that is recorded in this way what its nodes took, by round.
 
-    Small graphs are repeated until there were a million nodes, and all `least` times; in C,
-    where that is soon done, more often. The system may give a process its first memory slowly,
-    and a graph that is repeated is measured in memory that is there.
+    Small graphs are repeated, and in C, where that is soon done, large ones, too: the system
+    may be slow to give a process its first memory.
     """
-    found = {how: {size: [] for size in sizes} for how in (OPS, TAPE)}
+    least, nodes = (1, 10**6) if how == OPS else (5, 10**7)
+    found = {size: [] for size in sizes}
     for i in range(rounds):
-        say(f"graphs by size, round {i + 1} of {rounds}")
+        say(f"graphs {how}, round {i + 1} of {rounds}")
         for size in sizes:
-            ops = nodes_of(OPS, size, max(least, 10**6 // size))
-            tape = nodes_of(TAPE, size, max(5, 10**7 // size))
-            if ops.numbers != tape.numbers:
-                raise WrongResult(f"at {size} nodes the two recordings do not agree")
-            found[OPS][size].append(ops.seconds)
-            found[TAPE][size].append(tape.seconds)
+            found[size].append(nodes_of(how, size, max(least, nodes // size)))
     return found
 
 
@@ -231,11 +213,10 @@ MEMORY = {
 
 def memory_of(name):
     """Return the bytes of a node: built, and at the peak of backward()."""
-    *_, nodes = words = MEMORY[name]
+    *_, size = words = MEMORY[name]
     loss, built, peak = map(float, output([sys.executable, "-m", "bench.memory", *words]))
-    expected = float(output([program("c_nodes"), nodes, 1])[0])
-    if loss != expected:
-        raise WrongResult(f"memory, {name}: the loss is {loss!r}, not {expected!r}")
+    if loss != expected_numbers(size)[0]:
+        raise WrongResult(f"memory, {name}: the loss {loss!r} is wrong")
     return built, peak
 
 

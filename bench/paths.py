@@ -31,6 +31,9 @@ class Path(NamedTuple):
         exact: its losses are the course's bit for bit, for it does the same arithmetic.
         package: the rival that must be installed; "" for our own.
         every: it gets a turn in every so-many-th round only, for it takes long to start.
+        warm: how many steps it takes in each turn before it is timed: a compiler at run time
+            has to get to work, and so has a garbage collector.
+        slices: how many slices of time it gets in a turn: a step is long.
     """
 
     name: str
@@ -41,6 +44,8 @@ class Path(NamedTuple):
     exact: bool = True
     package: str = ""
     every: int = 1
+    warm: int = 1
+    slices: int = 1
 
     def missing(self):
         """Say why this path cannot be measured here; "" if it can."""
@@ -62,11 +67,6 @@ class Path(NamedTuple):
             variables["MICROGRAD_BACKEND"] = "python"
         return [python, "-m", "bench.py_steps", *self.words], variables
 
-    @property
-    def slice(self):
-        """How many slices of time it gets in a round: a compiler at run time has to warm up."""
-        return 4 if self.kind == "pypy" else 1
-
 
 def _python(name, title, group, *words, **more):
     return Path(name, title, group, "python", words, **more)
@@ -80,7 +80,9 @@ C, PURE, CLOSURES = "micrograd.compiled", "micrograd.pure", "bench.closures"
 
 # in the order of their turns: those that are compared with each other are neighbours
 PATHS = [
-    _python("closures", "the course's engine, closures", OPS, "OneOpAtATime", CLOSURES),
+    _python(
+        "closures", "the course's engine, closures", OPS, "OneOpAtATime", CLOSURES, warm=5, slices=5
+    ),
     _python("ops", "micrograd", OPS, "OneOpAtATime", C),
     _rival("xad", "XAD-py", OPS, "XAD", "xad"),
     _python("fresh", "micrograd, from Python", FRESH, "FreshGraph", C),
@@ -96,6 +98,9 @@ PATHS = [
     _python("pure ops", "micrograd.pure", OPS, "OneOpAtATime", PURE, every=3),
     _python("pure fresh", "micrograd.pure", FRESH, "FreshGraph", PURE, every=3),
     _python("pure replay", "micrograd.pure", REPLAY, "OneRecording", PURE, every=3),
-    Path("pypy ops", "micrograd.pure on PyPy", OPS, "pypy", ("OneOpAtATime", PURE), every=3),
+    Path(
+        "pypy ops", "micrograd.pure on PyPy", OPS, "pypy", ("OneOpAtATime", PURE),
+        every=3, warm=100,
+    ),
 ]
 BY_NAME = {path.name: path for path in PATHS}

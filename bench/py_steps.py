@@ -4,7 +4,8 @@
 
 CLASS is one of course.py, with the ENGINE's module, or one of rivals.py. It prints the loss
 of each of the first STEPS steps, and then, from steps repeated for so many seconds, how long
-one takes: the median, in seconds.
+one takes: the median of batches, in seconds. A batch, and not a single step, has its share of
+the garbage collector's work.
 
 It runs on PyPy, too: nothing that is imported here needs more than plain Python.
 """
@@ -16,8 +17,8 @@ import time
 
 from . import course, rivals
 
-EPOCH = 100  # steps, then from the start again
-LEAST = 3  # steps, however slow
+BATCH = 100  # steps, from the start
+LEAST = 5  # steps, however slow
 
 
 def make(name, *engine):
@@ -27,17 +28,18 @@ def make(name, *engine):
     return getattr(rivals, name)()
 
 
-def times(path, seconds):
-    """Yield how long each step takes, for so many seconds."""
-    begin = time.perf_counter()
-    n = 0
-    while n < LEAST or time.perf_counter() - begin < seconds:
-        if n % EPOCH == 0:
-            path.start()
-        before = time.perf_counter()
-        path.step()
-        yield time.perf_counter() - before
-        n += 1
+def batches(path, seconds):
+    """Yield how long a step takes in each batch, for so many seconds."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        path.start()
+        begin = now = time.perf_counter()
+        steps = 0
+        while steps < LEAST or (steps < BATCH and now < end):
+            path.step()
+            steps += 1
+            now = time.perf_counter()
+        yield (now - begin) / steps
 
 
 def main(*words):
@@ -46,8 +48,7 @@ def main(*words):
     path.start()
     for _ in range(int(steps)):
         print(float(path.step()))
-    seconds = float(seconds)
-    print(statistics.median(times(path, seconds)) if seconds else 0.0)
+    print(statistics.median(batches(path, float(seconds)) if float(seconds) else [0.0]))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,11 @@
 """Graphs from a thousand to ten million nodes: build, backward, forward, order, free."""
 
-import functools
-
 import pytest
 
 from micrograd import compiled, pure
 
 from . import closures
-from .graphs import NAMES, SIZES, SIZES_IN_PYTHON, Graph, GraphInOneCall
+from .graphs import NAMES, SIZES, SIZES_IN_PYTHON, Graph, GraphInOneCall, expected_numbers
 
 KINDS = {
     "c": (Graph, compiled, SIZES),
@@ -18,16 +16,6 @@ KINDS = {
 GRAPHS = [(size, name) for name, (_, _, sizes) in KINDS.items() for size in sizes]
 
 
-@functools.cache
-def expected(size):
-    """The loss and the gradients at this size: pure's, or C's for another recording."""
-    kind, engine = (Graph, pure) if size in SIZES_IN_PYTHON else (GraphInOneCall, compiled)
-    graph = kind(engine, size)
-    graph.build()
-    graph.backward()
-    return graph.numbers()
-
-
 @pytest.fixture(scope="module", params=GRAPHS, ids=lambda param: f"{NAMES[param[0]]}-{param[1]}")
 def graph(request):
     """A graph whose numbers are right, of each size and kind."""
@@ -36,7 +24,7 @@ def graph(request):
     graph = kind(engine, size)
     graph.build()
     graph.backward()
-    assert graph.numbers() == expected(size)
+    assert graph.numbers() == expected_numbers(size)
     graph.size = size
     yield graph
     graph.free()
