@@ -6,10 +6,9 @@
 // prints the loss of each of the first STEPS steps, and then, from steps repeated for so
 // many seconds, how long one takes: the median of batches, in seconds.
 
+#include "timing.h"
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 #include "micrograd.h"
 
 enum { POINTS = 100, TRAIN = 80, HIDDEN = 16, CLASSES = 3, BATCH = 100, BATCHES = 10000 };
@@ -101,17 +100,6 @@ static double step(void) {
     return total / TRAIN;
 }
 
-static double now(void) {
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
-}
-
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 int main(int argc, char **argv) {
     if (argc != 3) return 2;
     start();
@@ -125,7 +113,6 @@ int main(int argc, char **argv) {
         to = now();
         seconds[n] = (to - begin) / BATCH;
     }
-    qsort(seconds, (size_t)n, sizeof *seconds, ascending);
-    printf("%.17g\n", n ? seconds[n / 2] : 0.0);
+    printf("%.17g\n", median(seconds, (size_t)n));
     return 0;
 }

@@ -121,3 +121,28 @@ class Value:
 
     def __repr__(self):
         return f"Value(data={self.data}, grad={self.grad})"
+
+
+class AdamW:
+    """The course's optimiser: two moments for each parameter, kept with it."""
+
+    def __init__(self, parameters, lr, betas, eps, weight_decay):
+        self.parameters = parameters
+        self.lr, self.betas, self.eps, self.weight_decay = lr, betas, eps, weight_decay
+        self.t = 0
+        for p in parameters:
+            p.m = p.v = 0.0
+
+    def step(self):
+        self.t += 1
+        beta1, beta2 = self.betas
+        for p in self.parameters:
+            p.m = beta1 * p.m + (1 - beta1) * p.grad
+            p.v = beta2 * p.v + (1 - beta2) * p.grad**2
+            m_hat = p.m / (1 - beta1**self.t)
+            v_hat = p.v / (1 - beta2**self.t)
+            p.data -= self.lr * (m_hat / (v_hat**0.5 + self.eps) + self.weight_decay * p.data)
+
+    def zero_grad(self):
+        for p in self.parameters:
+            p.grad = 0.0

@@ -1,0 +1,30 @@
+"""How fast micrograd is, against what it could be and against other ways to do the same.
+
+    python -m bench            compares everything, writes RESULTS.md and the plots here,
+                               prints the targets; status 1 if one is missed
+    python -m bench --quick    the targets alone, with a factor of two to spare; writes nothing
+    pytest --benchmark-only    every measurement by itself, in pytest-benchmark's tables
+
+    pip install '.[test,bench]' brings the rivals and what the plots need; without them what is
+    there is compared.
+
+What is measured:
+
+    by_hand.c                  the course's step without an engine: the limit
+    closures.py                the engine as the course writes it: the baseline
+    course.py                  the step with our engines, in the three ways to write it
+    c_steps.c                  the step as a C program takes it
+    rivals.py                  the step in other people's libraries
+    graphs.py, c_nodes.c       graphs of any size: build, order, backward, forward, free
+    memory.py, imports.py      bytes a node, and what an import costs
+
+and how:
+
+    paths.py                   every way to take the step: its command, and who has to be installed
+    py_steps.py, py_nodes.py   the commands of those in Python, twins of c_steps.c and c_nodes.c
+    programs.py                compiles those in C
+    measure.py                 runs them in turn, in rounds, and looks at their numbers first
+    targets.py                 what has to be reached
+    report.py, plots.py        RESULTS.md, the README's table, the plots
+    clock.py                   how pytest-benchmark gets to know what another process has measured
+"""

@@ -1,0 +1,111 @@
+"""python -m bench: compare everything in one run."""
+
+import argparse
+import importlib.util
+import sys
+from typing import NamedTuple
+
+from . import plots, report, targets
+from .graphs import SIZES
+from .imports import imports_in_rounds
+from .machine import machine
+from .measure import (
+    MEMORY,
+    OPS,
+    ROOT,
+    TAPE,
+    Measurements,
+    WrongResult,
+    check_all,
+    memory_is_known,
+    memory_of,
+    nodes_by_size,
+    rounds_of,
+)
+from .paths import PATHS
+
+
+class Effort(NamedTuple):
+    """How much is measured.
+
+    Attributes:
+        paths, rounds, slice: of the step: which, how often, and for how many seconds each.
+        sizes, ops_rounds, tape_rounds: of graphs: which, and how often, recorded one op at a
+            time and in one call.
+        memory: whose.
+        imports: how often.
+    """
+
+    paths: list
+    rounds: int
+    slice: float
+    sizes: list
+    ops_rounds: int
+    tape_rounds: int
+    memory: list
+    imports: int
+
+
+FULL = Effort(PATHS, 21, 0.3, SIZES, 5, 9, list(MEMORY), 9)
+QUICK = Effort(targets.PATHS, 4, 0.2, [SIZES[0], SIZES[-1]], 1, 4, targets.MEMORY, 0)
+
+
+def say(what):
+    print(what, file=sys.stderr, flush=True)
+
+
+def measure(effort):
+    where = machine()
+    say("do all compute the same?")
+    paths, missing = check_all(effort.paths)
+    for name, why in missing.items():
+        say(f"not measured: {name}: {why}")
+    steps = rounds_of(paths, effort.rounds, effort.slice, say)
+    nodes = {
+        OPS: nodes_by_size(OPS, effort.sizes, effort.ops_rounds, say),
+        TAPE: nodes_by_size(TAPE, effort.sizes, effort.tape_rounds, say),
+    }
+    say("memory")
+    memory = {name: memory_of(name) for name in effort.memory if memory_is_known()}
+    imports = imports_in_rounds(effort.imports, say)
+    return Measurements(steps, nodes, memory, imports, missing, where)
+
+
+def write(found, verdicts, root):
+    """Write bench/RESULTS.md, the plots and the README's table."""
+    plots.draw(found, root / "bench")
+    results = report.results(found, verdicts)
+    (root / "bench" / "RESULTS.md").write_text(results, encoding="utf-8")
+    readme = root / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    readme.write_text(report.readme(text, found), encoding="utf-8")
+
+
+def status(verdicts):
+    """The exit status: 1 if a target is missed."""
+    return int(any(verdict.passed is False for verdict in verdicts))
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="look only at the targets, with a factor of two to spare, and write nothing",
+    )
+    quick = parser.parse_args().quick
+    if not quick and importlib.util.find_spec("matplotlib") is None:
+        parser.error("the plots need matplotlib: pip install '.[test,bench]'")
+    try:
+        found = measure(QUICK if quick else FULL)
+    except WrongResult as problem:
+        sys.exit(f"wrong: {problem}")
+    verdicts = targets.judge(found, quick)
+    if not quick:
+        write(found, verdicts, ROOT)
+    print(report.targets_text(verdicts))
+    return status(verdicts)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""Every way to take the course's training step that is compared: a command for each.
+
+A command is given STEPS and SECONDS. It prints the losses of so many steps, and then how
+long a step takes, from steps repeated for so many seconds.
+"""
+
+import importlib.util
+import shutil
+import sys
+from typing import NamedTuple
+
+from .programs import program
+
+OPS = "one op at a time from Python"
+FRESH = "mean_cross_entropy in every step"
+REPLAY = "one recording, forward() in every step"
+ARRAYS = "all points at once, in arrays"
+LIMIT = "no engine"
+GROUPS = [OPS, FRESH, REPLAY, ARRAYS, LIMIT]
+
+
+class Path(NamedTuple):
+    """One way to take the step.
+
+    Attributes:
+        name: what it is called in targets.py.
+        title: and in tables and plots.
+        group: which of GROUPS it belongs to.
+        kind: what runs it: "python", "pypy" or "c".
+        words: what is run: arguments of py_steps, or a C program and its own.
+        exact: its losses are the course's bit for bit, for it does the same arithmetic.
+        package: the rival that must be installed; "" for our own.
+        every: it gets a turn in every so-many-th round only, for it takes long to start.
+        warm: how many steps it takes in each turn before it is timed: a compiler at run time
+            has to get to work, and so has a garbage collector.
+        slices: how many slices of time it gets in a turn: a step is long.
+    """
+
+    name: str
+    title: str
+    group: str
+    kind: str
+    words: tuple
+    exact: bool = True
+    package: str = ""
+    every: int = 1
+    warm: int = 1
+    slices: int = 1
+
+    def missing(self):
+        """Say why this path cannot be measured here; "" if it can."""
+        if self.kind == "pypy" and not shutil.which("pypy3"):
+            return "there is no pypy3 on the path"
+        if self.package and importlib.util.find_spec(self.package) is None:
+            return f"{self.package} is not installed"
+        return ""
+
+    def command(self):
+        """Return the command, and what its environment has to have besides."""
+        if self.kind == "c":
+            name, *words = self.words
+            return [program(name), *words], {}
+        python = "pypy3" if self.kind == "pypy" else sys.executable
+        # one thread for all of them; and what PyPy runs is the engine in Python
+        variables = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        if self.kind == "pypy":
+            variables["MICROGRAD_BACKEND"] = "python"
+        return [python, "-m", "bench.py_steps", *self.words], variables
+
+
+def _python(name, title, group, *words, **more):
+    return Path(name, title, group, "python", words, **more)
+
+
+def _rival(name, title, group, word, package, **more):
+    return Path(name, title, group, "python", (word,), exact=False, package=package, **more)
+
+
+C, PURE, CLOSURES = "micrograd.compiled", "micrograd.pure", "bench.closures"
+
+# in the order of their turns: those that are compared with each other are neighbours
+PATHS = [
+    _python(
+        "closures", "the course's engine, closures", OPS, "OneOpAtATime", CLOSURES, warm=5, slices=5
+    ),
+    _python("ops", "micrograd", OPS, "OneOpAtATime", C),
+    _rival("xad", "XAD-py", OPS, "XAD", "xad"),
+    _python("fresh", "micrograd, from Python", FRESH, "FreshGraph", C),
+    _python("replay", "micrograd, from Python", REPLAY, "OneRecording", C),
+    Path("by hand", "C, derived by hand", LIMIT, "c", ("by_hand",), exact=False),
+    Path("c fresh", "micrograd, a C program", FRESH, "c", ("c_steps", "fresh")),
+    Path("c replay", "micrograd, a C program", REPLAY, "c", ("c_steps", "replay")),
+    _rival("casadi", "casadi, gradient made once", ARRAYS, "Casadi", "casadi"),
+    _rival("autograd", "autograd", ARRAYS, "Autograd", "autograd"),
+    _rival("jax", "JAX, compiled", ARRAYS, "JAX", "jax", every=3),
+    _rival("torch", "PyTorch, one thread", ARRAYS, "TorchTensors", "torch", every=3),
+    _rival("torch scalars", "PyTorch, a tensor a number", OPS, "TorchScalars", "torch", every=3),
+    _python("pure ops", "micrograd.pure", OPS, "OneOpAtATime", PURE, every=3),
+    _python("pure fresh", "micrograd.pure", FRESH, "FreshGraph", PURE, every=3),
+    _python("pure replay", "micrograd.pure", REPLAY, "OneRecording", PURE, every=3),
+    Path(
+        "pypy ops", "micrograd.pure on PyPy", OPS, "pypy", ("OneOpAtATime", PURE),
+        every=3, warm=100,
+    ),
+]
+BY_NAME = {path.name: path for path in PATHS}

@@ -1,0 +1,55 @@
+"""The course's step in Python as a command, the twin of c_steps.c and by_hand.c.
+
+    python -m bench.py_steps CLASS [ENGINE] STEPS SECONDS
+
+CLASS is one of course.py, with the ENGINE's module, or one of rivals.py. It prints the loss
+of each of the first STEPS steps, and then, from steps repeated for so many seconds, how long
+one takes: the median of batches, in seconds. A batch, and not a single step, has its share of
+the garbage collector's work.
+
+It runs on PyPy, too: nothing that is imported here needs more than plain Python.
+"""
+
+import importlib
+import statistics
+import sys
+import time
+
+from . import course, rivals
+
+BATCH = 100  # steps, from the start
+LEAST = 5  # steps, however slow
+
+
+def make(name, *engine):
+    """Make what takes the steps: a class of course.py with an engine, or one of rivals.py."""
+    if engine:
+        return getattr(course, name)(importlib.import_module(*engine))
+    return getattr(rivals, name)()
+
+
+def batches(path, seconds):
+    """Yield how long a step takes in each batch, for so many seconds."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        path.start()
+        begin = now = time.perf_counter()
+        steps = 0
+        while steps < LEAST or (steps < BATCH and now < end):
+            path.step()
+            steps += 1
+            now = time.perf_counter()
+        yield (now - begin) / steps
+
+
+def main(*words):
+    *which, steps, seconds = words
+    path = make(*which)
+    path.start()
+    for _ in range(int(steps)):
+        print(float(path.step()))
+    print(statistics.median(batches(path, float(seconds)) if float(seconds) else [0.0]))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,201 @@
+"""The measurements in words: RESULTS.md, the table in the README, the targets."""
+
+import re
+import statistics
+
+from .graphs import NAMES, PHASES
+from .measure import OPS, TAPE, cost, ratio
+from .paths import GROUPS, PATHS
+
+# -----------------------------------------------------------------------------
+# numbers
+
+
+def digits(x):
+    """x with three digits, or more before the point."""
+    return f"{x:.0f}" if x >= 99.95 else f"{x:.1f}" if x >= 9.995 else f"{x:.2f}"
+
+
+def duration(seconds):
+    """A time in the unit that suits it."""
+    for unit, size in [("s", 1), ("ms", 1e-3), ("µs", 1e-6)]:
+        if seconds >= size:
+            return f"{digits(seconds / size)} {unit}"
+    return f"{digits(seconds / 1e-9)} ns"
+
+
+def quartiles(values):
+    """The lower and the upper quartile."""
+    values = list(values)
+    if len(values) == 1:
+        return values * 2
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return low, high
+
+
+def spread(values):
+    """The quartiles in words."""
+    low, high = quartiles(values)
+    return f"{duration(low)} to {duration(high)}"
+
+
+# -----------------------------------------------------------------------------
+# tables
+
+
+def table(head, rows):
+    """A table in Markdown: the first column to the left, the others to the right."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def medians_of(found):
+    return {name: statistics.median(times.values()) for name, times in found.steps.items()}
+
+
+def steps_table(found, quartiles):
+    """How long a step takes on every path, slowest first in its group; with quartiles or not."""
+    medians = medians_of(found)
+    ratios = ["faster than closures", "slower than C by hand"]
+    head = ["", "a step", *["quartiles"] * quartiles, *ratios]
+    rows = []
+    for group in GROUPS:
+        rows.append([f"**{group}**", *[""] * (len(head) - 1)])
+        paths = [path for path in PATHS if path.group == group]
+        for path in sorted(paths, key=lambda path: -medians.get(path.name, 0)):
+            columns = ["not measured", *[""] * (len(head) - 2)]
+            if path.name in medians:
+                columns = [
+                    duration(medians[path.name]),
+                    *[spread(found.steps[path.name].values())] * quartiles,
+                    f"{digits(ratio(found, 'closures', path.name))}x",
+                    f"{digits(ratio(found, path.name, 'by hand'))}x",
+                ]
+            rows.append([path.title, *columns])
+    return table(head, rows)
+
+
+def missing_lines(found):
+    """What was not measured, and why."""
+    titles = {path.name: f"{path.title} ({path.group})" for path in PATHS}
+    return "".join(
+        f"\nNot measured: {titles[name]}: {why}.\n" for name, why in found.missing.items()
+    )
+
+
+def nodes_table(by_size):
+    """What each phase takes a node, by the size of the graph, in nanoseconds."""
+    rows = []
+    for size, rounds in by_size.items():
+        costs = [statistics.median(seconds[phase] for seconds in rounds) for phase in PHASES]
+        costs.append(statistics.median(map(cost, rounds)))
+        rows.append([NAMES[size], *[digits(cost / 1e-9) for cost in costs]])
+    return table(["nodes", *PHASES, "build + backward + free"], rows)
+
+
+def memory_table(found):
+    rows = [[name, digits(built), digits(peak)] for name, (built, peak) in found.memory.items()]
+    return table(["bytes a node", "built", "at the peak of backward()"], rows)
+
+
+def imports_table(found):
+    rows = [
+        [name, duration(statistics.median(times)), spread(times)]
+        for name, times in found.imports.items()
+    ]
+    return table(["", "import", "quartiles"], rows)
+
+
+def targets_rows(verdicts):
+    """The targets as rows of words, under a head."""
+    head = ["target", "has to be", "aim", "is", ""]
+    rows = []
+    for target, value, passed, slack in verdicts:
+        sign = "≥" if target.at_least else "≤"
+        limit, aim = f"{target.bound(slack):g}{target.unit}", f"{target.aim:g}{target.unit}"
+        value = "" if value is None else f"{digits(value)}{target.unit}"
+        status = {None: "not measured", True: "passed", False: "FAILED"}[passed]
+        rows.append([target.what, f"{sign} {limit}", f"{sign} {aim}", value, status])
+    return head, rows
+
+
+def targets_text(verdicts):
+    """The targets in columns, for a terminal."""
+    head, rows = targets_rows(verdicts)
+    widths = [max(map(len, column)) for column in zip(head, *rows)]
+    lines = ["  ".join(word.ljust(n) for word, n in zip(row, widths)) for row in [head, *rows]]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+# -----------------------------------------------------------------------------
+# documents
+
+
+def results(found, verdicts):
+    """RESULTS.md."""
+    machine = "\n".join(f"- {what}: {which}" for what, which in found.machine.items())
+    rounds = len(found.steps["by hand"])
+    tape, ops = (found.nodes[how] for how in (TAPE, OPS))
+    return f"""# How fast micrograd is
+
+`python -m bench` has written this file and the plots beside it, in one run.
+
+{machine}
+
+## Targets
+
+{table(*targets_rows(verdicts))}
+
+## The course's training step
+
+The network `MLP(2, [16, 3])`, 80 points, AdamW: about 16,000 nodes a step. Every path starts
+from the same numbers, and before it is timed its losses are compared with the course's: bit
+for bit where the arithmetic is the same, else to a relative 1e-12. The paths take turns, each
+in a process of its own, {rounds} rounds. Times are medians of the rounds; a ratio is taken
+within each round, and is the median of those.
+
+{steps_table(found, quartiles=True)}
+{missing_lines(found)}
+![The same as a plot](paths.svg)
+
+## A node, by the size of the graph
+
+The course's loss over more and more points, in nanoseconds a node. In one call of C nobody
+but the tape works. One op at a time, a node mostly costs what Python does around it, and
+`backward()` has to find the order first, which the recording in one call knows.
+
+{OPS.capitalize()}:
+
+{nodes_table(ops)}
+
+{TAPE.capitalize()}:
+
+{nodes_table(tape)}
+
+![The same as a plot](nodes.svg)
+
+## Memory
+
+{memory_table(found)}
+
+## Import
+
+{imports_table(found)}
+"""
+
+
+MARKERS = re.compile(r"(<!-- bench -->).*?(<!-- /bench -->)", re.DOTALL)
+
+
+def readme(text, found):
+    """The README's text with the table of this run between its markers, if it has them."""
+    rounds = len(found.steps["by hand"])
+    where = "; ".join(found.machine[what] for what in ("processor", "Python", "compiler"))
+    part = f"""
+
+{steps_table(found, quartiles=False)}
+{missing_lines(found)}
+Medians of {rounds} rounds of micrograd {found.machine["micrograd"]} on {where}.
+
+"""
+    return MARKERS.sub(lambda match: match[1] + part + match[2], text)

@@ -1,0 +1,100 @@
+"""What has to be reached, and what is hoped for: the one place where it stands."""
+
+from typing import NamedTuple, Optional
+
+from .measure import OPS, TAPE, growth, ratio
+from .paths import BY_NAME
+
+SLACK = 2  # a quick look leaves so much room: a machine may be noisy
+
+
+class Target(NamedTuple):
+    """A figure and its bounds.
+
+    Attributes:
+        what: in words.
+        value: computes it from the measurements, and from whether to go by the best round; a
+            KeyError if they lack something.
+        limit, aim: what has to be reached, and what is hoped for.
+        at_least: whether more is better.
+        unit: behind the number.
+    """
+
+    what: str
+    value: callable
+    limit: float
+    aim: float
+    at_least: bool = False
+    unit: str = "x"
+
+    def passes(self, value, slack=1):
+        bound = self.bound(slack)
+        return value >= bound if self.at_least else value <= bound
+
+    def bound(self, slack=1):
+        """The limit, with so much slack."""
+        return self.limit / slack if self.at_least else self.limit * slack
+
+
+def _ratio(over, under):
+    return lambda found, best: ratio(found, over, under, best)
+
+
+def _memory(which):
+    return lambda found, best: max(found.memory[how][which] for how in MEMORY)
+
+
+def _growth(how):
+    return lambda found, best: growth(found, how, best)
+
+
+OPS_FASTER = "one op at a time from Python: faster than"
+FRESH_SLOWER = "a fresh graph in each step, against C by hand:"
+REPLAY_SLOWER = "forward() over one recording, against C by hand:"
+GROWTH = "cost of a node in the largest graph, against the smallest,"
+
+TARGETS = [
+    Target(f"{OPS_FASTER} closures", _ratio("closures", "ops"), 18, 30, at_least=True),
+    Target(f"{OPS_FASTER} XAD-py", _ratio("xad", "ops"), 1.4, 2, at_least=True),
+    Target(f"{FRESH_SLOWER} from Python", _ratio("fresh", "by hand"), 10, 6),
+    Target(f"{REPLAY_SLOWER} from Python", _ratio("replay", "by hand"), 4, 2),
+    Target(f"{FRESH_SLOWER} a C program", _ratio("c fresh", "by hand"), 7, 5),
+    Target("memory a node: built", _memory(0), 48, 40, unit=" bytes"),
+    Target("memory a node: at the peak of backward()", _memory(1), 72, 56, unit=" bytes"),
+    Target(f"{GROWTH} {OPS}", _growth(OPS), 3, 2),
+    Target(f"{GROWTH} {TAPE}", _growth(TAPE), 3, 2),
+]
+
+# what of all that is measured the targets need
+PATHS = [
+    BY_NAME[name]
+    for name in ("closures", "ops", "xad", "fresh", "replay", "by hand", "c fresh")
+]
+MEMORY = [OPS, TAPE]
+
+
+class Verdict(NamedTuple):
+    """A target, its value, and whether it is reached: both None if it was not measured."""
+
+    target: Target
+    value: Optional[float]
+    passed: Optional[bool]
+    slack: float
+
+
+def judge(found, quick=False):
+    """Return a verdict on each target.
+
+    A quick look goes by the best of a few rounds and allows for a factor of two: what it
+    finds wrong is wrong on a noisy machine, too.
+    """
+    slack = SLACK if quick else 1
+    verdicts = []
+    for target in TARGETS:
+        try:
+            value = target.value(found, quick)
+        except KeyError:
+            verdicts.append(Verdict(target, None, None, slack))
+        else:
+            verdicts.append(Verdict(target, value, target.passes(value, slack), slack))
+    return verdicts

@@ -1,0 +1,282 @@
+"""What the bench makes of measurements, on numbers that are easy to follow."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+sys.path.append(str(ROOT))  # the bench is no part of the package
+
+from bench import __main__ as command  # noqa: E402
+from bench import measure, report, targets  # noqa: E402
+from bench.graphs import PHASES, SIZES, expected_numbers  # noqa: E402
+from bench.paths import BY_NAME, PATHS  # noqa: E402
+
+ROUNDS = 3
+# powers of two, so that every ratio is exact
+BY_HAND = 2.0**-15  # seconds, in a calm round; the machine's mood makes it up to 3 times as much
+NODE = 2.0**-27
+MOODS = [1, 3, 1.5]
+# how many times as long as by hand
+STEPS = {
+    **{path.name: 100.0 for path in PATHS},
+    "by hand": 1.0, "closures": 10_000.0, "ops": 400.0, "xad": 600.0,
+    "fresh": 8.0, "replay": 3.5, "c fresh": 6.0,
+}  # fmt: skip
+
+
+def measurements(missing=(), steps=STEPS, growth=1.5, memory=(40.0, 60.0)):
+    """Measurements in which each round has a mood of its own, that of all in it."""
+    found = {
+        path.name: {
+            i: steps[path.name] * BY_HAND * MOODS[i] for i in range(ROUNDS) if i % path.every == 0
+        }
+        for path in PATHS
+        if path.name not in missing
+    }
+    nodes = {
+        how: {
+            size: [
+                dict.fromkeys(PHASES, NODE * mood * (growth if size == SIZES[-1] else 1))
+                for mood in MOODS
+            ]
+            for size in SIZES
+        }
+        for how in (measure.OPS, measure.TAPE)
+    }
+    return measure.Measurements(
+        steps=found,
+        nodes=nodes,
+        memory=dict.fromkeys(measure.MEMORY, memory),
+        imports={"micrograd": [0.02, 0.03, 0.04]},
+        missing={name: f"{name} is not installed" for name in missing},
+        machine={"micrograd": "1.2.3", "Python": "P", "processor": "X", "compiler": "C"},
+    )
+
+
+def verdicts(quick=False, **changes):
+    return targets.judge(measurements(**changes), quick)
+
+
+# -----------------------------------------------------------------------------
+# targets
+
+
+def test_a_ratio_is_taken_within_a_round():
+    found = measurements()
+    assert measure.ratio(found, "fresh", "by hand") == 8
+    # in its first round, the only one that it has, the machine was calm
+    assert measure.ratio(found, "torch", "by hand") == 100
+    found.steps["fresh"][0] *= 100  # one bad round of three
+    assert measure.ratio(found, "fresh", "by hand") == 8
+    assert measure.growth(found, measure.TAPE) == 1.5
+
+
+def test_the_best_rounds_are_compared_by_a_quick_look():
+    found = measurements()
+    found.steps["fresh"] = {0: 9 * BY_HAND, 1: 9 * BY_HAND, 2: 5 * BY_HAND}
+    assert measure.ratio(found, "fresh", "by hand", best=True) == 5
+    for rounds in found.nodes[measure.OPS].values():
+        rounds[0] = dict.fromkeys(PHASES, 1.0)
+    assert measure.growth(found, measure.OPS, best=True) == 1.5
+
+
+def test_all_targets_are_reached():
+    assert all(verdict.passed for verdict in verdicts())
+    assert command.status(verdicts()) == 0
+    values = [verdict.value for verdict in verdicts()]
+    assert values == [25, 1.5, 8, 3.5, 6, 40, 60, 1.5, 1.5]
+
+
+def change(name, factor):
+    return {"steps": {**STEPS, name: STEPS[name] * factor}}
+
+
+MISSED = [
+    (change("closures", 17.9 / 25), [0]),
+    (change("xad", 1.3 / 1.5), [1]),
+    (change("fresh", 10.1 / 8), [2]),
+    (change("replay", 4.1 / 3.5), [3]),
+    (change("c fresh", 7.1 / 6), [4]),
+    ({"memory": (48.1, 60.0)}, [5]),
+    ({"memory": (40.0, 72.1)}, [6]),
+    ({"growth": 3.1}, [7, 8]),
+]
+
+
+@pytest.mark.parametrize("changes, missed", MISSED)
+def test_a_target_is_missed(changes, missed):
+    found = verdicts(**changes)
+    assert [i for i, verdict in enumerate(found) if not verdict.passed] == missed
+    assert command.status(found) == 1
+    assert report.targets_text(found).count("FAILED") == len(missed)
+    # a quick look has a factor of two to spare
+    assert command.status(verdicts(quick=True, **changes)) == 0
+
+
+def test_a_quick_look_finds_what_is_far_off():
+    for changes in change("ops", 3), change("fresh", 3), {"growth": 6.1}, {"memory": (97.0, 97.0)}:
+        assert command.status(verdicts(quick=True, **changes)) == 1
+
+
+def test_what_is_not_measured_is_said_and_fails_nothing():
+    found = verdicts(missing=["xad"])
+    assert found[1].passed is None
+    assert command.status(found) == 0
+    assert "not measured" in report.targets_text(found).splitlines()[2]
+
+
+# -----------------------------------------------------------------------------
+# documents
+
+
+def rows_of(text, title):
+    return [line for line in text.splitlines() if line.startswith(f"| {title} |")]
+
+
+def test_results():
+    found = measurements(missing=["xad", "jax"])
+    text = report.results(found, targets.judge(found))
+    assert "- micrograd: 1.2.3" in text and f"{ROUNDS} rounds" in text
+    assert rows_of(text, "C, derived by hand") == [
+        "| C, derived by hand | 45.8 µs | 38.1 µs to 68.7 µs | 10000x | 1.00x |"
+    ]
+    assert rows_of(text, "micrograd")[0].startswith("| micrograd | 18.3 ms |")
+    for path in PATHS:
+        assert rows_of(text, path.title), path
+    assert rows_of(text, "XAD-py") == ["| XAD-py | not measured |  |  |  |"]
+    assert "\nNot measured: XAD-py (one op at a time from Python): xad is not installed.\n" in text
+    assert rows_of(text, "1e7") == 2 * ["| 1e7 | 16.8 | 16.8 | 16.8 | 16.8 | 16.8 | 50.3 |"]
+    assert len(rows_of(text, "micrograd.pure")) == 4  # of the step three, and memory
+    assert text.count("not measured") == 3  # two paths and a target
+    tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    assert len(tables) == 6
+    for rows in tables:
+        assert len({line.count("|") for line in rows.splitlines()}) == 1
+
+
+def test_durations():
+    for seconds, words in [
+        (2, "2.00 s"), (0.9996, "1000 ms"), (0.02034, "20.3 ms"), (1e-3, "1.00 ms"),
+        (9.996e-5, "100 µs"), (9.994e-6, "9.99 µs"), (4.5e-7, "450 ns"),
+    ]:  # fmt: skip
+        assert report.duration(seconds) == words
+
+
+def test_readme_between_the_markers():
+    found = measurements()
+    text = "before\n<!-- bench -->\nold | \\1 | table\n<!-- /bench -->\nafter\n<!-- /bench -->\n"
+    new = report.readme(text, found)
+    assert new.startswith("before\n<!-- bench -->\n") and "old" not in new
+    assert new.endswith("\n<!-- /bench -->\nafter\n<!-- /bench -->\n")
+    by_hand = "| C, derived by hand | 45.8 µs | 10000x | 1.00x |"
+    assert rows_of(new, "C, derived by hand") == [by_hand]
+    assert report.readme(new, found) == new
+
+
+@pytest.mark.parametrize("text", ["", "no markers", "<!-- bench -->\nonly one", "<!-- /bench -->"])
+def test_readme_without_markers_is_left_alone(text):
+    assert report.readme(text, measurements()) == text
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # matplotlib's own, of some versions
+def test_written_files(tmp_path):
+    pytest.importorskip("matplotlib")
+    (tmp_path / "bench").mkdir()
+    readme = tmp_path / "README.md"
+    readme.write_text("µ <!-- bench -->\n<!-- /bench -->\n", encoding="utf-8")
+    found = measurements(missing=["jax"])
+    written = []
+    for _ in range(2):
+        command.write(found, targets.judge(found), tmp_path)
+        files = sorted(tmp_path.rglob("*.*"))
+        assert [f.name for f in files] == ["README.md", "RESULTS.md", "nodes.svg", "paths.svg"]
+        written.append([f.read_bytes() for f in files])
+    assert written[0] == written[1]  # the same bytes for the same numbers
+    assert "XAD-py" in readme.read_text(encoding="utf-8")
+    for picture in written[0][2:]:
+        assert b"<svg" in picture and b"<dc:date>" not in picture
+
+
+# -----------------------------------------------------------------------------
+# wrong numbers
+
+
+def printed(losses):
+    return lambda *_, **__: [*map(repr, losses), "1e-05"]
+
+
+def test_wrong_losses_are_found(monkeypatch):
+    good = measure.expected_losses()
+    assert len(good) == measure.CHECKED and 0.98 < good[0] < 0.99
+    nearly = [loss * (1 + 1e-14) for loss in good]
+    wrong = [*good[:9], good[9] * (1 + 1e-9)]
+    exact, rival = BY_NAME["fresh"], BY_NAME["autograd"]
+    for path, losses, right in [
+        (exact, good, True), (exact, nearly, False), (exact, wrong, False),
+        (exact, good[:9], False), (exact, [float("nan"), *good[1:]], False),
+        (rival, good, True), (rival, nearly, True), (rival, wrong, False),
+    ]:  # fmt: skip
+        monkeypatch.setattr(measure, "output", printed(losses))
+        if right:
+            measure.check(path)
+        else:
+            with pytest.raises(measure.WrongResult):
+                measure.check(path)
+
+
+def test_a_rival_that_fails_is_missing_and_our_own_is_an_error(monkeypatch):
+    def fails(*_, **__):
+        raise RuntimeError("it failed:\nImportError: no such thing")
+
+    monkeypatch.setattr(measure, "output", fails)
+    rival = BY_NAME["xad"]._replace(package="pytest")  # which is installed
+    assert measure.check_all([rival]) == ([], {"xad": "it fails: ImportError: no such thing"})
+    absent = rival._replace(package="no_such_package")
+    assert measure.check_all([absent]) == ([], {"xad": "no_such_package is not installed"})
+    with pytest.raises(RuntimeError):
+        measure.check_all([BY_NAME["fresh"]])
+
+
+# -----------------------------------------------------------------------------
+# the commands
+
+
+@pytest.mark.parametrize("name", ["fresh", "replay", "c fresh", "c replay", "by hand"])
+def test_a_path(name):
+    measure.check(BY_NAME[name])
+    assert 1e-6 < measure.slice_of(BY_NAME[name], 0.01) < 1
+
+
+def test_one_op_at_a_time_has_the_same_losses():
+    for name in "closures", "ops":
+        assert len(measure.take(BY_NAME[name], 3, 0)[0]) == 3
+
+
+@pytest.mark.parametrize("how", [measure.OPS, measure.TAPE])
+def test_graphs_by_size(how):
+    found = measure.nodes_by_size(how, [1000, 2000], rounds=1, say=lambda what: None)
+    assert list(found) == [1000, 2000]
+    for rounds in found.values():
+        assert len(rounds) == 1 and list(rounds[0]) == PHASES
+        assert all(0 < seconds < 1e-3 for seconds in rounds[0].values())
+
+
+@pytest.mark.skipif(not measure.memory_is_known(), reason="this system has no /proc")
+def test_memory(monkeypatch):
+    built, peak = measure.memory_of(measure.TAPE)
+    assert 32 <= built <= peak < 1000
+    monkeypatch.setattr(measure, "output", lambda command: ["0.5", "40.0", "60.0"])
+    with pytest.raises(measure.WrongResult, match=r"0\.5"):
+        measure.memory_of(measure.TAPE)
+
+
+def test_a_wrong_gradient_is_found(monkeypatch):
+    numbers = [*map(repr, expected_numbers(1000)), "993", *["1e-9"] * len(PHASES)]
+    monkeypatch.setattr(measure, "output", lambda command: numbers)
+    assert measure.nodes_of(measure.TAPE, 1000, 1) == dict.fromkeys(PHASES, 1e-9)
+    numbers[99] = "0.25"
+    with pytest.raises(measure.WrongResult, match="1000 nodes"):
+        measure.nodes_of(measure.TAPE, 1000, 1)
