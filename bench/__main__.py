@@ -47,7 +47,7 @@ class Effort(NamedTuple):
 
 
 FULL = Effort(PATHS, 21, 0.3, SIZES, 5, 9, list(MEMORY), 9)
-QUICK = Effort(targets.PATHS, 4, 0.2, [SIZES[0], SIZES[-1]], 1, 4, targets.MEMORY, 0)
+QUICK = Effort(targets.PATHS, 4, 0.2, [SIZES[0], SIZES[-1]], 1, 3, targets.MEMORY, 0)
 
 
 def say(what):

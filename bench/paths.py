@@ -81,7 +81,8 @@ C, PURE, CLOSURES = "micrograd.compiled", "micrograd.pure", "bench.closures"
 # in the order of their turns: those that are compared with each other are neighbours
 PATHS = [
     _python(
-        "closures", "the course's engine, closures", OPS, "OneOpAtATime", CLOSURES, warm=5, slices=5
+        "closures", "the course's engine, closures", OPS, "OneOpAtATime", CLOSURES,
+        warm=3, slices=10,
     ),
     _python("ops", "micrograd", OPS, "OneOpAtATime", C),
     _rival("xad", "XAD-py", OPS, "XAD", "xad"),
