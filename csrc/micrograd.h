@@ -127,6 +127,7 @@ typedef struct Tape {
     Index scheduled;  // how many are kept
     size_t kept;      // and how many nodes they list
     Schedule *log;    // the one that the recording under way is writing
+    uint64_t touched; // grows whenever a node may have got another user, owner or gradient
     Replay *held;     // the first replay that holds numbers its nodes do not have yet
     Fault fault;      // what the last call that failed had to say
 } Tape;

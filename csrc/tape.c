@@ -36,6 +36,8 @@ struct Schedule {
     Index *uses;     // by leaf: how many of the nodes use it, and how many use node 0
     uint64_t refs;   // of all the nodes together, when nobody else used them
     Index first;     // of the nodes; 0: they do not stand side by side
+    uint64_t touched;  // tape->touched then: if it is the same, nobody need look
+    int passes;      // how often backward has come here
 };
 
 static const Index LAST_OPERAND = 1u << 31;  // a walk is at this node's last operand
@@ -245,6 +247,7 @@ static inline Index node_new(Tape *tape, Op op, double data, Index a, Index b) {
     tape->live++;
     tape->nodes[a].refs++;
     tape->nodes[b].refs++;
+    tape->touched += (a | b) && !tape->log;  // a log's nodes use one another, and leaves
     tape->nodes[i] = (Node){.data = data, .a = a, .b = b, .op = (uint8_t)op};
     log_node(tape, i);
     return i;
@@ -351,6 +354,7 @@ static inline Index record_dot(Tape *tape, Index start, const Index *w, const In
     nodes[sum].refs = 0;
     tape->live += last - tape->used;
     tape->used = last;
+    tape->touched += !log;
     return sum;
 }
 
@@ -521,6 +525,7 @@ static void log_find_region(const Tape *tape, Schedule *log, Index root) {
     for (size_t k = 0; k < n; k++) apart |= order[k] - order[0] - (Index)k;
     if (apart) return;
     log->first = order[0];
+    log->touched = tape->touched;
     log->refs = 2 * n;  // each uses two, of the leaves, of these nodes or node 0
     for (size_t k = 0; k <= log->leaves; k++) log->refs -= log->uses[k];
 }
@@ -542,7 +547,7 @@ void tape_log_end(Tape *tape, Index root) {
 // lifetime
 
 void tape_hold(Tape *tape, Index i) {
-    tape->nodes[i].refs++;
+    tape->touched += tape->nodes[i].refs++ > 0;  // who holds a fresh node is its first owner
 }
 
 void tape_release(Tape *tape, Index i) {
@@ -617,13 +622,14 @@ static int is_untouched(const Tape *tape, const Schedule *schedule) {
     uint64_t refs = 0;
     unsigned flags = 0;
     Index moments = 0;
-    if (!schedule->first) return 0;
+    if (!schedule->first || root->flags & NODE_WATCHED) return 0;
+    if (schedule->touched == tape->touched) return 1;
     for (; node < root; node++) {
         refs += node->refs;
         flags |= node->flags;
         moments |= node->op == OP_LEAF ? node->a : 0;
     }
-    return refs == schedule->refs && !(flags & (NODE_WATCHED | NODE_SCHEDULED)) && !moments && !(root->flags & NODE_WATCHED);
+    return refs == schedule->refs && !(flags & (NODE_WATCHED | NODE_SCHEDULED)) && !moments;
 }
 
 // free a recording that is untouched, from `first` to the root, in one piece
@@ -817,6 +823,7 @@ static Schedule *schedule_build(Tape *tape, Index root, int kind) {
 
 int node_backward(Tape *tape, Index i) {
     tape_settle(tape);
+    tape->touched++;
     Node *node = &tape->nodes[i], *a = &tape->nodes[node->a], *b = &tape->nodes[node->b];
     if (op_backward((Op)node->op, a->data, b->data, node->data, node->grad, &a->grad, &b->grad)) return 0;
     return fault_op(tape, FAULT_BACKWARD, node->op, node->a, node->b, node->data);
@@ -828,8 +835,9 @@ static void save_gradients(Tape *tape, const Index *order, size_t n) {
 }
 
 // go one node at a time, users before their operands, and apply the chain rule; what the
-// gradients were before is in tape->saved, and a walk's marks go on the way
-static inline int run_backward(Tape *tape, Index root, const Index *order, size_t n, int is_marked) {
+// first nsaved gradients and the root's were before is in tape->saved, the others were 0.
+// A walk's marks go on the way
+static inline int run_backward(Tape *tape, Index root, const Index *order, size_t n, size_t nsaved, int is_marked) {
     Node *nodes = tape->nodes;
     nodes[root].grad = 1.0;
     for (size_t k = n; k > 0; k--) {
@@ -854,17 +862,27 @@ static inline int run_backward(Tape *tape, Index root, const Index *order, size_
         } else if (!op_backward((Op)node->op, a->data, b->data, node->data, g, &a->grad, &b->grad)) {
             fault_op(tape, FAULT_BACKWARD, node->op, node->a, node->b, node->data);
             walk_end(tape, order, n);
-            for (size_t j = 0; j < n; j++) nodes[order[j]].grad = tape->saved[j];
+            for (size_t j = 0; j < n; j++) nodes[order[j]].grad = j < nsaved || j == n - 1 ? tape->saved[j] : 0.0;
             return -1;
         }
     }
     return 0;
 }
 
+static int run_scheduled_backward(Tape *tape, Schedule *schedule) {
+    size_t n = schedule->n;
+    int is_first = schedule->first && schedule->passes == 0 && schedule->touched == tape->touched;
+    size_t nsaved = is_first ? schedule->leaves : n;  // nobody can have given the others a gradient
+    save_gradients(tape, schedule->order, nsaved);
+    tape->saved[n - 1] = tape->nodes[schedule->root].grad;
+    return run_backward(tape, schedule->root, schedule->order, n, nsaved, 0);
+}
+
 int tape_backward(Tape *tape, Index root) {
     tape_node(tape, root);  // it may be inside another replay
     Schedule *replayed = schedule_find(tape, root, SCHEDULE_FORWARD);
     if (replayed && replayed->replay && replay_is_ready(tape, replayed->replay)) {
+        replayed->passes++;
         return replay_backward(tape, replayed->replay);
     }
     Schedule *schedule = schedule_find(tape, root, SCHEDULE_BACKWARD);
@@ -873,8 +891,9 @@ int tape_backward(Tape *tape, Index root) {
         schedule = schedule_build(tape, root, SCHEDULE_BACKWARD);
     }
     if (schedule && walk_reserve(tape) && schedule->n <= tape->room) {
-        save_gradients(tape, schedule->order, schedule->n);
-        return run_backward(tape, root, schedule->order, schedule->n, 0);
+        int result = run_scheduled_backward(tape, schedule);
+        schedule->passes++;
+        return result;
     }
     unsigned flags;
     size_t n = walk(tape, root, OP_SHIFT, &flags);
@@ -884,7 +903,7 @@ int tape_backward(Tape *tape, Index root) {
         return fault(tape, FAULT_USER);
     }
     if (tape->held && flags & NODE_REPLAYED) save_gradients(tape, tape->order, n);
-    return run_backward(tape, root, tape->order, n, 1);
+    return run_backward(tape, root, tape->order, n, n, 1);
 }
 
 ptrdiff_t tape_backward_until(Tape *tape, const Index *order, ptrdiff_t from) {
