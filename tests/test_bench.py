@@ -128,6 +128,29 @@ def test_what_is_not_measured_is_said_and_fails_nothing():
     assert "not measured" in report.targets_text(found).splitlines()[2]
 
 
+@pytest.mark.parametrize("bad, looks, status", [(0, 1, 0), (2, 3, 0), (3, 3, 1), (9, 3, 1)])
+def test_a_quick_look_is_repeated_if_it_fails(monkeypatch, capsys, bad, looks, status):
+    efforts = []
+
+    def measure_badly(effort):
+        efforts.append(effort)
+        return measurements(**change("fresh", 3 if len(efforts) <= bad else 1))
+
+    monkeypatch.setattr(command, "measure", measure_badly)
+    assert command.main(["--quick"]) == status
+    assert efforts == [command.QUICK] * looks
+    assert capsys.readouterr().out.count("FAILED") == status
+
+
+def test_a_wrong_result_ends_the_run(monkeypatch):
+    def measure_wrongly(effort):
+        raise measure.WrongResult("2 + 2")
+
+    monkeypatch.setattr(command, "measure", measure_wrongly)
+    with pytest.raises(SystemExit, match=r"wrong: 2 \+ 2"):
+        command.main(["--quick"])
+
+
 # -----------------------------------------------------------------------------
 # documents
 
