@@ -11,9 +11,9 @@ from .imports import imports_in_rounds
 from .machine import machine
 from .measure import (
     MEMORY,
-    OPS,
+    ONE_BY_ONE,
+    ONE_CALL,
     ROOT,
-    TAPE,
     Measurements,
     WrongResult,
     check_all,
@@ -30,7 +30,7 @@ class Effort(NamedTuple):
 
     Attributes:
         paths, rounds, slice: of the step: which, how often, and for how many seconds each.
-        sizes, ops_rounds, tape_rounds: of graphs: which, and how often, recorded one op at a
+        sizes, one_by_one, one_call: of graphs: which, and how often, recorded one op at a
             time and in one call.
         memory: whose.
         imports: how often.
@@ -40,8 +40,8 @@ class Effort(NamedTuple):
     rounds: int
     slice: float
     sizes: list
-    ops_rounds: int
-    tape_rounds: int
+    one_by_one: int
+    one_call: int
     memory: list
     imports: int
 
@@ -63,8 +63,8 @@ def measure(effort):
         say(f"not measured: {name}: {why}")
     steps = rounds_of(paths, effort.rounds, effort.slice, say)
     nodes = {
-        OPS: nodes_by_size(OPS, effort.sizes, effort.ops_rounds, say),
-        TAPE: nodes_by_size(TAPE, effort.sizes, effort.tape_rounds, say),
+        ONE_BY_ONE: nodes_by_size(ONE_BY_ONE, effort.sizes, effort.one_by_one, say),
+        ONE_CALL: nodes_by_size(ONE_CALL, effort.sizes, effort.one_call, say),
     }
     say("memory")
     memory = {name: memory_of(name) for name in effort.memory if memory_is_known()}
