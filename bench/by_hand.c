@@ -8,10 +8,9 @@
 
 #include "timing.h"
 #include <math.h>
-#include <stdio.h>
 #include "micrograd.h"
 
-enum { POINTS = 100, TRAIN = 80, HIDDEN = 16, CLASSES = 3, BATCH = 100, BATCHES = 10000 };
+enum { POINTS = 100, TRAIN = 80, HIDDEN = 16, CLASSES = 3 };
 
 // the parameters, in the order of micrograd's: per neuron the weights, then the bias
 typedef struct Parameters {
@@ -102,17 +101,6 @@ static double step(void) {
 
 int main(int argc, char **argv) {
     if (argc != 3) return 2;
-    start();
-    for (int i = atoi(argv[1]); i > 0; i--) printf("%.17g\n", step());
-    static double seconds[BATCHES];
-    int n = 0;
-    for (double from = now(), to = from; n < BATCHES && to - from < atof(argv[2]); n++) {
-        start();
-        double begin = now();
-        for (int i = 0; i < BATCH; i++) step();
-        to = now();
-        seconds[n] = (to - begin) / BATCH;
-    }
-    printf("%.17g\n", median(seconds, (size_t)n));
+    print_steps(atoi(argv[1]), atof(argv[2]), start, step);
     return 0;
 }

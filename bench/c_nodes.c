@@ -8,7 +8,6 @@
 // the median of REPEATS, in seconds.
 
 #include "timing.h"
-#include <stdio.h>
 #include <string.h>
 #include "micrograd.h"
 

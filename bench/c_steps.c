@@ -7,11 +7,10 @@
 // first STEPS steps, and then, from steps repeated for so many seconds, how long one takes.
 
 #include "timing.h"
-#include <stdio.h>
 #include <string.h>
 #include "micrograd.h"
 
-enum { POINTS = 100, TRAIN = 80, INPUTS = 2, HIDDEN = 16, CLASSES = 3, BATCH = 100, BATCHES = 10000 };
+enum { POINTS = 100, TRAIN = 80, INPUTS = 2, HIDDEN = 16, CLASSES = 3 };
 enum { PARAMETERS = HIDDEN * (INPUTS + 1) + CLASSES * (HIDDEN + 1) };
 
 static const uint32_t sizes[] = {INPUTS, HIDDEN, CLASSES};
@@ -24,7 +23,8 @@ static AdamW optimizer;
 static const Index x[TRAIN * INPUTS];  // all 0: every point's inputs are fresh leaves
 static double numbers[TRAIN * INPUTS];
 static int32_t labels[TRAIN];
-static Index recording;                // the loss, where it is recorded once
+static int replay;                     // whether the loss is recorded only once
+static Index recording;                // which it is then; else 0
 
 static void must(int good) {
     if (good) return;
@@ -39,7 +39,7 @@ static Index record(void) {
     return loss;
 }
 
-static void start(int replay) {
+static void start(void) {
     RNG random;
     Point points[POINTS];
     MLP fresh = model;
@@ -67,19 +67,8 @@ static double step(void) {
 
 int main(int argc, char **argv) {
     if (argc != 4 || (strcmp(argv[1], "fresh") && strcmp(argv[1], "replay"))) return 2;
-    int replay = !strcmp(argv[1], "replay");
-    start(replay);
-    for (int i = atoi(argv[2]); i > 0; i--) printf("%.17g\n", step());
-    static double seconds[BATCHES];
-    int n = 0;
-    for (double from = now(), to = from; n < BATCHES && to - from < atof(argv[3]); n++) {
-        start(replay);
-        double begin = now();
-        for (int i = 0; i < BATCH; i++) step();
-        to = now();
-        seconds[n] = (to - begin) / BATCH;
-    }
-    printf("%.17g\n", median(seconds, (size_t)n));
+    replay = !strcmp(argv[1], "replay");
+    print_steps(atoi(argv[2]), atof(argv[3]), start, step);
     tape_free(&tape);
     return 0;
 }

@@ -107,7 +107,7 @@ def check_all(paths):
             try:
                 check(path)
             except RuntimeError as problem:
-                if not path.package:
+                if path.ours:
                     raise
                 reason = f"it fails: {str(problem).splitlines()[-1]}"
         if reason:
@@ -154,13 +154,13 @@ def ratio(found, over, under, best=False):
 # graphs by size
 
 
-OPS, TAPE = "recorded one op at a time from Python", "recorded in one call, in C"
+ONE_BY_ONE, ONE_CALL = "recorded one op at a time from Python", "recorded in one call, in C"
 
 
 def nodes_of(how, size, repeats):
     """Return by phase what a node takes in a graph of about `size` nodes."""
     python = [sys.executable, "-m", "bench.py_nodes", "micrograd.compiled"]
-    command = python if how == OPS else [program("c_nodes")]
+    command = python if how == ONE_BY_ONE else [program("c_nodes")]
     lines = [float(line) for line in output([*command, size, repeats])]
     numbers, seconds = lines[: -len(PHASES) - 1], lines[-len(PHASES) :]  # between them the count
     if numbers != expected_numbers(size):
@@ -174,7 +174,7 @@ def nodes_by_size(how, sizes, rounds, say):
     Small graphs are repeated, and in C, where that is soon done, large ones, too: the system
     may be slow to give a process its first memory.
     """
-    least, nodes = (1, 10**6) if how == OPS else (5, 10**7)
+    least, nodes = (1, 10**6) if how == ONE_BY_ONE else (5, 10**7)
     found = {size: [] for size in sizes}
     for i in range(rounds):
         say(f"graphs {how}, round {i + 1} of {rounds}")
@@ -204,8 +204,8 @@ def cost(seconds):
 
 
 MEMORY = {
-    OPS: ("ops", "micrograd.compiled", 10**6),
-    TAPE: ("call", "micrograd.compiled", 10**6),
+    ONE_BY_ONE: ("ops", "micrograd.compiled", 10**6),
+    ONE_CALL: ("call", "micrograd.compiled", 10**6),
     "micrograd.pure": ("ops", "micrograd.pure", 10**5),
     "the course's engine, closures": ("ops", "bench.closures", 10**5),
 }

@@ -47,6 +47,11 @@ class Path(NamedTuple):
     warm: int = 1
     slices: int = 1
 
+    @property
+    def ours(self):
+        """Whether it has to work wherever the package does."""
+        return not self.package and self.kind != "pypy"
+
     def missing(self):
         """Say why this path cannot be measured here; "" if it can."""
         if self.kind == "pypy" and not shutil.which("pypy3"):

@@ -3,7 +3,7 @@
 import statistics
 
 from .graphs import PHASES
-from .measure import OPS, TAPE, ratio
+from .measure import ONE_BY_ONE, ONE_CALL, ratio
 from .paths import GROUPS, PATHS
 from .report import digits, duration, medians_of, quartiles
 
@@ -69,7 +69,7 @@ def paths_picture(pyplot, found):
 def nodes_picture(pyplot, found):
     """What each phase takes a node, by the size of the graph."""
     figure, both = pyplot.subplots(1, 2, figsize=(9, 4.5), sharey=True)
-    for axes, how in zip(both, (TAPE, OPS)):
+    for axes, how in zip(both, (ONE_CALL, ONE_BY_ONE)):
         by_size = found.nodes[how]
         for phase, colour, marker in zip(PHASES, [GREY, RED, GREEN, YELLOW, BLUE], "oDsv^"):
             costs = [

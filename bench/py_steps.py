@@ -4,21 +4,24 @@
 
 CLASS is one of course.py, with the ENGINE's module, or one of rivals.py. It prints the loss
 of each of the first STEPS steps, and then, from steps repeated for so many seconds, how long
-one takes: the median of batches, in seconds. A batch, and not a single step, has its share of
-the garbage collector's work.
+one takes: the median of batches, in seconds. They are short, so that few of them have to wait
+for another process; only a single step would be too short: the garbage collector may be at
+work in one of three.
 
 It runs on PyPy, too: nothing that is imported here needs more than plain Python.
 """
 
 import importlib
+import itertools
 import statistics
 import sys
 import time
 
 from . import course, rivals
 
-BATCH = 100  # steps, from the start
-LEAST = 5  # steps, however slow
+EPOCH = 100  # steps, then from the start again
+BATCH = 20  # steps, or as many as there is time for
+LEAST = 5  # but no fewer
 
 
 def make(name, *engine):
@@ -30,9 +33,13 @@ def make(name, *engine):
 
 def batches(path, seconds):
     """Yield how long a step takes in each batch, for so many seconds."""
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        path.start()
+    begin = time.perf_counter()
+    end = begin + seconds
+    for n in itertools.count():
+        if begin >= end:
+            return
+        if n % (EPOCH // BATCH) == 0:
+            path.start()
         begin = now = time.perf_counter()
         steps = 0
         while steps < LEAST or (steps < BATCH and now < end):
@@ -40,6 +47,7 @@ def batches(path, seconds):
             steps += 1
             now = time.perf_counter()
         yield (now - begin) / steps
+        begin = now
 
 
 def main(*words):

@@ -4,7 +4,7 @@ import re
 import statistics
 
 from .graphs import NAMES, PHASES
-from .measure import OPS, TAPE, cost, ratio
+from .measure import ONE_BY_ONE, ONE_CALL, cost, ratio
 from .paths import GROUPS, PATHS
 
 # -----------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def results(found, verdicts):
     """RESULTS.md."""
     machine = "\n".join(f"- {what}: {which}" for what, which in found.machine.items())
     rounds = len(found.steps["by hand"])
-    tape, ops = (found.nodes[how] for how in (TAPE, OPS))
+    one_by_one, one_call = (found.nodes[how] for how in (ONE_BY_ONE, ONE_CALL))
     return f"""# How fast micrograd is
 
 `python -m bench` has written this file and the plots beside it, in one run.
@@ -164,13 +164,13 @@ The course's loss over more and more points, in nanoseconds a node. In one call 
 but the tape works. One op at a time, a node mostly costs what Python does around it, and
 `backward()` has to find the order first, which the recording in one call knows.
 
-{OPS.capitalize()}:
+A graph {ONE_BY_ONE}:
 
-{nodes_table(ops)}
+{nodes_table(one_by_one)}
 
-{TAPE.capitalize()}:
+A graph {ONE_CALL}:
 
-{nodes_table(tape)}
+{nodes_table(one_call)}
 
 ![The same as a plot](nodes.svg)
 

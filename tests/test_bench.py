@@ -44,7 +44,7 @@ def measurements(missing=(), steps=STEPS, growth=1.5, memory=(40.0, 60.0)):
             ]
             for size in SIZES
         }
-        for how in (measure.OPS, measure.TAPE)
+        for how in (measure.ONE_BY_ONE, measure.ONE_CALL)
     }
     return measure.Measurements(
         steps=found,
@@ -71,16 +71,16 @@ def test_a_ratio_is_taken_within_a_round():
     assert measure.ratio(found, "torch", "by hand") == 100
     found.steps["fresh"][0] *= 100  # one bad round of three
     assert measure.ratio(found, "fresh", "by hand") == 8
-    assert measure.growth(found, measure.TAPE) == 1.5
+    assert measure.growth(found, measure.ONE_CALL) == 1.5
 
 
 def test_the_best_rounds_are_compared_by_a_quick_look():
     found = measurements()
     found.steps["fresh"] = {0: 9 * BY_HAND, 1: 9 * BY_HAND, 2: 5 * BY_HAND}
     assert measure.ratio(found, "fresh", "by hand", best=True) == 5
-    for rounds in found.nodes[measure.OPS].values():
+    for rounds in found.nodes[measure.ONE_BY_ONE].values():
         rounds[0] = dict.fromkeys(PHASES, 1.0)
-    assert measure.growth(found, measure.OPS, best=True) == 1.5
+    assert measure.growth(found, measure.ONE_BY_ONE, best=True) == 1.5
 
 
 def test_all_targets_are_reached():
@@ -126,6 +126,29 @@ def test_what_is_not_measured_is_said_and_fails_nothing():
     assert found[1].passed is None
     assert command.status(found) == 0
     assert "not measured" in report.targets_text(found).splitlines()[2]
+
+
+@pytest.mark.parametrize("bad, looks, status", [(0, 1, 0), (2, 3, 0), (3, 3, 1), (9, 3, 1)])
+def test_a_quick_look_is_repeated_if_it_fails(monkeypatch, capsys, bad, looks, status):
+    efforts = []
+
+    def measure_badly(effort):
+        efforts.append(effort)
+        return measurements(**change("fresh", 3 if len(efforts) <= bad else 1))
+
+    monkeypatch.setattr(command, "measure", measure_badly)
+    assert command.main(["--quick"]) == status
+    assert efforts == [command.QUICK] * looks
+    assert capsys.readouterr().out.count("FAILED") == status
+
+
+def test_a_wrong_result_ends_the_run(monkeypatch):
+    def measure_wrongly(effort):
+        raise measure.WrongResult("2 + 2")
+
+    monkeypatch.setattr(command, "measure", measure_wrongly)
+    with pytest.raises(SystemExit, match=r"wrong: 2 \+ 2"):
+        command.main(["--quick"])
 
 
 # -----------------------------------------------------------------------------
@@ -255,7 +278,7 @@ def test_one_op_at_a_time_has_the_same_losses():
         assert len(measure.take(BY_NAME[name], 3, 0)[0]) == 3
 
 
-@pytest.mark.parametrize("how", [measure.OPS, measure.TAPE])
+@pytest.mark.parametrize("how", [measure.ONE_BY_ONE, measure.ONE_CALL])
 def test_graphs_by_size(how):
     found = measure.nodes_by_size(how, [1000, 2000], rounds=1, say=lambda what: None)
     assert list(found) == [1000, 2000]
@@ -266,17 +289,17 @@ def test_graphs_by_size(how):
 
 @pytest.mark.skipif(not measure.memory_is_known(), reason="this system has no /proc")
 def test_memory(monkeypatch):
-    built, peak = measure.memory_of(measure.TAPE)
+    built, peak = measure.memory_of(measure.ONE_CALL)
     assert 32 <= built <= peak < 1000
     monkeypatch.setattr(measure, "output", lambda command: ["0.5", "40.0", "60.0"])
     with pytest.raises(measure.WrongResult, match=r"0\.5"):
-        measure.memory_of(measure.TAPE)
+        measure.memory_of(measure.ONE_CALL)
 
 
 def test_a_wrong_gradient_is_found(monkeypatch):
     numbers = [*map(repr, expected_numbers(1000)), "993", *["1e-9"] * len(PHASES)]
     monkeypatch.setattr(measure, "output", lambda command: numbers)
-    assert measure.nodes_of(measure.TAPE, 1000, 1) == dict.fromkeys(PHASES, 1e-9)
+    assert measure.nodes_of(measure.ONE_CALL, 1000, 1) == dict.fromkeys(PHASES, 1e-9)
     numbers[99] = "0.25"
     with pytest.raises(measure.WrongResult, match="1000 nodes"):
-        measure.nodes_of(measure.TAPE, 1000, 1)
+        measure.nodes_of(measure.ONE_CALL, 1000, 1)
