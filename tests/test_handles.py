@@ -457,8 +457,8 @@ def test_interrupts_arrive():
 
         for i in range(sent):
             timer = threading.Timer(0.005, signal.raise_signal, [signal.SIGINT])
-            timer.start()
             try:
+                timer.start()  # on a busy machine it may be over before we are in train()
                 train()
             except KeyboardInterrupt:
                 caught += 1
