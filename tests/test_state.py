@@ -154,13 +154,16 @@ def test_a_shallow_copy_of_an_optimiser_has_the_same_parameters(engine):
     assert (twin.t, optimizer.t) == (4, 3)
 
 
-def test_an_optimiser_that_its_parameter_knows(engine):
+def test_an_optimiser_that_its_parameter_knows(engine, no_new_nodes):
     p = engine.Value(1.0)
     p.optimizer = engine.AdamW([p])
     for twin in copies(p):
         assert twin.optimizer.parameters == (twin,)
+        del twin.optimizer  # the two would keep each other alive
     for twin in copies(p.optimizer):
         assert twin.parameters[0].optimizer is twin
+        del twin.parameters[0].optimizer
+    del p.optimizer
 
 
 def test_attributes_called_as_the_moments(engine):
