@@ -60,7 +60,7 @@ def paths_picture(pyplot, found):
     axes.set_ylim(len(names) - 0.4, -0.8)
     axes.grid(axis="y", visible=False)
     axes.set_xscale("log")
-    axes.set_xlim(min(medians.values()) / 2, max(medians.values()) * 10)
+    axes.set_xlim(min(medians.values()) / 2, max(medians.values()) * 20)
     axes.set_xlabel("seconds a step: median and quartiles; and how many times the limit, by hand")
     axes.set_title("The course's training step")
     return figure
