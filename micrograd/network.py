@@ -253,6 +253,7 @@ class _Points:
             _check_inputs(x, network.nin)
             labels.append(check_target(y, network.nout))
             values += x
+        self.values = values  # nobody else keeps them where an x is an iterator
         self.arrays = (*_inputs(values), ffi.new("int32_t[]", labels))
 
 
