@@ -297,7 +297,7 @@ double shared_exponent(Index i, int *is_integer);
 size_t shared_operands(Index i, Index *operands, size_t room);  // held, if all fit
 int shared_moments(Index i, double *m, double *v);       // 0 if the node has none
 void shared_set_moments(Index i, double m, double v);
-void shared_set_watched(Index i);
+int shared_set_watched(Index i);
 void shared_set_function(Index i, int on);
 
 int shared_backward(Index root);
@@ -317,8 +317,8 @@ Index shared_mean_cross_entropy(const MLP *mlp, const Index *x, const double *nu
                                 const int32_t *labels, size_t n);
 int shared_adamw_init(const Index *parameters, size_t n);
 int shared_adamw_step(AdamW *adamw, const Index *parameters, size_t n);
-void shared_sgd_step(double lr, const Index *parameters, size_t n);
-void shared_zero_grad(const Index *parameters, size_t n);
+int shared_sgd_step(double lr, const Index *parameters, size_t n);
+int shared_zero_grad(const Index *parameters, size_t n);
 
 int shared_recording(int on);      // in this thread: 1, 0, or -1 to leave it; what it was before
 void shared_fault(Fault *fault);   // what the last call that failed in this thread had to say

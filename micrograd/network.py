@@ -107,7 +107,8 @@ class Module:
     def zero_grad(self):
         """Set the gradients of all parameters to 0."""
         parameters = list(self.parameters())
-        lib.shared_zero_grad([p._index for p in parameters], len(parameters))
+        if lib.shared_zero_grad([p._index for p in parameters], len(parameters)) < 0:
+            raise error()
 
     def parameters(self):
         """Return the list of the module's parameters (Values)."""

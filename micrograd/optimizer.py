@@ -27,7 +27,8 @@ class Optimizer:
 
     def zero_grad(self):
         """Set the gradients of all parameters to 0."""
-        lib.shared_zero_grad(self._indices, len(self._parameters))
+        if lib.shared_zero_grad(self._indices, len(self._parameters)) < 0:
+            raise error()
 
 
 def _restored(kind, parameters, rates):
@@ -69,4 +70,6 @@ class SGD(Optimizer):
 
     def step(self):
         """Move every parameter against its gradient."""
-        lib.shared_sgd_step(number(self.lr), self._indices, len(self._parameters))
+        lr = number(self.lr)
+        if lib.shared_sgd_step(lr, self._indices, len(self._parameters)) < 0:
+            raise error()

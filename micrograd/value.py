@@ -567,7 +567,8 @@ class Value(_Slots):
     def _attribute_dict(self):
         attributes = _attributes.get(self._index)
         if attributes is None:
-            lib.shared_set_watched(self._index)
+            if lib.shared_set_watched(self._index) < 0:
+                raise error()
             attributes = _attributes.setdefault(self._index, {})
         return attributes
 

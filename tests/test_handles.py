@@ -582,6 +582,63 @@ def test_a_finaliser_that_uses_a_handle_after_it_was_finalised():
     assert (run.returncode, run.stderr) == (0, "")
 
 
+def test_whatever_takes_values_refuses_those_that_were_finalised():
+    """They come before the object that uses them, so the collector finalises them first."""
+    program = """
+        import gc
+        from micrograd.compiled import (
+            MLP, SGD, AdamW, Value, eval_split, mean_cross_entropy, softmax
+        )
+        from micrograd.value import live_nodes
+
+        split = [([1.0, 2.0], 0)]
+        uses = {
+            "user": lambda t: Value(1.0, (t.v,), "own"),
+            "attribute": lambda t: setattr(t.v, "label", "v"),
+            "function": lambda t: setattr(t.v, "_backward", print),
+            "model": lambda t: t.model([1.0, 2.0]),
+            "input": lambda t: t.living([t.v, 1.0]),
+            "loss": lambda t: mean_cross_entropy(t.model, split),
+            "input of the loss": lambda t: mean_cross_entropy(t.living, [([t.v, 1.0], 0)]),
+            "number of the loss": lambda t: eval_split(t.model, split),
+            "optimiser": lambda t: SGD(t.model.parameters()),
+            "AdamW's step": lambda t: t.adamw.step(),
+            "SGD's step": lambda t: t.sgd.step(),
+            "optimiser's zero_grad": lambda t: t.sgd.zero_grad(),
+            "model's zero_grad": lambda t: t.model.zero_grad(),
+        }
+
+        class Trainer:
+            def __init__(self, v, model, sgd, adamw, name):
+                self.v, self.model, self.sgd, self.adamw, self.name = v, model, sgd, adamw, name
+                self.me = self
+
+            def __del__(self):
+                try:
+                    uses[self.name](self)
+                except ReferenceError:
+                    refused.add(self.name)
+
+        refused = set()
+        Trainer.living = MLP(2, [3, 2])
+        gc.disable()
+        many = [Value(1.0) for _ in range(1_500_000)]
+        models = [MLP(2, [3, 2]) for _ in uses]
+        for name, model in zip(uses, models):
+            parameters = model.parameters()
+            Trainer(Value(2.0) * 3.0, model, SGD(parameters), AdamW(parameters), name)
+        del models, model, parameters, many  # now the arena can shrink below those nodes
+        gc.collect()
+        gc.collect()
+        assert set(uses) - refused == set(), set(uses) - refused
+        assert live_nodes() == len(Trainer.living.parameters())
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+
+
 def test_what_a_subclass_cannot_do():
     for name in ("_backward", "_forward", "__del__"):
         with contextlib.suppress(TypeError):
