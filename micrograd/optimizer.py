@@ -54,9 +54,13 @@ class AdamW(Optimizer):
     def step(self):
         rates = self.lr, self.beta1, self.beta2, self.eps, self.weight_decay, self.t
         adamw = ffi.new("AdamW *", [number(rate) for rate in rates])
-        if lib.shared_adamw_step(adamw, self._indices, len(self._parameters)) < 0:
-            raise error()
-        self.t += 1
+        before = adamw.t
+        try:
+            if lib.shared_adamw_step(adamw, self._indices, len(self._parameters)) < 0:
+                raise error()
+        finally:  # an interrupt may come after the step, too
+            if adamw.t != before:
+                self.t += 1
 
     step.__doc__ = pure.AdamW.step.__doc__
 
