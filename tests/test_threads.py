@@ -331,9 +331,15 @@ class Busy:
             thread.join()
 
 
+def end_soon():
+    """A process that waits for a lock which nobody holds any more would do so for ever."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(30)
+
+
 def child_of_a_fork(expected):
     """What a forked child does, as its exit status."""
-    signal.alarm(20)  # a lock that nobody holds any more would keep it for ever
+    end_soon()
     known = len(_attributes)
     for _ in range(50):
         Value(1.0, label="x")
@@ -362,9 +368,9 @@ def test_forks_while_threads_are_inside():
 def test_pools_of_processes(method):
     expected = [train(seed) for seed in range(1, 9)]
     with Busy():
-        pool = multiprocessing.get_context(method).Pool(2)
+        pool = multiprocessing.get_context(method).Pool(2, end_soon)
         try:
-            assert pool.map_async(train, range(1, 9)).get(timeout=120) == expected
+            assert pool.map_async(train, range(1, 9)).get(timeout=60) == expected
         finally:
             pool.terminate()
             pool.join()
