@@ -169,9 +169,9 @@ void tape_hold(Tape *tape, Index i);
 void tape_release(Tape *tape, Index i);
 void tape_discard(Tape *tape, Index i);      // free it if nobody uses it
 
-// A watched node that dies keeps its place until its owner has cleaned up:
-// tape_dead takes one such node off the list, tape_bury frees its place.
-Index tape_dead(Tape *tape);
+// A watched node that dies keeps its place until its owner has cleaned up: tape_dead tells
+// the first of them, or 0, and goes on telling it until tape_bury has freed its place.
+Index tape_dead(const Tape *tape);
 void tape_bury(Tape *tape, Index i);
 
 // The node, with its numbers in place: a recording that forward has gone over twice keeps
@@ -301,7 +301,7 @@ double shared_exponent(Index i, int *is_integer);
 size_t shared_operands(Index i, Index *operands, size_t room);  // held, if all fit
 int shared_moments(Index i, double *m, double *v);       // 0 if the node has none
 void shared_set_moments(Index i, double m, double v);
-void shared_set_watched(Index i);
+int shared_set_watched(Index i);
 void shared_set_function(Index i, int on);
 
 int shared_backward(Index root);
@@ -321,8 +321,8 @@ Index shared_mean_cross_entropy(const MLP *mlp, const Index *x, const double *nu
                                 const int32_t *labels, size_t n);
 int shared_adamw_init(const Index *parameters, size_t n);
 int shared_adamw_step(AdamW *adamw, const Index *parameters, size_t n);
-void shared_sgd_step(double lr, const Index *parameters, size_t n);
-void shared_zero_grad(const Index *parameters, size_t n);
+int shared_sgd_step(double lr, const Index *parameters, size_t n);
+int shared_zero_grad(const Index *parameters, size_t n);
 
 int shared_recording(int on);      // in this thread: 1, 0, or -1 to leave it; what it was before
 void shared_fault(Fault *fault);   // what the last call that failed in this thread had to say

@@ -1,6 +1,6 @@
-// The one tape that all of Python shares. cffi lets go of Python's own lock during
-// every call, so threads meet here: each function takes the tape's lock, calls its
-// namesake of the library and lets go again.
+// The one tape that all of Python shares. Long calls let go of Python's own lock (calls.h),
+// so threads meet here: each function takes the tape's lock, calls its namesake of the
+// library and lets go again.
 
 #include <math.h>
 #include <pthread.h>
@@ -34,7 +34,9 @@ void shared_init(void (*cleaner)(void)) {
     static int once;
     // a child that is forked while another thread is inside gets the tape whole
     if (!once) once = pthread_atfork(lock, unlock, unlock) == 0;
+    lock();
     clean_up = cleaner;
+    unlock();
 }
 
 #define LOCKED(type, call)    \
@@ -144,7 +146,7 @@ Index shared_rdiv(Index a, double k) {
 }
 
 Index shared_user(double data, const Index *operands, size_t n) {
-    LOCKED(Index, result(tape_user(&tape, data, operands, n)));
+    LOCKED(Index, result(use_all(operands, n) ? tape_user(&tape, data, operands, n) : 0));
 }
 
 // of the two ways to compute a result: with a graph, or under no_grad without
@@ -170,10 +172,10 @@ void shared_hold(Index i) {
 
 void shared_release(Index i) {
     lock();
-    tape_release(&tape, i);
-    int waiting = tape.dead != 0;
+    if (!is_stale(i)) tape_release(&tape, i);
+    void (*cleaner)(void) = tape.dead ? clean_up : NULL;
     unlock();
-    if (waiting && clean_up) clean_up();
+    if (cleaner) cleaner();
 }
 
 Index shared_dead(void) {
@@ -223,7 +225,7 @@ int shared_op(Index i) {
 
 double shared_exponent(Index i, int *is_integer) {
     lock();
-    Node exponent = tape.nodes[tape.nodes[i].b];
+    Node exponent = tape.nodes[is_stale(i) ? 0 : tape.nodes[i].b];
     unlock();
     *is_integer = (exponent.flags & NODE_INTEGER) != 0;
     return exponent.data;
@@ -232,7 +234,7 @@ double shared_exponent(Index i, int *is_integer) {
 size_t shared_operands(Index i, Index *operands, size_t room) {
     lock();
     size_t n = is_stale(i) ? 0 : tape_operands(&tape, i, NULL);
-    if (n <= room) {
+    if (n && n <= room) {
         tape_operands(&tape, i, operands);
         for (size_t k = 0; k < n; k++) tape_hold(&tape, operands[k]);
     }
@@ -241,6 +243,7 @@ size_t shared_operands(Index i, Index *operands, size_t room) {
 }
 
 static Node *moments(Index i) {
+    if (is_stale(i)) return NULL;
     Node *node = &tape.nodes[i];
     return node->op == OP_LEAF && node->a ? &tape.nodes[node->a] : NULL;
 }
@@ -266,15 +269,17 @@ void shared_set_moments(Index i, double m, double v) {
     unlock();
 }
 
-void shared_set_watched(Index i) {
+int shared_set_watched(Index i) {
     lock();
-    tape.nodes[i].flags |= NODE_WATCHED;
+    int failed = check(use(i) ? 0 : -1);
+    if (!failed) tape.nodes[i].flags |= NODE_WATCHED;
     unlock();
+    return failed;
 }
 
 void shared_set_function(Index i, int on) {
     lock();
-    tape_set_function(&tape, i, on);
+    if (!is_stale(i)) tape_set_function(&tape, i, on);
     unlock();
 }
 
@@ -291,7 +296,7 @@ int shared_forward(Index root) {
 
 size_t shared_walk(Index root, int forward, Index *order, size_t room) {
     lock();
-    size_t n = tape_walk(&tape, root, forward);
+    size_t n = use(root) ? tape_walk(&tape, root, forward) : 0;
     if (n == 0) last_fault = tape.fault;
     if (n <= room && n) memcpy(order, tape.order, n * sizeof(Index));
     unlock();
@@ -378,23 +383,27 @@ Index shared_mean_cross_entropy(const MLP *mlp, const Index *x, const double *nu
 }
 
 int shared_adamw_init(const Index *parameters, size_t n) {
-    LOCKED(int, check(adamw_init(&tape, parameters, n)));
+    LOCKED(int, check(use_all(parameters, n) ? adamw_init(&tape, parameters, n) : -1));
 }
 
 int shared_adamw_step(AdamW *adamw, const Index *parameters, size_t n) {
-    LOCKED(int, check(adamw_step(&tape, adamw, parameters, n)));
+    LOCKED(int, check(use_all(parameters, n) ? adamw_step(&tape, adamw, parameters, n) : -1));
 }
 
-void shared_sgd_step(double lr, const Index *parameters, size_t n) {
+int shared_sgd_step(double lr, const Index *parameters, size_t n) {
     lock();
-    sgd_step(&tape, lr, parameters, n);
+    int failed = check(use_all(parameters, n) ? 0 : -1);
+    if (!failed) sgd_step(&tape, lr, parameters, n);
     unlock();
+    return failed;
 }
 
-void shared_zero_grad(const Index *parameters, size_t n) {
+int shared_zero_grad(const Index *parameters, size_t n) {
     lock();
-    zero_grad(&tape, parameters, n);
+    int failed = check(use_all(parameters, n) ? 0 : -1);
+    if (!failed) zero_grad(&tape, parameters, n);
     unlock();
+    return failed;
 }
 
 // -----------------------------------------------------------------------------

@@ -568,9 +568,11 @@ static inline void node_free(Tape *tape, Index i) {
     if (node->flags & NODE_SCHEDULED) drop_schedules(tape, i);
     tape->live--;
     if (node->flags & NODE_WATCHED) {
+        // behind the first, which the owner may be cleaning up after
+        Index *before = tape->dead ? &tape->nodes[tape->dead].a : &tape->dead;
         node->op = OP_DEAD;
-        node->a = tape->dead;
-        tape->dead = i;
+        node->a = *before;
+        *before = i;
     } else {
         node->op = OP_FREE;
         node->a = tape->free;
@@ -674,13 +676,13 @@ void tape_discard(Tape *tape, Index i) {
     free(kept.uses);
 }
 
-Index tape_dead(Tape *tape) {
-    Index i = tape->dead;
-    if (i) tape->dead = tape->nodes[i].a;
-    return i;
+Index tape_dead(const Tape *tape) {
+    return tape->dead;
 }
 
 void tape_bury(Tape *tape, Index i) {
+    if (!i || i != tape->dead) return;
+    tape->dead = tape->nodes[i].a;
     tape->nodes[i].op = OP_FREE;
     tape->nodes[i].a = tape->free;
     tape->free = i;

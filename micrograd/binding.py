@@ -1,5 +1,7 @@
 """The way into the compiled module: the module itself, and its faults as exceptions."""
 
+import importlib
+
 import _micrograd
 
 from . import pure
@@ -14,6 +16,21 @@ if _built_from != __version__:
         f"{_micrograd.__file__} was compiled from micrograd {_built_from}, "
         f"and this is micrograd {__version__}: run 'pip install .' again"
     )
+
+
+def _is_main_interpreter():
+    """Tell whether this interpreter is the process's first, and not one inside it."""
+    for name in ("_interpreters", "_xxsubinterpreters"):  # from Python 3.13 on, and before
+        try:
+            interpreters = importlib.import_module(name)
+        except ImportError:
+            continue
+        return interpreters.get_current() == interpreters.get_main()
+    return True
+
+
+if not _is_main_interpreter():  # where C, when it calls Python, always arrives
+    raise ImportError("the compiled engine works in a process's main interpreter only")
 
 # The operations by their number in C: what each is called in drawings and in
 # pure.RULES. The methods of Value enter themselves here.

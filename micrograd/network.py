@@ -108,7 +108,8 @@ class Module(pure.Module):
     def zero_grad(self):
         """Set the gradients of all parameters to 0."""
         parameters = list(self.parameters())
-        lib.shared_zero_grad([p._index for p in parameters], len(parameters))
+        if lib.shared_zero_grad([p._index for p in parameters], len(parameters)) < 0:
+            raise error()
 
 
 class Neuron(Module):
@@ -257,6 +258,7 @@ class _Points:
             _check_inputs(x, network.nin)
             labels.append(check_target(y, network.nout))
             values += x
+        self.values = values  # nobody else keeps them where an x is an iterator
         self.arrays = (*_inputs(values), ffi.new("int32_t[]", labels))
 
 

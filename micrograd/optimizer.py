@@ -29,7 +29,8 @@ class Optimizer(pure.Optimizer):
 
     def zero_grad(self):
         """Set the gradients of all parameters to 0."""
-        lib.shared_zero_grad(self._indices, len(self._parameters))
+        if lib.shared_zero_grad(self._indices, len(self._parameters)) < 0:
+            raise error()
 
 
 class AdamW(Optimizer):
@@ -50,9 +51,13 @@ class AdamW(Optimizer):
     def step(self):
         rates = self.lr, self.beta1, self.beta2, self.eps, self.weight_decay, self.t
         adamw = ffi.new("AdamW *", [number(rate) for rate in rates])
-        if lib.shared_adamw_step(adamw, self._indices, len(self._parameters)) < 0:
-            raise error()
-        self.t += 1
+        before = adamw.t
+        try:
+            if lib.shared_adamw_step(adamw, self._indices, len(self._parameters)) < 0:
+                raise error()
+        finally:  # an interrupt may come after the step, too
+            if adamw.t != before:
+                self.t += 1
 
     step.__doc__ = pure.AdamW.step.__doc__
 
@@ -66,4 +71,6 @@ class SGD(Optimizer):
 
     def step(self):
         """Move every parameter against its gradient."""
-        lib.shared_sgd_step(number(self.lr), self._indices, len(self._parameters))
+        lr = number(self.lr)
+        if lib.shared_sgd_step(lr, self._indices, len(self._parameters)) < 0:
+            raise error()

@@ -8,6 +8,7 @@ a user sets on a Value is kept here, by index, until the node dies.
 import _thread
 import atexit
 import functools
+import os
 import sys
 import types
 import weakref
@@ -59,6 +60,14 @@ def clean_up():
 
 lib.shared_init(lib.clean_up)
 atexit.register(lib.shared_init, ffi.NULL)  # the interpreter goes, and attributes with it
+
+
+def _start_child():
+    global _cleaning_up
+    _cleaning_up = False  # the thread that was at it has stayed with the parent
+
+
+os.register_at_fork(after_in_child=_start_child)
 
 # -----------------------------------------------------------------------------
 # functions that hold the node they are kept with
@@ -615,7 +624,8 @@ class Value(_Slots):
     def _attribute_dict(self):
         attributes = _attributes.get(self._index)
         if attributes is None:
-            lib.shared_set_watched(self._index)
+            if lib.shared_set_watched(self._index) < 0:
+                raise error()
             attributes = _attributes.setdefault(self._index, {})
         return attributes
 
@@ -730,10 +740,10 @@ def _forward_with_functions(root):
                 )
             node.data = node._forward()
             position += 1
+        lib.shared_forget_gradients(nodes.order, nodes.n)
     except BaseException:
         nodes.restore()
         raise
-    lib.shared_forget_gradients(nodes.order, nodes.n)
 
 
 def live_nodes():

@@ -55,6 +55,7 @@ def test_a_walk_sees_one_object_for_each_node():
 
 
 def test_attributes_belong_to_the_node():
+    before = len(_attributes)
     a, b = Value(1.0), Value(2.0)
     c = a * b
     d = c + a
@@ -64,9 +65,9 @@ def test_attributes_belong_to_the_node():
     assert a.color == "red"
     del c
     assert d._prev[0].label == "c"  # the node is still there
-    assert len(_attributes) == 2
+    assert len(_attributes) == before + 2
     del d
-    assert len(_attributes) == 1
+    assert len(_attributes) == before + 1
     e = a + b  # in the place of a node that had a label
     assert e.label == "" and not hasattr(e, "color")
 
@@ -575,6 +576,63 @@ def test_a_finaliser_that_uses_a_handle_after_it_was_finalised():
         del a
         gc.collect()
         assert refused == {*range(18)} - {7}  # all but _prev, which is empty then
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_whatever_takes_values_refuses_those_that_were_finalised():
+    """They come before the object that uses them, so the collector finalises them first."""
+    program = """
+        import gc
+        from micrograd.compiled import (
+            MLP, SGD, AdamW, Value, eval_split, mean_cross_entropy, softmax
+        )
+        from micrograd.value import live_nodes
+
+        split = [([1.0, 2.0], 0)]
+        uses = {
+            "user": lambda t: Value(1.0, (t.v,), "own"),
+            "attribute": lambda t: setattr(t.v, "label", "v"),
+            "function": lambda t: setattr(t.v, "_backward", print),
+            "model": lambda t: t.model([1.0, 2.0]),
+            "input": lambda t: t.living([t.v, 1.0]),
+            "loss": lambda t: mean_cross_entropy(t.model, split),
+            "input of the loss": lambda t: mean_cross_entropy(t.living, [([t.v, 1.0], 0)]),
+            "number of the loss": lambda t: eval_split(t.model, split),
+            "optimiser": lambda t: SGD(t.model.parameters()),
+            "AdamW's step": lambda t: t.adamw.step(),
+            "SGD's step": lambda t: t.sgd.step(),
+            "optimiser's zero_grad": lambda t: t.sgd.zero_grad(),
+            "model's zero_grad": lambda t: t.model.zero_grad(),
+        }
+
+        class Trainer:
+            def __init__(self, v, model, sgd, adamw, name):
+                self.v, self.model, self.sgd, self.adamw, self.name = v, model, sgd, adamw, name
+                self.me = self
+
+            def __del__(self):
+                try:
+                    uses[self.name](self)
+                except ReferenceError:
+                    refused.add(self.name)
+
+        refused = set()
+        Trainer.living = MLP(2, [3, 2])
+        gc.disable()
+        many = [Value(1.0) for _ in range(1_500_000)]
+        models = [MLP(2, [3, 2]) for _ in uses]
+        for name, model in zip(uses, models):
+            parameters = model.parameters()
+            Trainer(Value(2.0) * 3.0, model, SGD(parameters), AdamW(parameters), name)
+        del models, model, parameters, many  # now the arena can shrink below those nodes
+        gc.collect()
+        gc.collect()
+        assert set(uses) - refused == set(), set(uses) - refused
+        assert live_nodes() == len(Trainer.living.parameters())
     """
     run = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True

@@ -98,6 +98,16 @@ def test_inputs_that_are_values_get_gradients(engine):
     assert all(xi.grad for xi in x)
 
 
+def test_inputs_that_nobody_else_keeps(engine, no_new_nodes):
+    """An iterator's Values are gone once it has been read: the loss takes them while they live."""
+    model = engine.MLP(2, [3, 2], rng=engine.RNG(1))
+    xs = [[0.5, 1.0], [7.5, -1.0], [0.25, 3.0]]
+    expected = engine.mean_cross_entropy(model, [(x, i % 2) for i, x in enumerate(xs)])
+    split = [(map(engine.Value, x), i % 2) for i, x in enumerate(xs)]
+    loss = engine.mean_cross_entropy(model, split)
+    assert bits(loss.data) == bits(expected.data)
+
+
 def test_replaced_and_changed_parameters_are_used(engine):
     model = engine.MLP(2, [2, 2], rng=engine.RNG(1))
     hidden, output = (layer.neurons for layer in model.layers)
