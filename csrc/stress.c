@@ -149,7 +149,7 @@ static void train(Worker *worker) {
     shared_recording(before);
     double trained = shared_data(number);
     CHECK(shared_forward(loss) == 0 && shared_data(loss) == trained);
-    if (!worker->slots[0]) worker->slots[0] = trained;  // the same each time, and in each thread
+    if (worker->slots[0] == 0) worker->slots[0] = trained;  // the same each time, and in each thread
     CHECK(worker->slots[0] == trained);
     double m, v;
     CHECK(shared_moments(parameters[0], &m, &v) == 1 && v > 0);
