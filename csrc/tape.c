@@ -187,7 +187,9 @@ void tape_free(Tape *tape) {
 }
 
 static int tape_resize(Tape *tape, Index capacity) {
-    Node *nodes = realloc(tape->nodes, ((size_t)capacity + 1) * sizeof(Node));
+    size_t places = (size_t)capacity + 1;
+    if (places > SIZE_MAX / sizeof(Node)) return 0;  // where addresses have 32 bits
+    Node *nodes = realloc(tape->nodes, places * sizeof(Node));
     if (!nodes) return 0;
     // node 0 takes the reference counts of operands that are not there, and never dies
     if (!tape->nodes) nodes[0] = (Node){.refs = 1};

@@ -54,7 +54,10 @@ random = RNG(42)
 
 def _generate(function, random, n, *radii):
     n = count(n, "n")
-    points = ffi.new("Point[]", n)
+    try:
+        points = ffi.new("Point[]", n)
+    except (MemoryError, OverflowError):
+        raise MemoryError(f"no memory for {n} points") from None
     function(random._rng, points, n, *radii)
     return split_points([([p.x[0], p.x[1]], p.label) for p in points])
 

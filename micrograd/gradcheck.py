@@ -1,5 +1,7 @@
 """backward() against differences of f: a check of gradients, for the Values of either engine."""
 
+import math
+
 from . import pure
 from .graph import trace
 
@@ -47,7 +49,8 @@ def gradcheck(f, inputs, eps=1e-5, tolerance=1e-6):
     Raises:
         GradcheckError: a gradient is wrong, or f has a kink here, as relu has at 0.
         TypeError: an input is no number and no Value of the same engine, or f returns no Value.
-        ValueError: an input is no leaf, or eps is so small that x + h is x.
+        ValueError: an input is no leaf, or eps is so small that x + h is x, or so large that
+            it is infinite, or tolerance is negative.
         What f raises, and its backward().
 
     Example:
@@ -56,10 +59,13 @@ def gradcheck(f, inputs, eps=1e-5, tolerance=1e-6):
 
     Source: after PyTorch's torch.autograd.gradcheck.
     """
+    eps, tolerance = pure.number(eps), pure.number(tolerance)
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance must be 0 or more, not {tolerance}")
     values = _leaves(list(inputs))
     gradients = _gradients(f, values)
     for i, analytic in enumerate(gradients):
-        numeric = _slope(f, values, i, pure.number(eps))
+        numeric = _slope(f, values, i, eps)
         difference = abs(analytic - numeric)
         if not difference <= tolerance * max(1.0, abs(numeric)):  # nan is wrong, too
             raise GradcheckError(i, analytic, numeric, difference)
@@ -111,7 +117,7 @@ def _slope(f, values, i, eps):
     v, x = values[i], values[i].data
     step = eps * max(1.0, abs(x))
     high, low = x + step, x - step
-    if not high > low:
+    if not 0 < high - low < math.inf:
         raise ValueError(f"eps {eps} makes no step from {x}")
     try:
         v.data = high

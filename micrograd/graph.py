@@ -1,14 +1,21 @@
 """Drawings of graphs, with the graphviz package, for the Values of either engine."""
 
 import itertools
+import os
 
 __all__ = ["trace", "draw_dot", "vis_color"]
 
 LARGEST_PICTURE = 300  # nodes: a Value with more below it shows as text in a notebook
 
 
+def _check_value(v):
+    if not hasattr(type(v), "backward"):
+        raise TypeError(f"expected a Value, not {v!r}")
+
+
 def _walk(root):
     """Yield every Value below root once, root first, without recursion."""
+    _check_value(root)
     visited = {root}
     stack = [root]
     while stack:
@@ -30,6 +37,9 @@ def trace(root):
         (nodes, edges): the list of all Values below root, root first, and the list of
         pairs (operand, result), each pair once. The time is linear in their number, and
         the graph may be of any depth.
+
+    Raises:
+        TypeError: root is no Value.
     """
     nodes = list(_walk(root))
     own = {v: v for v in nodes}  # the same object for a node wherever it occurs
@@ -43,7 +53,13 @@ def vis_color(nodes, color):
     Args:
         nodes: the Values.
         color: a graphviz colour: "lightgreen", "#ffcc00" ...
+
+    Raises:
+        TypeError: something is no Value. Nothing is coloured then.
     """
+    nodes = list(nodes)
+    for v in nodes:
+        _check_value(v)
     for v in nodes:
         v._vis_color = color
 
@@ -62,7 +78,9 @@ def draw_dot(root, format="svg", rankdir="LR", outfile="graph"):
         The graphviz.Digraph. A notebook shows it as a picture.
 
     Raises:
-        ValueError: rankdir is another word.
+        ValueError: rankdir is another word, outfile names no file, or graphviz knows no such
+            format.
+        TypeError: root is no Value, or format or outfile no text.
         ImportError: the graphviz package is missing.
         RuntimeError: graphviz's program `dot` is missing. outfile.dot is written then.
 
@@ -71,6 +89,12 @@ def draw_dot(root, format="svg", rankdir="LR", outfile="graph"):
     """
     if rankdir not in ("LR", "TB"):
         raise ValueError(f"rankdir must be 'LR' or 'TB', not {rankdir!r}")
+    if not isinstance(format, str):
+        raise TypeError(f"format must be text, not {format!r}")
+    if outfile is not None:
+        if not os.path.basename(outfile):
+            raise ValueError(f"outfile must end in a file's name, and {outfile!r} does not")
+        outfile = os.path.join(".", outfile)  # for dot, what starts with - is an option
     try:
         import graphviz
     except ImportError as problem:

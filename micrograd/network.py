@@ -7,7 +7,15 @@ import weakref
 from . import data, pure
 from .binding import error, ffi, lib
 from .functions import cross_entropy
-from .pure import ACTIVATIONS, check_activation, check_split, check_target, count, number
+from .pure import (
+    ACTIVATIONS,
+    check_activation,
+    check_generator,
+    check_split,
+    check_target,
+    count,
+    number,
+)
 from .state import load_network
 from .value import Value, _handle, no_grad
 
@@ -120,6 +128,7 @@ class Neuron(Module):
         self.activation = check_activation(activation)
         self.nonlin = bool(nonlin)
         rng = data.random if rng is None else rng
+        check_generator(rng)
         self.w = [Value(rng.uniform(-1, 1) * nin**-0.5) for _ in range(nin)]
         self.b = Value(0)
 
@@ -179,7 +188,7 @@ class MLP(Module):
     __doc__ = pure.MLP.__doc__
 
     def __init__(self, nin, nouts, activation="tanh", rng=None):
-        sizes = [nin, *nouts]
+        sizes = [count(nin, "nin", least=1), *(count(n, "nout", least=1) for n in nouts)]
         if len(sizes) < 2:
             raise ValueError("an MLP needs at least 1 layer, and nouts has 0")
         last = len(sizes) - 2

@@ -2,7 +2,7 @@
 
 from . import pure
 from .binding import error, ffi, lib
-from .pure import check_betas, check_parameters, number
+from .pure import check_betas, check_parameters, count, number
 from .value import Value
 
 __all__ = ["AdamW", "SGD"]
@@ -49,15 +49,16 @@ class AdamW(Optimizer):
             raise error()
 
     def step(self):
-        rates = self.lr, self.beta1, self.beta2, self.eps, self.weight_decay, self.t
-        adamw = ffi.new("AdamW *", [number(rate) for rate in rates])
-        before = adamw.t
+        t = count(self.t, "t")
+        rates = self.lr, self.eps, self.weight_decay, self.beta1, self.beta2, t
+        lr, eps, weight_decay, beta1, beta2, before = [number(rate) for rate in rates]
+        adamw = ffi.new("AdamW *", (lr, beta1, beta2, eps, weight_decay, before))
         try:
             if lib.shared_adamw_step(adamw, self._indices, len(self._parameters)) < 0:
                 raise error()
         finally:  # an interrupt may come after the step, too
             if adamw.t != before:
-                self.t += 1
+                self.t = t + 1
 
     step.__doc__ = pure.AdamW.step.__doc__
 

@@ -41,7 +41,7 @@ def number(x):
     """
     if type(x) is float:
         return x
-    if hasattr(x, "_prev"):
+    if hasattr(type(x), "backward"):
         raise TypeError(f"expected a plain number, not {x!r}; x.data is its number")
     if not is_number(x):
         raise TypeError(f"expected a number, not {type(x).__name__}: {x!r}")
@@ -53,7 +53,7 @@ def is_number(x):
     if type(x) is float or type(x) is int:
         return True
     converts = hasattr(type(x), "__float__") or hasattr(type(x), "__index__")
-    return converts and not hasattr(type(x), "__len__") and not hasattr(x, "_prev")
+    return converts and not hasattr(type(x), "__len__") and not hasattr(type(x), "backward")
 
 
 def count(n, what, least=0):
@@ -223,7 +223,7 @@ class Value:
     computed from others has to be detached first.
 
     Raises:
-        TypeError: data is no number, or an operand no Value.
+        TypeError: data is no number, an operand no Value, or _op no text.
 
     Example:
         >>> x = Value(3.0)
@@ -242,7 +242,7 @@ class Value:
         self._data = number(data)
         self._grad = 0.0
         self._prev = tuple(_prev)
-        self._op = _op
+        self._op = check_op(_op)
         for operand in self._prev:
             if not isinstance(operand, Value):
                 raise TypeError(f"an operand must be a Value, not {operand!r}")
@@ -491,6 +491,13 @@ def _data(x):
     return x._data if isinstance(x, Value) else number(x)
 
 
+def check_op(op):
+    """Return what a user's node is called, or raise a TypeError if it is no text."""
+    if not isinstance(op, str):
+        raise TypeError(f"the name of an operation must be text, not {op!r}")
+    return op
+
+
 def check_copied(v):
     """Raise a TypeError unless v, which is to be copied or pickled, is a leaf."""
     if not v._is_leaf:
@@ -724,6 +731,12 @@ def check_seed(seed):
 random = RNG(42)
 
 
+def check_generator(random):
+    """Raise a TypeError unless random is a generator: RNG, Python's own Random, NumPy's."""
+    if not hasattr(random, "uniform"):
+        raise TypeError(f"a generator, such as RNG(42), has uniform(a, b), and {random!r} has not")
+
+
 def split_points(points):
     """Split a list into training, validation and test parts: 80, 10 and 10 percent."""
     n = len(points)
@@ -743,7 +756,9 @@ def gen_data(random, n=100):
 
     Raises:
         ValueError: n is negative.
+        TypeError: n is no integer, or random no generator.
     """
+    check_generator(random)
     points = []
     for _ in range(count(n, "n")):
         x = random.uniform(-2.0, 2.0)
@@ -758,6 +773,7 @@ def gen_data_circles(random, n=100):
 
     Like `gen_data`, but the label goes by x**2 + y**2: 0 below 1, 1 below 2, else 2.
     """
+    check_generator(random)
     points = []
     for _ in range(count(n, "n")):
         x = random.uniform(-2.0, 2.0)
@@ -783,10 +799,12 @@ def gen_data_yinyang(random, n=1000, r_small=0.1, r_big=0.5):
 
     Raises:
         ValueError: n is negative or a radius is out of range.
+        TypeError: one of them is no number, or random no generator.
 
     Source: Kriener, Göltz, Petrovici, "The Yin-Yang dataset", 2022,
     https://arxiv.org/abs/2102.08211
     """
+    check_generator(random)
     n = count(n, "n")
     r_small, r_big = check_radii(r_small, r_big)
 
@@ -920,6 +938,7 @@ class Neuron(Module):
 
     Raises:
         ValueError: nin is below 1, or there is no such activation.
+        TypeError: nin is no integer, or rng no generator.
     """
 
     def __init__(self, nin, nonlin=True, activation="tanh", rng=None):
@@ -927,6 +946,7 @@ class Neuron(Module):
         self.activation = check_activation(activation)
         self.nonlin = bool(nonlin)
         rng = random if rng is None else rng
+        check_generator(rng)
         self.w = [Value(rng.uniform(-1, 1) * nin**-0.5) for _ in range(nin)]
         self.b = Value(0)
 
@@ -988,6 +1008,7 @@ class MLP(Module):
 
     Raises:
         ValueError: a size is below 1, or there is no layer.
+        TypeError: a size is no integer, or rng no generator.
 
     Example:
         >>> model = MLP(2, [16, 3])
@@ -996,7 +1017,7 @@ class MLP(Module):
     """
 
     def __init__(self, nin, nouts, activation="tanh", rng=None):
-        sizes = [nin, *nouts]
+        sizes = [count(nin, "nin", least=1), *(count(n, "nout", least=1) for n in nouts)]
         if len(sizes) < 2:
             raise ValueError("an MLP needs at least 1 layer, and nouts has 0")
         last = len(sizes) - 2
@@ -1250,11 +1271,12 @@ class AdamW(Optimizer):
         Raises:
             OverflowError: a gradient's square is too large for a float.
             ZeroDivisionError: eps and a second moment are both 0.
+            TypeError, ValueError: t is no integer, or negative; a rate is no number.
             Every parameter and moment is then as it was before.
         """
         lr, eps, weight_decay = number(self.lr), number(self.eps), number(self.weight_decay)
-        beta1, beta2, t = number(self.beta1), number(self.beta2), number(self.t) + 1
-        decay1, decay2 = power(beta1, t), power(beta2, t)
+        beta1, beta2, t = number(self.beta1), number(self.beta2), count(self.t, "t") + 1
+        decay1, decay2 = power(beta1, number(t)), power(beta2, number(t))
         before = [(p.data, p.m, p.v) for p in self.parameters]
         try:
             for p in self.parameters:
@@ -1268,7 +1290,7 @@ class AdamW(Optimizer):
             for p, (data, m, v) in zip(self.parameters, before):
                 p.data, p.m, p.v = data, m, v
             raise
-        self.t += 1
+        self.t = t
 
 
 class SGD(Optimizer):

@@ -25,7 +25,7 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping
 
-from .pure import ACTIVATIONS, RNG, Module, Optimizer, is_number, number
+from .pure import ACTIVATIONS, RNG, Module, Optimizer, count, is_number, number
 
 FORMAT = "micrograd"
 VERSION = 1
@@ -131,6 +131,8 @@ def _number(x, name):
 
 def _rate(x, name):
     """The same, but steps are counted in integers."""
+    if name == "t":
+        return count(x, name)
     return x if type(x) is int else _number(x, name)
 
 

@@ -414,7 +414,7 @@ class Value(_Slots):
                 raise TypeError(f"a subclass of Value cannot define {name}: set it on the Value")
 
     def __init__(self, data, _prev=(), _op="", label=""):
-        data = number(data)
+        data, _op = number(data), pure.check_op(_op)
         operands = tuple(_prev)
         for operand in operands:
             if not isinstance(operand, Value):

@@ -379,13 +379,15 @@ def test_states_of_optimisers(engine):
         ({"v": 1.0}, TypeError, ("v", "1.0")),
         ({"lr": [1.0]}, TypeError, ("lr", "[1.0]")),
         ({"t": None}, ValueError, ("1 missing (t)",)),
+        ({"t": 0.5}, TypeError, ("t must be an integer", "0.5")),
+        ({"t": -1}, ValueError, ("t must be at least 0", "-1")),
         ({"momentum": 1.0}, ValueError, ("1 unknown (momentum)",)),
     ],
 )
 def test_states_that_do_not_fit_an_optimiser(engine, change, exception, words):
     optimizer = engine.AdamW([engine.Value(1.0), engine.Value(2.0)])
     before = optimizer.state_dict()
-    state = {name: [7.0, 7.0] if name in "mv" else 7.0 for name in before}
+    state = {name: [7.0, 7.0] if name in "mv" else 7 for name in before}
     state.update(change)
     with pytest.raises(exception) as caught:
         optimizer.load_state_dict({name: x for name, x in state.items() if x is not None})
