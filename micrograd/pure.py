@@ -82,14 +82,14 @@ def divide(x, y):
 def power(x, k):
     """x ** k among the real numbers, or ZeroDivisionError, OverflowError, ValueError."""
     try:
-        result = x**k
-    except ZeroDivisionError:
-        raise ZeroDivisionError(f"{x!r} ** {k!r}: zero has no negative power") from None
+        return math.pow(x, k)  # the C library's; PyPy takes x*x for x**2
     except OverflowError:
         raise OverflowError(f"{x!r} ** {k!r} is too large for a float") from None
-    if isinstance(result, complex):
-        raise ValueError(f"{x!r} ** {k!r}: a negative number has no real fractional power")
-    return result
+    except ValueError:
+        if x == 0:
+            raise ZeroDivisionError(f"{x!r} ** {k!r}: zero has no negative power") from None
+        message = f"{x!r} ** {k!r}: a negative number has no real fractional power"
+        raise ValueError(message) from None
 
 
 def exp(x):
@@ -778,7 +778,7 @@ def gen_data_circles(random, n=100):
     for _ in range(count(n, "n")):
         x = random.uniform(-2.0, 2.0)
         y = random.uniform(-2.0, 2.0)
-        square = x**2 + y**2
+        square = power(x, 2.0) + power(y, 2.0)
         label = 0 if square < 1 else 1 if square < 2 else 2
         points.append(([x, y], label))
     return split_points(points)
@@ -809,7 +809,7 @@ def gen_data_yinyang(random, n=1000, r_small=0.1, r_big=0.5):
     r_small, r_big = check_radii(r_small, r_big)
 
     def distance(x, y, x0, y0):
-        return ((x - x0) ** 2 + (y - y0) ** 2) ** 0.5
+        return power(power(x - x0, 2.0) + power(y - y0, 2.0), 0.5)
 
     def which_class(x, y):
         right = distance(x, y, 1.5 * r_big, r_big)

@@ -6,7 +6,6 @@ nothing else of what is installed here.
 
 import importlib.util
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from conftest import IS_CPYTHON
 
 import micrograd
 from micrograd import pure
@@ -22,9 +22,6 @@ ROOT = Path(__file__).resolve().parent.parent
 NOT_SOURCES = shutil.ignore_patterns(
     "build", "dist", "*.so", "*.pyd", "*.egg-info", "__pycache__", ".*"
 )
-
-# elsewhere, as on PyPy, it is never compiled
-is_cpython = platform.python_implementation() == "CPython"
 
 
 @pytest.fixture
@@ -88,19 +85,19 @@ def printed(backend):
 
 def test_as_it_is(build, python):
     run, [wheel] = build()
-    assert run.returncode == 0 and ("-none-any" in wheel.name) != is_cpython
+    assert run.returncode == 0 and ("-none-any" in wheel.name) != IS_CPYTHON
     run = python(wheel, PROGRAM)
-    assert (run.stdout, run.stderr) == (printed("c" if is_cpython else "python"), "")
+    assert (run.stdout, run.stderr) == (printed("c" if IS_CPYTHON else "python"), "")
 
 
 def test_without_a_compiler(build, python):
     run, [wheel] = build(CC="/bin/false")
     assert run.returncode == 0 and wheel.name.endswith("-py3-none-any.whl")
     assert "WITHOUT its compiled engine" in run.stdout
-    assert ("/bin/false" if is_cpython else "is for CPython") in run.stdout
+    assert ("/bin/false" if IS_CPYTHON else "is for CPython") in run.stdout
     run = python(wheel, PROGRAM)
     assert (run.stdout, run.returncode) == (printed("python"), 0)
-    assert run.stderr.count("RuntimeWarning") == is_cpython
+    assert run.stderr.count("RuntimeWarning") == IS_CPYTHON
 
 
 def test_an_older_module_is_not_taken(build, tmp_path):
@@ -125,16 +122,16 @@ def test_without_cffi(build, no_cffi):
     run, [wheel] = build(**no_cffi)
     assert run.returncode == 0 and wheel.name.endswith("-py3-none-any.whl")
     assert "WITHOUT its compiled engine" in run.stdout
-    assert ("no cffi here" if is_cpython else "is for CPython") in run.stdout
+    assert ("no cffi here" if IS_CPYTHON else "is for CPython") in run.stdout
 
 
 def test_a_compiler_is_required(build):
     run, wheels = build(MICROGRAD_REQUIRE_C="1", CC="/bin/false")
     assert run.returncode != 0 and not wheels and "WITHOUT" not in run.stdout
-    assert ("/bin/false" if is_cpython else "is for CPython") in run.stdout
+    assert ("/bin/false" if IS_CPYTHON else "is for CPython") in run.stdout
 
 
 def test_cffi_is_required(build, no_cffi):
     run, wheels = build(MICROGRAD_REQUIRE_C="1", **no_cffi)
     assert run.returncode != 0 and not wheels and "WITHOUT" not in run.stdout
-    assert ("no cffi here" if is_cpython else "is for CPython") in run.stdout
+    assert ("no cffi here" if IS_CPYTHON else "is for CPython") in run.stdout
