@@ -265,7 +265,7 @@ class Value:
     ) -> None:
         self._data = number(data)
         self._grad = 0.0
-        self._prev = tuple(_prev)
+        self._prev: tuple[Value, ...] = tuple(_prev)
         self._op = _op
         for operand in self._prev:
             if not isinstance(operand, Value):
@@ -444,11 +444,15 @@ class Value:
         for operand, slope in zip(self._prev, slopes):
             operand._grad += slope * self._grad
 
-    if TYPE_CHECKING:  # which cannot see what users may set: `_backward`, and any attribute
+    if TYPE_CHECKING:  # users may set `_backward`, and any other attribute
         _backward: Callable[[], object]
 
         def __getattr__(self, name: str) -> Any: ...
         def __setattr__(self, name: str, x: Any) -> None: ...
+        def __delattr__(self, name: str) -> None: ...
+
+        __iter__: None  # but a Value is no list, and no integer
+        __index__: None
 
     else:
         _backward = _run_rule

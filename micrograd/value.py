@@ -668,6 +668,9 @@ class Value(_Slots):
 
         def __getattr__(self, name: str) -> Any: ...
 
+        __iter__: None  # but a Value is no list, and no integer
+        __index__: None
+
     def __delattr__(self, name: str) -> None:
         if name in _Slots.__slots__:
             raise AttributeError(f"the attribute {name!r} of a Value cannot be deleted")
