@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import functools
 import math
-import os
 import random
+import sys
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import micrograd
@@ -113,8 +114,8 @@ def either_engine(v: pure.Value, w: compiled.Value) -> None:
     assert_type((w * 2).tanh(), compiled.Value)
     assert_type(trace(v)[0], list[pure.Value])
     assert_type(trace(w)[0], list[compiled.Value])
-    assert_type(compiled.MLP(1, [1]).parameters(), list[compiled.Value])
-    compiled.AdamW(compiled.Layer(1, 1).parameters()).step()
+    assert_type(compiled.MLP(1, [1], rng=RNG(1)).parameters(), list[compiled.Value])
+    compiled.AdamW(compiled.Layer(1, 1, rng=RNG(1)).parameters()).step()
     w._backward = lambda: None
     w.label, w.m, w.note = "w", 0.0, "anything"
 
@@ -256,18 +257,18 @@ def checks() -> None:
         assert_type(problem.difference, float)
 
 
-def files(path: os.PathLike[str]) -> None:
+def files(path: Path) -> None:
     model = MLP(2, [4, 3])
     optimizer = AdamW(model.parameters())
     model.save(path, optimizer=optimizer)
     optimizer.load(path)
     again: MLP = load(path)
-    again.load(os.fspath(path))
+    again.load(str(path))
     assert_type(model.state_dict(), dict[str, float])
     optimizer.load_state_dict(optimizer.state_dict())
 
 
-def drawing(root: Value, path: os.PathLike[str]) -> None:
+def drawing(root: Value, path: Path) -> None:
     nodes: set[Value] = set()
     edges: set[tuple[Value, Value]] = set()
 
@@ -280,7 +281,7 @@ def drawing(root: Value, path: os.PathLike[str]) -> None:
 
     build(root)
     names = {id(v): f"{v.label} {v.data:.4f} {v.grad:.4f} {v._op}" for v in nodes}
-    print([names[id(child)] + names[id(v)] for child, v in edges])
+    print(sorted(names[id(child)] + names[id(v)] for child, v in edges))
     found, pairs = trace(root)
     assert_type(found, list[Value])
     assert_type(pairs, list[tuple[Value, Value]])
@@ -295,6 +296,24 @@ def names() -> None:
     assert_type(micrograd.random, RNG)
     assert_type(micrograd.random.state, int)
     assert_type(micrograd.random.uniform(-1, 1), float)
+
+
+def main(folder: Path) -> None:
+    operators(Value(1.0), Value(2.0))
+    attributes(Value(1.0))
+    print(kind_of(Value(1.0)), kind_of(2.0))
+    either_engine(pure.Value(1.0), compiled.Value(1.0))
+    print(course_run(), recorded_once(), relu_and_margins(), own_module())
+    without_graph()
+    double(Value(1.0)).backward()
+    checks()
+    files(folder / "model.json")
+    drawing(first_example(), folder / "graph")
+    names()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
 
 
 # -----------------------------------------------------------------------------
