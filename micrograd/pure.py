@@ -22,7 +22,7 @@ import operator
 import threading
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # nothing here happens: only type checkers take it for True
+if TYPE_CHECKING:  # never run: type checkers alone take it for True
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any, SupportsIndex
 

@@ -42,7 +42,7 @@ class MLP:
 
     def __init__(self, nin: int, nouts: list[int], rng: SupportsUniform) -> None:
         torch = _torch()
-        self.layers = []
+        self.layers: list[tuple[Any, Any]] = []
         for n, nout in zip([nin, *nouts], nouts):
             rows = [[rng.uniform(-1, 1) * n**-0.5 for _ in range(n)] for _ in range(nout)]
             weight = torch.tensor(rows, dtype=torch.float64, requires_grad=True)
