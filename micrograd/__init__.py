@@ -62,7 +62,7 @@ def _choose_engine() -> tuple[ModuleType, str]:
 
 _engine, backend = _choose_engine()
 
-# Type checkers see the names that pure.py has, and those it gives them. They are the engine's.
+# the names that come from pure.py above become the engine's; to type checkers they stay pure.py's
 globals().update({name: getattr(_engine, name) for name in [*pure.__all__, "random", "sum"]})
 
 __all__ = [
