@@ -388,7 +388,7 @@ class _Attribute:
 
     def __delete__(self, value: Value) -> None:
         if _attributes.get(value._index, {}).pop(self.name, self) is self:
-            self.default(value)
+            _Attribute.default(self, value)
 
 
 class _Label(_Attribute):
