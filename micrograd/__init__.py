@@ -19,6 +19,8 @@ or "python". The environment variable MICROGRAD_BACKEND chooses; without it the 
 engine is used where there is one. On PyPy there is none.
 """
 
+from __future__ import annotations
+
 import os
 import platform
 import warnings
@@ -26,10 +28,17 @@ import warnings
 from . import pure
 from .gradcheck import GradcheckError, gradcheck
 from .graph import draw_dot, trace, vis_color
+from .pure import *
+from .pure import random as random
+from .pure import sum as sum
 from .version import __version__
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
 
-def _choose_engine():
+
+def _choose_engine() -> tuple[ModuleType, str]:
     """Return the module that the public names come from, and its word for `backend`."""
     wanted = os.environ.get("MICROGRAD_BACKEND", "")
     if wanted not in ("", "c", "python"):
@@ -57,28 +66,16 @@ def _choose_engine():
 
 _engine, backend = _choose_engine()
 
-Value = _engine.Value
-no_grad = _engine.no_grad
-dot = _engine.dot
-sum = _engine.sum
-softmax = _engine.softmax
-RNG = _engine.RNG
-random = _engine.random
-gen_data = _engine.gen_data
-gen_data_circles = _engine.gen_data_circles
-gen_data_yinyang = _engine.gen_data_yinyang
-Module = _engine.Module
-Neuron = _engine.Neuron
-Layer = _engine.Layer
-MLP = _engine.MLP
-load = _engine.load
-cross_entropy = _engine.cross_entropy
-mean_cross_entropy = _engine.mean_cross_entropy
-eval_split = _engine.eval_split
-AdamW = _engine.AdamW
-SGD = _engine.SGD
+# the names that come from pure.py above become the engine's; to type checkers they stay pure.py's
+globals().update({name: getattr(_engine, name) for name in [*pure.__all__, "random", "sum"]})
 
-__all__ = pure.__all__ + [
+__all__ = [
+    "Value", "no_grad",
+    "dot", "softmax",
+    "RNG", "gen_data", "gen_data_circles", "gen_data_yinyang",
+    "Module", "Neuron", "Layer", "MLP", "load",
+    "cross_entropy", "mean_cross_entropy", "eval_split",
+    "AdamW", "SGD",
     "gradcheck", "GradcheckError",
     "trace", "draw_dot", "vis_color",
     "backend", "__version__",

@@ -1,5 +1,7 @@
 """The way into the compiled module: the module itself, and its faults as exceptions."""
 
+from __future__ import annotations
+
 import importlib
 
 import _micrograd
@@ -18,7 +20,7 @@ if _built_from != __version__:
     )
 
 
-def _is_main_interpreter():
+def _is_main_interpreter() -> bool:
     """Tell whether this interpreter is the process's first, and not one inside it."""
     for name in ("_interpreters", "_xxsubinterpreters"):  # from Python 3.13 on, and before
         try:
@@ -34,17 +36,17 @@ if not _is_main_interpreter():  # where C, when it calls Python, always arrives
 
 # The operations by their number in C: what each is called in drawings and in
 # pure.RULES. The methods of Value enter themselves here.
-OP_NAMES = {}
+OP_NAMES: dict[int, str] = {}
 
 
-def stale():
+def stale() -> ReferenceError:
     """Return the exception for a Value whose `__del__` has run, and whose node is gone."""
     return ReferenceError(
         "this Value has been finalised: it was garbage together with the object that uses it"
     )
 
 
-def error():
+def error() -> Exception:
     """Return the exception for the last call that failed in this thread.
 
     The plain-Python engine knows what is wrong with which numbers: it is asked to do
@@ -70,7 +72,7 @@ def error():
     return ArithmeticError(f"operation {fault.op} has no result at {operands}")
 
 
-def is_user_fault():
+def is_user_fault() -> bool:
     """Tell whether the last call failed because the graph has the user's own functions."""
     fault = ffi.new("Fault *")
     lib.shared_fault(fault)

@@ -1,5 +1,7 @@
 """The command line: `micrograd`, or `python -m micrograd`, trains the course's network."""
 
+from __future__ import annotations
+
 import argparse
 import importlib
 import os
@@ -10,25 +12,29 @@ from .pure import split_points
 from .run import DATA_SETS, CourseRun
 from .version import __version__
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 ENGINES = {"c": "compiled", "python": "pure", "torch": "pytorch"}
 
 
 PICTURES = (".svg", ".png", ".pdf", ".jpg", ".gif", ".ps")
 
 
-def positive(text):
+def positive(text: str) -> int:
     """Read an integer above 0, for argparse."""
     if not text.strip().isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not an integer above 0")
     return int(text)
 
 
-def sizes(text):
+def sizes(text: str) -> list[int]:
     """Read a comma-separated list of integers above 0, for argparse."""
     return [positive(part) for part in text.split(",")]
 
 
-def parse(arguments):
+def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line: a list of words, or None for this process's own."""
     parser = argparse.ArgumentParser(
         prog="micrograd",
@@ -48,7 +54,7 @@ def parse(arguments):
     add("--version", action="version", version=f"micrograd {__version__}")
     options = parser.parse_args(arguments)
     options.hidden = [n for part in options.hidden or [[16]] for n in part]
-    if not all(split_points(range(options.points))[:2]):
+    if not all(split_points([*range(options.points)])[:2]):
         parser.error(f"--points {options.points} leaves none to train or to validate with")
     if options.graph is not None:
         if not options.graph.endswith(PICTURES):
@@ -58,7 +64,7 @@ def parse(arguments):
     return options
 
 
-def progress(steps):
+def progress(steps: int) -> Any:
     """Return tqdm's bar, or None where it is not wanted: no terminal, or no tqdm."""
     if not sys.stderr.isatty():
         return None
@@ -69,7 +75,7 @@ def progress(steps):
     return tqdm(total=steps, unit="step", delay=1, leave=False, file=sys.stderr)
 
 
-def train(run, steps):
+def train(run: CourseRun, steps: int) -> None:
     """Print the lines of the run."""
     bar = progress(steps)
     if bar is None:
@@ -82,7 +88,7 @@ def train(run, steps):
             bar.update("train" in line)
 
 
-def draw(run, filename):
+def draw(run: CourseRun, filename: str) -> None:
     """Draw the graph of the first training point's loss, parameters and inputs in colour."""
     outfile, ending = os.path.splitext(filename)
     vis_color(run.model.parameters(), "lightgreen")
@@ -94,7 +100,7 @@ def draw(run, filename):
     draw_dot(loss, format=ending[1:], outfile=outfile)
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status.
 
     Args:

@@ -1,9 +1,18 @@
 """backward() against differences of f: a check of gradients, for the Values of either engine."""
 
+from __future__ import annotations
+
 import math
 
 from . import pure
 from .graph import trace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from .types import AnyValue, Number
 
 __all__ = ["gradcheck", "GradcheckError"]
 
@@ -16,19 +25,24 @@ class GradcheckError(RuntimeError):
         give. difference: between the two.
     """
 
-    def __init__(self, index, analytic, numeric, difference):
+    def __init__(self, index: int, analytic: float, numeric: float, difference: float) -> None:
         super().__init__(index, analytic, numeric, difference)
         self.index, self.analytic, self.numeric = index, analytic, numeric
         self.difference = difference
 
-    def __str__(self):
+    def __str__(self) -> str:
         return (
             f"input {self.index}: backward() gives {self.analytic}, and differences give "
             f"{self.numeric}: they are {self.difference} apart"
         )
 
 
-def gradcheck(f, inputs, eps=1e-5, tolerance=1e-6):
+def gradcheck(
+    f: Callable[..., AnyValue],
+    inputs: Iterable[AnyValue | Number],
+    eps: Number = 1e-5,
+    tolerance: float = 1e-6,
+) -> bool:
     """Check the gradients that backward() gives against central differences.
 
     For each input x the slope is (f(x + h) - f(x - h)) / 2h with h = eps * max(1, |x|).
@@ -72,32 +86,35 @@ def gradcheck(f, inputs, eps=1e-5, tolerance=1e-6):
     return True
 
 
-def _leaves(inputs):
+def _leaves(inputs: list[Any]) -> list[Any]:
     """Return the inputs as leaves, all of the engine that those are of which are Values."""
     from . import Value  # of the engine that the package uses
 
+    kind: Any = Value
     for x in inputs:
         if isinstance(x, pure.Value):
-            Value = pure.Value
+            kind = pure.Value
         elif hasattr(x, "_prev"):
-            from .value import Value
-    values = [Value(x) if pure.is_number(x) else x for x in inputs]
+            from . import value
+
+            kind = value.Value
+    values = [kind(x) if pure.is_number(x) else x for x in inputs]
     for v in values:
-        if not isinstance(v, Value):
+        if not isinstance(v, kind):
             raise TypeError(f"an input must be a number or a Value of the same engine, not {v!r}")
         if not v._is_leaf:
             raise ValueError(f"an input must be a leaf, but {v!r} is computed from others")
     return values
 
 
-def _result(f, values):
+def _result(f: Callable[..., Any], values: list[Any]) -> Any:
     out = f(*values)
     if not hasattr(out, "_prev"):
         raise TypeError(f"f must return a Value, not {out!r}")
     return out
 
 
-def _gradients(f, values):
+def _gradients(f: Callable[..., Any], values: list[Any]) -> list[float]:
     """Return the inputs' gradients as backward() computes them, and leave all as they were."""
     out = _result(f, values)
     nodes = list(dict.fromkeys([*trace(out)[0], *values]))
@@ -112,7 +129,7 @@ def _gradients(f, values):
             v.grad = grad
 
 
-def _slope(f, values, i, eps):
+def _slope(f: Callable[..., Any], values: list[AnyValue], i: int, eps: float) -> float:
     """Return how fast f moves with its i-th input."""
     v, x = values[i], values[i].data
     step = eps * max(1.0, abs(x))
@@ -121,9 +138,9 @@ def _slope(f, values, i, eps):
         raise ValueError(f"eps {eps} makes no step from {x}")
     try:
         v.data = high
-        above = _result(f, values).data
+        above: float = _result(f, values).data
         v.data = low
-        below = _result(f, values).data
+        below: float = _result(f, values).data
     finally:
         v.data = x
     return (above - below) / (high - low)

@@ -1,19 +1,28 @@
 """Drawings of graphs, with the graphviz package, for the Values of either engine."""
 
+from __future__ import annotations
+
 import itertools
 import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from .types import AnyValue
 
 __all__ = ["trace", "draw_dot", "vis_color"]
 
 LARGEST_PICTURE = 300  # nodes: a Value with more below it shows as text in a notebook
 
 
-def _check_value(v):
+def _check_value(v: object) -> None:
     if not hasattr(type(v), "backward"):
         raise TypeError(f"expected a Value, not {v!r}")
 
 
-def _walk(root):
+def _walk(root: Any) -> Iterator[Any]:
     """Yield every Value below root once, root first, without recursion."""
     _check_value(root)
     visited = {root}
@@ -27,7 +36,7 @@ def _walk(root):
                 stack.append(operand)
 
 
-def trace(root):
+def trace(root: AnyValue) -> tuple[list[AnyValue], list[tuple[AnyValue, AnyValue]]]:
     """List the graph below a Value.
 
     Args:
@@ -47,7 +56,7 @@ def trace(root):
     return nodes, edges
 
 
-def vis_color(nodes, color):
+def vis_color(nodes: Iterable[AnyValue], color: str) -> None:
     """Give Values a fill colour in drawings.
 
     Args:
@@ -64,7 +73,9 @@ def vis_color(nodes, color):
         v._vis_color = color
 
 
-def draw_dot(root, format="svg", rankdir="LR", outfile="graph"):
+def draw_dot(
+    root: AnyValue, format: str = "svg", rankdir: str = "LR", outfile: str | None = "graph"
+) -> Any:
     """Draw the graph below a Value: a box for each Value, an ellipse for each operation.
 
     Args:
@@ -134,7 +145,7 @@ def draw_dot(root, format="svg", rankdir="LR", outfile="graph"):
     return dot
 
 
-def notebook_picture(root):
+def notebook_picture(root: AnyValue) -> dict[str, str]:
     """What a notebook shows for a Value: its graph, or its text where there is no picture.
 
     Args:

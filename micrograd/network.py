@@ -1,5 +1,7 @@
 """Neuron, Layer, MLP and the loss over a data set: a whole call is one call into C."""
 
+from __future__ import annotations
+
 import functools
 import marshal
 import weakref
@@ -19,6 +21,13 @@ from .pure import (
 from .state import load_network
 from .value import Value, _handle, no_grad
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, MutableMapping
+    from typing import Any, SupportsIndex
+
+    from .types import Model, Number, Path, Split, SupportsUniform
+
 __all__ = [
     "Module", "Neuron", "Layer", "MLP", "load",
     "cross_entropy", "mean_cross_entropy", "eval_split",
@@ -33,7 +42,9 @@ _OPS = {"tanh": lib.OP_TANH, "relu": lib.OP_RELU}
 class _Network:
     """A network as C takes it."""
 
-    def __init__(self, layers, shape, parameters):
+    def __init__(
+        self, layers: list[list[Neuron]], shape: list[Any], parameters: list[Value]
+    ) -> None:
         self.shape, self.parameters = shape, parameters
         sizes = [len(layers[0][0].w)]
         activations = []
@@ -54,7 +65,7 @@ class _Network:
         )
         self.mlp = ffi.new("MLP *", (len(layers), *self._arrays))
 
-    def __call__(self, x):
+    def __call__(self, x: list[Value | Number]) -> Any:
         nodes, numbers = _inputs(x)
         out = ffi.new("Index[]", self.nout)
         if lib.shared_mlp_call(self.mlp, nodes, numbers, out) < 0:
@@ -64,16 +75,17 @@ class _Network:
 
 
 # by module: its network as it was at the last call
-_networks = weakref.WeakKeyDictionary()
+_networks: MutableMapping[Module, _Network] = weakref.WeakKeyDictionary()
 
 
-def _network(module, layers):
+def _network(module: Module, layers: list[list[Neuron]]) -> _Network:
     """Return what C sees of a module that consists of these layers, lists of neurons.
 
     The neurons are read at every call, for a user may have replaced any part of them; what
     is made for C is made anew only if something is not as it was.
     """
-    shape, parameters = [], []
+    shape: list[Any] = []
+    parameters: list[Value] = []
     for neurons in layers:
         for n in neurons:
             if type(n) is not Neuron:
@@ -94,14 +106,14 @@ class _NotPlain(Exception):
     """The network is not one that C knows: its neurons must be called one by one."""
 
 
-def _inputs(x):
+def _inputs(x: list[Value | Number]) -> tuple[Any, Any]:
     """Return a list of Values and numbers as C takes it: nodes, and numbers where there is none."""
     nodes = [xi._index if isinstance(xi, Value) else 0 for xi in x]
     numbers = [0.0 if isinstance(xi, Value) else number(xi) for xi in x]
     return ffi.new("Index[]", nodes), ffi.new("double[]", numbers)
 
 
-def _check_inputs(x, nin):
+def _check_inputs(x: list[Value | Number], nin: int) -> None:
     if len(x) != nin:
         raise ValueError(f"a neuron with {nin} inputs was given {len(x)}")
 
@@ -113,7 +125,7 @@ def _check_inputs(x, nin):
 class Module(pure.Module):
     __doc__ = pure.Module.__doc__
 
-    def zero_grad(self):
+    def zero_grad(self) -> None:
         """Set the gradients of all parameters to 0."""
         parameters = list(self.parameters())
         if lib.shared_zero_grad([p._index for p in parameters], len(parameters)) < 0:
@@ -123,7 +135,13 @@ class Module(pure.Module):
 class Neuron(Module):
     __doc__ = pure.Neuron.__doc__
 
-    def __init__(self, nin, nonlin=True, activation="tanh", rng=None):
+    def __init__(
+        self,
+        nin: SupportsIndex,
+        nonlin: bool = True,
+        activation: str = "tanh",
+        rng: SupportsUniform | None = None,
+    ) -> None:
         nin = count(nin, "nin", least=1)
         self.activation = check_activation(activation)
         self.nonlin = bool(nonlin)
@@ -132,10 +150,10 @@ class Neuron(Module):
         self.w = [Value(rng.uniform(-1, 1) * nin**-0.5) for _ in range(nin)]
         self.b = Value(0)
 
-    def _op(self):
+    def _op(self) -> int:
         return _OPS[check_activation(self.activation)] if self.nonlin else 0
 
-    def __call__(self, x):
+    def __call__(self, x: Iterable[Value | Number]) -> Value:
         """Return the neuron's output (a Value) for x, a list of nin numbers or Values."""
         x = list(x)
         _check_inputs(x, len(self.w))
@@ -150,21 +168,21 @@ class Neuron(Module):
             return act
         return act.tanh() if check_activation(self.activation) == "tanh" else act.relu()
 
-    def parameters(self):
+    def parameters(self) -> list[Value]:
         """Return the weights in order, then the bias."""
         return [*self.w, self.b]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{ACTIVATIONS[self.activation] if self.nonlin else 'Linear'}Neuron({len(self.w)})"
 
 
 class Layer(Module):
     __doc__ = pure.Layer.__doc__
 
-    def __init__(self, nin, nout, **kwargs):
+    def __init__(self, nin: SupportsIndex, nout: SupportsIndex, **kwargs: Any) -> None:
         self.neurons = [Neuron(nin, **kwargs) for _ in range(count(nout, "nout", least=1))]
 
-    def __call__(self, x):
+    def __call__(self, x: Iterable[Value | Number]) -> Any:
         """Return the list of the neurons' outputs, or the one Value if there is one neuron."""
         x = list(x)
         try:
@@ -176,18 +194,24 @@ class Layer(Module):
         out = [n(x) for n in self.neurons]
         return out[0] if len(out) == 1 else out
 
-    def parameters(self):
+    def parameters(self) -> list[Value]:
         """Return the neurons' parameters, neuron by neuron."""
         return [p for n in self.neurons for p in n.parameters()]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Layer of [{', '.join(str(n) for n in self.neurons)}]"
 
 
 class MLP(Module):
     __doc__ = pure.MLP.__doc__
 
-    def __init__(self, nin, nouts, activation="tanh", rng=None):
+    def __init__(
+        self,
+        nin: SupportsIndex,
+        nouts: Iterable[SupportsIndex],
+        activation: str = "tanh",
+        rng: SupportsUniform | None = None,
+    ) -> None:
         sizes = [count(nin, "nin", least=1), *(count(n, "nout", least=1) for n in nouts)]
         if len(sizes) < 2:
             raise ValueError("an MLP needs at least 1 layer, and nouts has 0")
@@ -197,34 +221,35 @@ class MLP(Module):
             for i in range(len(sizes) - 1)
         ]
 
-    def _network(self):
+    def _network(self) -> _Network:
         if any(type(layer) is not Layer for layer in self.layers):
             raise _NotPlain
         return _network(self, [layer.neurons for layer in self.layers])
 
-    def __call__(self, x):
-        x = [x] if isinstance(x, Value) else list(x)
+    def __call__(self, x: Iterable[Value | Number]) -> Any:
+        inputs: list[Value | Number] = [x] if isinstance(x, Value) else list(x)
         try:
             network = self._network()
-            _check_inputs(x, network.nin)
-            return network(x)
+            _check_inputs(inputs, network.nin)
+            return network(inputs)
         except _NotPlain:
             pass
+        out: Any = inputs
         for layer in self.layers:
-            x = layer([x] if isinstance(x, Value) else x)
-        return x
+            out = layer([out] if isinstance(out, Value) else out)
+        return out
 
     __call__.__doc__ = pure.MLP.__call__.__doc__
 
-    def parameters(self):
+    def parameters(self) -> list[Value]:
         """Return the layers' parameters, layer by layer."""
         return [p for layer in self.layers for p in layer.parameters()]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"MLP of [{', '.join(str(layer) for layer in self.layers)}]"
 
 
-def load(path):
+def load(path: Path) -> Any:
     return load_network(path, {"Neuron": Neuron, "Layer": Layer, "MLP": MLP})
 
 
@@ -235,11 +260,11 @@ load.__doc__ = pure.load.__doc__
 # the loss over a data set
 
 
-def mean_cross_entropy(model, split):
+def mean_cross_entropy(model: Model[Value], split: Split[Value]) -> Value:
     split = check_split(split)
     if type(model) is MLP:
         try:
-            return _mean_cross_entropy_of(model._network(), split)
+            return _mean_cross_entropy_of(model, split)
         except _NotPlain:
             pass
     total_loss = Value(0)
@@ -250,17 +275,21 @@ def mean_cross_entropy(model, split):
     return total_loss * (1.0 / len(split))
 
 
-def _mean_cross_entropy_of(network, split):
-    points = _plain_points(split)
-    if points is None or points.nin != network.nin or points.most >= network.nout:
+def _mean_cross_entropy_of(model: Any, split: list[Any]) -> Value:
+    network: _Network = model._network()
+    points: _PlainPoints | _Points
+    plain = _plain_points(split)
+    if plain is None or plain.nin != network.nin or plain.most >= network.nout:
         points = _Points(split, network)
+    else:
+        points = plain
     return _handle(lib.shared_mean_cross_entropy(network.mlp, *points.arrays, len(split)))
 
 
 class _Points:
     """Any data set as C takes it: all is looked at, piece by piece."""
 
-    def __init__(self, split, network):
+    def __init__(self, split: list[Any], network: _Network) -> None:
         values, labels = [], []
         for x, y in split:
             x = list(x)
@@ -274,7 +303,7 @@ class _Points:
 class _PlainPoints:
     """A data set of nothing but lists of numbers and labels, as `gen_data` makes it."""
 
-    def __init__(self, xs, labels):
+    def __init__(self, xs: tuple[Any, ...], labels: tuple[int, ...]) -> None:
         numbers = [xi for x in xs for xi in x]
         self.nin, self.most = len(xs[0]), max(labels)
         self.arrays = (
@@ -284,7 +313,7 @@ class _PlainPoints:
         )
 
 
-def _plain_points(split):
+def _plain_points(split: list[Any]) -> _PlainPoints | None:
     """Return the data set as C takes it if it is plain, else None.
 
     To look at it takes a third of the time that C needs for the whole training step. So what
@@ -299,7 +328,7 @@ def _plain_points(split):
 
 
 @functools.lru_cache(maxsize=16)
-def _read(text):
+def _read(text: bytes) -> _PlainPoints | None:
     try:
         xs, labels = zip(*marshal.loads(text))
     except (TypeError, ValueError):  # not pairs
@@ -316,7 +345,7 @@ def _read(text):
         return None
 
 
-def eval_split(model, split):
+def eval_split(model: Model[Value], split: Split[Value]) -> float:
     with no_grad():
         return mean_cross_entropy(model, split).data
 

@@ -1,9 +1,18 @@
 """AdamW and SGD over the tape: a step is one call into C."""
 
+from __future__ import annotations
+
 from . import pure
 from .binding import error, ffi, lib
 from .pure import check_betas, check_parameters, count, number
 from .value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from .types import Number
 
 __all__ = ["AdamW", "SGD"]
 
@@ -11,23 +20,23 @@ __all__ = ["AdamW", "SGD"]
 class Optimizer(pure.Optimizer):
     """What the optimisers have in common: leaves of the tape, and their indices for C."""
 
-    def __init__(self, parameters):
+    def __init__(self, parameters: Iterable[Value]) -> None:
         self._parameters = check_parameters(parameters, Value)
         self._find_indices()
 
-    def _find_indices(self):
+    def _find_indices(self) -> None:
         self._indices = ffi.new("Index[]", [p._index for p in self._parameters])
 
     # copies and pickles take the parameters along, and those their moments
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         return {name: x for name, x in vars(self).items() if name != "_indices"}
 
-    def __setstate__(self, attributes):
+    def __setstate__(self, attributes: dict[str, Any]) -> None:
         vars(self).update(attributes)
         self._find_indices()
 
-    def zero_grad(self):
+    def zero_grad(self) -> None:
         """Set the gradients of all parameters to 0."""
         if lib.shared_zero_grad(self._indices, len(self._parameters)) < 0:
             raise error()
@@ -38,7 +47,14 @@ class AdamW(Optimizer):
 
     _moments = pure.AdamW._moments
 
-    def __init__(self, parameters, lr=1e-1, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.0):
+    def __init__(
+        self,
+        parameters: Iterable[Value],
+        lr: Number = 1e-1,
+        betas: Iterable[Number] = (0.9, 0.95),
+        eps: Number = 1e-8,
+        weight_decay: Number = 0.0,
+    ) -> None:
         super().__init__(parameters)
         self.beta1, self.beta2 = check_betas(betas)
         self.lr = number(lr)
@@ -48,7 +64,7 @@ class AdamW(Optimizer):
         if lib.shared_adamw_init(self._indices, len(self._parameters)) < 0:
             raise error()
 
-    def step(self):
+    def step(self) -> None:
         t = count(self.t, "t")
         rates = self.lr, self.eps, self.weight_decay, self.beta1, self.beta2, t
         lr, eps, weight_decay, beta1, beta2, before = [number(rate) for rate in rates]
@@ -66,11 +82,11 @@ class AdamW(Optimizer):
 class SGD(Optimizer):
     __doc__ = pure.SGD.__doc__
 
-    def __init__(self, parameters, lr=1e-1):
+    def __init__(self, parameters: Iterable[Value], lr: Number = 1e-1) -> None:
         super().__init__(parameters)
         self.lr = number(lr)
 
-    def step(self):
+    def step(self) -> None:
         """Move every parameter against its gradient."""
         lr = number(self.lr)
         if lib.shared_sgd_step(lr, self._indices, len(self._parameters)) < 0:

@@ -14,10 +14,31 @@ It follows the micrograd module of the LLM101n course (EurekaLabsAI/micrograd) a
 Andrej Karpathy's micrograd.
 """
 
+from __future__ import annotations
+
 import functools
 import math
 import operator
 import threading
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # never run: type checkers alone take it for True
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any, SupportsIndex
+
+    from .types import (
+        AnyValue,
+        Model,
+        Number,
+        P,
+        Parts,
+        Path,
+        Point,
+        Split,
+        State,
+        SupportsUniform,
+        T,
+    )
 
 __all__ = [
     "Value", "no_grad",
@@ -32,7 +53,7 @@ __all__ = [
 # What we take for a number
 
 
-def number(x):
+def number(x: Number) -> float:
     """Return x as a float, or raise a TypeError if it is not a number.
 
     Whatever converts is welcome: int, Fraction, NumPy scalars. Text, None, complex
@@ -48,7 +69,7 @@ def number(x):
     return float(x)
 
 
-def is_number(x):
+def is_number(x: object) -> bool:
     """Tell whether `number(x)` would take x."""
     if type(x) is float or type(x) is int:
         return True
@@ -56,7 +77,7 @@ def is_number(x):
     return converts and not hasattr(type(x), "__len__") and not hasattr(type(x), "backward")
 
 
-def count(n, what, least=0):
+def count(n: SupportsIndex, what: str, least: int = 0) -> int:
     """Return n as an int, or raise a TypeError or a ValueError that names `what`."""
     try:
         n = operator.index(n)
@@ -72,14 +93,14 @@ def count(n, what, least=0):
 # is no result, and so do these, with the numbers in the message.
 
 
-def divide(x, y):
+def divide(x: float, y: float) -> float:
     """x / y, or ZeroDivisionError."""
     if y == 0:
         raise ZeroDivisionError(f"{x!r} / {y!r}: division by zero")
     return x / y
 
 
-def power(x, k):
+def power(x: float, k: float) -> float:
     """x ** k among the real numbers, or ZeroDivisionError, OverflowError, ValueError."""
     try:
         return math.pow(x, k)  # the C library's; PyPy takes x*x for x**2
@@ -92,7 +113,7 @@ def power(x, k):
         raise ValueError(message) from None
 
 
-def exp(x):
+def exp(x: float) -> float:
     """e ** x, or OverflowError."""
     try:
         return math.exp(x)
@@ -100,46 +121,46 @@ def exp(x):
         raise OverflowError(f"exp({x!r}) is too large for a float") from None
 
 
-def log(x):
+def log(x: float) -> float:
     """The natural logarithm of x, or ValueError."""
     if x <= 0:
         raise ValueError(f"log({x!r}): only positive numbers have a logarithm")
     return math.log(x)
 
 
-def sqrt(x):
+def sqrt(x: float) -> float:
     """The square root of x, or ValueError."""
     if x < 0:
         raise ValueError(f"sqrt({x!r}): a negative number has no real square root")
     return math.sqrt(x)
 
 
-def sin(x):
+def sin(x: float) -> float:
     """The sine of x radians, or ValueError."""
     if math.isinf(x):
         raise ValueError(f"sin({x!r}): an infinite angle has no sine")
     return math.sin(x)
 
 
-def cos(x):
+def cos(x: float) -> float:
     """The cosine of x radians, or ValueError."""
     if math.isinf(x):
         raise ValueError(f"cos({x!r}): an infinite angle has no cosine")
     return math.cos(x)
 
 
-def sigmoid(x):
+def sigmoid(x: float) -> float:
     """1 / (1 + e**-x), by a formula that never takes exp of a positive number."""
     e = math.exp(-abs(x))
     return 1 / (1 + e) if x >= 0 else e / (1 + e)
 
 
-def relu(x):
+def relu(x: float) -> float:
     """x, or 0 where x is negative."""
     return 0.0 if x < 0 else x
 
 
-def power_slope(x, out):
+def power_slope(x: float, out: float) -> float:
     """How fast out = x ** k moves with k: nan for a negative x, where it is not real."""
     return out * log(x) if x > 0 else 0.0 if x == 0 else math.nan
 
@@ -147,7 +168,7 @@ def power_slope(x, out):
 # Every operation in a line: its name, how to compute it from the operands' data, and
 # its slopes, one for each operand: how much the result grows per unit of the operand.
 # That is all that backpropagation has to know about it.
-RULES = {
+RULES: dict[str, tuple[Callable[..., float], Callable[..., tuple[float, ...]]]] = {
     "+": (lambda a, b: a + b, lambda a, b, out: (1.0, 1.0)),
     "*": (lambda a, b: a * b, lambda a, b, out: (b, a)),
     "**k": (power, lambda a, k, out: (k * power(a, k - 1),)),
@@ -160,7 +181,7 @@ RULES = {
     "sqrt": (sqrt, lambda a, out: (divide(1.0, 2 * out),)),
     "sin": (sin, lambda a, out: (cos(a),)),
     "cos": (cos, lambda a, out: (-sin(a),)),
-    "abs": (abs, lambda a, out: (float((a > 0) - (a < 0)),)),
+    "abs": (math.fabs, lambda a, out: (float((a > 0) - (a < 0)),)),
 }
 
 # -----------------------------------------------------------------------------
@@ -183,20 +204,20 @@ class no_grad:
             print(model(x).data)
     """
 
-    def __init__(self):
-        self._before = []  # what held before each `with` that is still open
+    def __init__(self) -> None:
+        self._before: list[bool] = []  # what held before each `with` that is still open
 
-    def __enter__(self):
+    def __enter__(self) -> no_grad:
         self._before.append(_mode.recording)
         _mode.recording = False
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         _mode.recording = self._before.pop()
 
-    def __call__(self, function):
+    def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
         @functools.wraps(function)
-        def without_grad(*args, **kwargs):
+        def without_grad(*args: P.args, **kwargs: P.kwargs) -> T:
             with type(self)():
                 return function(*args, **kwargs)
 
@@ -234,14 +255,17 @@ class Value:
     """
 
     label = ""  # shown in drawings
-    _rule = None  # the name in RULES of the operation that made this node
-    _exponent = None  # k, in a node a**k
-    _source = None  # of a leaf that forward() recomputes: the function, and its Values
+    _rule: str | None = None  # the name in RULES of the operation that made this node
+    _exponent: float | None = None  # k, in a node a**k
+    # of a leaf that forward() recomputes: the function, and its Values
+    _source: tuple[Callable[[Iterator[float]], float], list[Value]] | None = None
 
-    def __init__(self, data, _prev=(), _op="", label=""):
+    def __init__(
+        self, data: Number, _prev: Iterable[Value] = (), _op: str = "", label: str = ""
+    ) -> None:
         self._data = number(data)
         self._grad = 0.0
-        self._prev = tuple(_prev)
+        self._prev: tuple[Value, ...] = tuple(_prev)
         self._op = check_op(_op)
         for operand in self._prev:
             if not isinstance(operand, Value):
@@ -253,41 +277,41 @@ class Value:
             self.label = label
 
     @property
-    def data(self):
+    def data(self) -> float:
         """The number, a float. It may be set; whoever was computed from it stays as it is."""
         return self._data
 
     @data.setter
-    def data(self, data):
+    def data(self, data: Number) -> None:
         self._data = number(data)
 
     @property
-    def grad(self):
+    def grad(self) -> float:
         """The gradient, a float: what the `backward()` calls so far have added up to."""
         return self._grad
 
     @grad.setter
-    def grad(self, grad):
+    def grad(self, grad: Number) -> None:
         self._grad = number(grad)
 
     # recording
 
-    def _record(self, rule, *others):
+    def _record(self, rule: str, *others: Value) -> Value:
         operands = (self, *others)
         out = Value(RULES[rule][0](*[v._data for v in operands]), operands, rule)
         if out._prev:  # not under no_grad
             out._rule = rule
         return out
 
-    def __add__(self, other):  # self + other
-        other = _operand(other)
-        return self._record("+", other) if other is not None else NotImplemented
+    def __add__(self, other: Value | Number) -> Value:  # self + other
+        operand = _operand(other)
+        return self._record("+", operand) if operand is not None else NotImplemented
 
-    def __mul__(self, other):  # self * other
-        other = _operand(other)
-        return self._record("*", other) if other is not None else NotImplemented
+    def __mul__(self, other: Value | Number) -> Value:  # self * other
+        operand = _operand(other)
+        return self._record("*", operand) if operand is not None else NotImplemented
 
-    def __pow__(self, other):  # self ** other
+    def __pow__(self, other: Value | Number) -> Value:  # self ** other
         if isinstance(other, Value):
             return self._record("**", other)
         if not is_number(other):
@@ -300,119 +324,119 @@ class Value:
             out._exponent = k
         return out
 
-    def __rpow__(self, other):  # other ** self
-        other = _operand(other)
-        return other._record("**", self) if other is not None else NotImplemented
+    def __rpow__(self, other: Number) -> Value:  # other ** self
+        operand = _operand(other)
+        return operand._record("**", self) if operand is not None else NotImplemented
 
-    def relu(self):
+    def relu(self) -> Value:
         """max(0, self): the rectified linear unit. Its slope at 0 is 0."""
         return self._record("ReLU")
 
-    def tanh(self):
+    def tanh(self) -> Value:
         """The hyperbolic tangent."""
         return self._record("tanh")
 
-    def exp(self):
+    def exp(self) -> Value:
         """e ** self. OverflowError above about 709.78."""
         return self._record("exp")
 
-    def log(self):
+    def log(self) -> Value:
         """The natural logarithm. ValueError unless self is positive."""
         return self._record("log")
 
-    def sigmoid(self):
+    def sigmoid(self) -> Value:
         """1 / (1 + e**-self), the logistic function; exact at any size of self."""
         return self._record("sigmoid")
 
-    def sqrt(self):
+    def sqrt(self) -> Value:
         """The square root. ValueError if self is negative."""
         return self._record("sqrt")
 
-    def sin(self):
+    def sin(self) -> Value:
         """The sine of self in radians. ValueError if self is infinite."""
         return self._record("sin")
 
-    def cos(self):
+    def cos(self) -> Value:
         """The cosine of self in radians. ValueError if self is infinite."""
         return self._record("cos")
 
-    def __abs__(self):  # abs(self); its slope at 0 is 0
+    def __abs__(self) -> Value:  # abs(self); its slope at 0 is 0
         return self._record("abs")
 
     # the operators that are made of others
 
-    def __neg__(self):  # -self
+    def __neg__(self) -> Value:  # -self
         return self * -1
 
-    def __sub__(self, other):  # self - other
+    def __sub__(self, other: Value | Number) -> Value:  # self - other
         if not isinstance(other, Value) and not is_number(other):
             return NotImplemented
         return self + (-other if isinstance(other, Value) else -number(other))
 
-    def __truediv__(self, other):  # self / other
+    def __truediv__(self, other: Value | Number) -> Value:  # self / other
         if not isinstance(other, Value) and not is_number(other):
             return NotImplemented
         return self * (other**-1 if isinstance(other, Value) else power(number(other), -1.0))
 
-    def __radd__(self, other):  # other + self
+    def __radd__(self, other: Number) -> Value:  # other + self
         return self.__add__(other)
 
-    def __rmul__(self, other):  # other * self
+    def __rmul__(self, other: Number) -> Value:  # other * self
         return self.__mul__(other)
 
-    def __rsub__(self, other):  # other - self
+    def __rsub__(self, other: Number) -> Value:  # other - self
         return -self + other if is_number(other) else NotImplemented
 
-    def __rtruediv__(self, other):  # other / self
+    def __rtruediv__(self, other: Number) -> Value:  # other / self
         return self**-1 * other if is_number(other) else NotImplemented
 
     # comparisons go by the number; == is "the same node", as for any Python object
 
-    def __lt__(self, other):
+    def __lt__(self, other: Value | Number) -> bool:
         return self._data < _data(other) if _comparable(other) else NotImplemented
 
-    def __le__(self, other):
+    def __le__(self, other: Value | Number) -> bool:
         return self._data <= _data(other) if _comparable(other) else NotImplemented
 
-    def __gt__(self, other):
+    def __gt__(self, other: Value | Number) -> bool:
         return self._data > _data(other) if _comparable(other) else NotImplemented
 
-    def __ge__(self, other):
+    def __ge__(self, other: Value | Number) -> bool:
         return self._data >= _data(other) if _comparable(other) else NotImplemented
 
     __array_ufunc__ = None  # NumPy's numbers shall leave the operators to us
 
-    def __float__(self):
+    def __float__(self) -> float:
         return self._data
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Value(data={self.data}, grad={self.grad})"
 
-    def _repr_mimebundle_(self, include=None, exclude=None):
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         from .graph import notebook_picture  # a notebook shows a Value as its graph
 
         return notebook_picture(self)
 
-    def detach(self):
+    def detach(self) -> Value:
         """Return a new Value with this number and no graph below it."""
         return Value(self._data)
 
-    def __reduce_ex__(self, protocol):
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
         check_copied(self)
         return super().__reduce_ex__(protocol)
 
     # the passes over the graph
 
     @property
-    def _is_leaf(self):
+    def _is_leaf(self) -> bool:
         return not self._prev and self._source is None
 
-    def _numbers(self):
+    def _numbers(self) -> list[float]:
         """The operands' data, as the rules want them."""
         numbers = [operand._data for operand in self._prev]
         return numbers if self._exponent is None else [*numbers, self._exponent]
 
-    def _backward(self):
+    def _run_rule(self) -> None:
         """Run this node's own rule once: pass its gradient on to its operands."""
         if self._rule is None:
             return
@@ -420,7 +444,20 @@ class Value:
         for operand, slope in zip(self._prev, slopes):
             operand._grad += slope * self._grad
 
-    def backward(self):
+    if TYPE_CHECKING:  # users may set `_backward`, and any other attribute
+        _backward: Callable[[], object]
+
+        def __getattr__(self, name: str) -> Any: ...
+        def __setattr__(self, name: str, x: Any) -> None: ...
+        def __delattr__(self, name: str) -> None: ...
+
+        __iter__: None  # but a Value is no list, and no integer
+        __index__: None
+
+    else:
+        _backward = _run_rule
+
+    def backward(self) -> None:
         """Add to each Value below this one the derivative of this one with respect to it.
 
         Sets this Value's own grad to 1, then goes through the graph once, every node
@@ -441,7 +478,7 @@ class Value:
             _restore(order, before)
             raise
 
-    def _recompute(self):
+    def _recompute(self) -> float:
         if self._rule is not None:
             return RULES[self._rule][0](*self._numbers())
         if self._source is not None:
@@ -454,7 +491,7 @@ class Value:
             "set its _forward to a function that returns its number"
         )
 
-    def forward(self):
+    def forward(self) -> None:
         """Recompute everything below this Value, and itself, from the leaves' present data.
 
         Each inner node gets the data that building the graph anew would give, and grad
@@ -478,27 +515,27 @@ class Value:
                 v._grad = 0.0
 
 
-def _operand(x):
+def _operand(x: Value | Number) -> Value | None:
     """x if it is a Value, a leaf with its number if it is a number, else None."""
     return x if isinstance(x, Value) else Value(x) if is_number(x) else None
 
 
-def _comparable(x):
+def _comparable(x: object) -> bool:
     return isinstance(x, Value) or is_number(x)
 
 
-def _data(x):
+def _data(x: Value | Number) -> float:
     return x._data if isinstance(x, Value) else number(x)
 
 
-def check_op(op):
+def check_op(op: str) -> str:
     """Return what a user's node is called, or raise a TypeError if it is no text."""
     if not isinstance(op, str):
         raise TypeError(f"the name of an operation must be text, not {op!r}")
     return op
 
 
-def check_copied(v):
+def check_copied(v: AnyValue) -> None:
     """Raise a TypeError unless v, which is to be copied or pickled, is a leaf."""
     if not v._is_leaf:
         raise TypeError(
@@ -507,26 +544,26 @@ def check_copied(v):
         )
 
 
-def _numbers_of(values):
+def _numbers_of(values: list[Value]) -> list[tuple[float, float]]:
     return [(v._data, v._grad) for v in values]
 
 
-def _restore(values, numbers):
+def _restore(values: list[Value], numbers: list[tuple[float, float]]) -> None:
     for v, (data, grad) in zip(values, numbers):
         v._data, v._grad = data, grad
 
 
-def topological_order(root, with_sources=False):
+def topological_order(root: Value, with_sources: bool = False) -> list[Value]:
     """List all Values below root: operands before their users, left before right.
 
     It is the post-order of a depth-first walk, without recursion: deep graphs are fine.
     With sources, what a leaf is recomputed from counts as its operand.
     """
 
-    def operands_of(v):
+    def operands_of(v: Value) -> Iterator[Value]:
         return iter(v._source[1] if with_sources and v._source else v._prev)
 
-    order = []
+    order: list[Value] = []
     visited = {root}
     stack = [(root, operands_of(root))]  # the nodes we are below, and where in each
     while stack:
@@ -546,7 +583,7 @@ def topological_order(root, with_sources=False):
 # Functions of many Values
 
 
-def check_items(xs, what, kind):
+def check_items(xs: Iterable[Any], what: str, kind: type[T]) -> list[T | float]:
     """Return a list of Values of this kind and floats, or raise a TypeError that names the item."""
     xs = list(xs)
     for i, x in enumerate(xs):
@@ -558,7 +595,7 @@ def check_items(xs, what, kind):
     return xs
 
 
-def check_pairs(ws, xs):
+def check_pairs(ws: Iterable[T], xs: Iterable[T]) -> tuple[list[T], list[T]]:
     """Return both as lists, or raise a ValueError that names their lengths if they differ."""
     ws, xs = list(ws), list(xs)
     if len(ws) != len(xs):
@@ -566,7 +603,9 @@ def check_pairs(ws, xs):
     return ws, xs
 
 
-def dot(ws, xs, start=0):
+def dot(
+    ws: Iterable[Value | Number], xs: Iterable[Value | Number], start: Value | Number = 0
+) -> Value:
     """The sum of products `start + ws[0]*xs[0] + ws[1]*xs[1] + ...`, from left to right.
 
     Records what that expression would, node for node; with the compiled engine it is one
@@ -592,14 +631,14 @@ def dot(ws, xs, start=0):
         Value(data=0.5, grad=0.0)
     """
     ws, xs = check_pairs(ws, xs)
-    ws, xs = check_items(ws, "ws", Value), check_items(xs, "xs", Value)
+    pairs = zip(check_items(ws, "ws", Value), check_items(xs, "xs", Value))
     total = start if isinstance(start, Value) else number(start)
-    for w, x in zip(ws, xs):
+    for w, x in pairs:
         total = total + w * x
     return total if isinstance(total, Value) else Value(total)
 
 
-def sum(xs, start=0):
+def sum(xs: Iterable[Value | Number], start: Value | Number = 0) -> Value:
     """The sum `start + xs[0] + xs[1] + ...`, from left to right.
 
     Records what Python's own sum would, node for node; with the compiled engine it is one
@@ -620,14 +659,14 @@ def sum(xs, start=0):
     Raises:
         TypeError: an item is neither Value nor number; the message says which.
     """
-    xs = check_items(xs, "xs", Value)
+    items = check_items(xs, "xs", Value)
     total = start if isinstance(start, Value) else number(start)
-    for x in xs:
+    for x in items:
         total = total + x
     return total if isinstance(total, Value) else Value(total)
 
 
-def softmax(xs):
+def softmax(xs: Iterable[Value | Number]) -> list[Value]:
     """The exponentials of xs, divided by their sum: scores as probabilities.
 
     Args:
@@ -645,18 +684,20 @@ def softmax(xs):
         >>> softmax([Value(0.0), Value(0.0)])
         [Value(data=0.5, grad=0.0), Value(data=0.5, grad=0.0)]
     """
-    xs = [x if isinstance(x, Value) else Value(x) for x in xs]
-    if not xs:
+    values = [x if isinstance(x, Value) else Value(x) for x in xs]
+    if not values:
         raise ValueError("softmax needs at least 1 item, and was given 0")
     # subtract the largest for numerical stability: then exp cannot overflow. It is a
     # number, through which no gradient passes, but forward() has to compute it again
-    max_val = _recomputed_leaf(max, xs)
-    ex = [(x + _recomputed_leaf(_minus, [max_val])).exp() for x in xs]
+    max_val = _recomputed_leaf(max, values)
+    ex = [(v + _recomputed_leaf(_minus, [max_val])).exp() for v in values]
     denom = sum(ex)
     return [e / denom for e in ex]
 
 
-def _recomputed_leaf(function, values):
+def _recomputed_leaf(
+    function: Callable[[Iterator[float]], float], values: list[Value]
+) -> Value:
     """Return a leaf with the number function(data of the values); forward() recomputes it."""
     leaf = Value(function(v.data for v in values))
     if _mode.recording:
@@ -664,7 +705,7 @@ def _recomputed_leaf(function, values):
     return leaf
 
 
-def _minus(numbers):
+def _minus(numbers: Iterator[float]) -> float:
     return -next(numbers)
 
 
@@ -685,19 +726,19 @@ class RNG:
     Source: https://en.wikipedia.org/wiki/Xorshift#xorshift*
     """
 
-    def __init__(self, seed):
+    def __init__(self, seed: SupportsIndex) -> None:
         self.state = seed
 
     @property
-    def state(self):
+    def state(self) -> int:
         """Where the generator is: 1 .. 2**64-1. May be set, to go on from there."""
         return self._state
 
     @state.setter
-    def state(self, state):
+    def state(self, state: SupportsIndex) -> None:
         self._state = check_seed(state)
 
-    def random_u32(self):
+    def random_u32(self) -> int:
         """Return 32 random bits, 0 .. 2**32-1."""
         s = self._state
         s ^= s >> 12
@@ -706,20 +747,20 @@ class RNG:
         self._state = s
         return ((s * 0x2545F4914F6CDD1D) >> 32) & 0xFFFFFFFF
 
-    def random(self):
+    def random(self) -> float:
         """Return a float in [0, 1), a multiple of 2**-24."""
         return (self.random_u32() >> 8) / 16777216.0
 
-    def uniform(self, a=0.0, b=1.0):
+    def uniform(self, a: Number = 0.0, b: Number = 1.0) -> float:
         """Return a float in [a, b)."""
         a, b = number(a), number(b)
         return a + (b - a) * self.random()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"RNG({self.state})"
 
 
-def check_seed(seed):
+def check_seed(seed: SupportsIndex) -> int:
     """Return the seed as an int, or raise what RNG raises."""
     seed = count(seed, "a seed", least=1)
     if seed >= 2**64:
@@ -731,19 +772,19 @@ def check_seed(seed):
 random = RNG(42)
 
 
-def check_generator(random):
+def check_generator(random: SupportsUniform) -> None:
     """Raise a TypeError unless random is a generator: RNG, Python's own Random, NumPy's."""
     if not hasattr(random, "uniform"):
         raise TypeError(f"a generator, such as RNG(42), has uniform(a, b), and {random!r} has not")
 
 
-def split_points(points):
+def split_points(points: list[T]) -> Parts[T]:
     """Split a list into training, validation and test parts: 80, 10 and 10 percent."""
     n = len(points)
     return points[: int(0.8 * n)], points[int(0.8 * n) : int(0.9 * n)], points[int(0.9 * n) :]
 
 
-def gen_data(random, n=100):
+def gen_data(random: SupportsUniform, n: SupportsIndex = 100) -> Parts[Point]:
     """Make n random points of the plane in three classes that straight lines part.
 
     Args:
@@ -768,7 +809,7 @@ def gen_data(random, n=100):
     return split_points(points)
 
 
-def gen_data_circles(random, n=100):
+def gen_data_circles(random: SupportsUniform, n: SupportsIndex = 100) -> Parts[Point]:
     """Make n random points in three classes: a disc, a ring around it, and outside.
 
     Like `gen_data`, but the label goes by x**2 + y**2: 0 below 1, 1 below 2, else 2.
@@ -784,7 +825,12 @@ def gen_data_circles(random, n=100):
     return split_points(points)
 
 
-def gen_data_yinyang(random, n=1000, r_small=0.1, r_big=0.5):
+def gen_data_yinyang(
+    random: SupportsUniform,
+    n: SupportsIndex = 1000,
+    r_small: Number = 0.1,
+    r_big: Number = 0.5,
+) -> Parts[Point]:
     """Make n random points of a yin-yang sign: class 0 is yin, 1 yang, 2 the two dots.
 
     Args:
@@ -808,10 +854,10 @@ def gen_data_yinyang(random, n=1000, r_small=0.1, r_big=0.5):
     n = count(n, "n")
     r_small, r_big = check_radii(r_small, r_big)
 
-    def distance(x, y, x0, y0):
+    def distance(x: float, y: float, x0: float, y0: float) -> float:
         return power(power(x - x0, 2.0) + power(y - y0, 2.0), 0.5)
 
-    def which_class(x, y):
+    def which_class(x: float, y: float) -> int:
         right = distance(x, y, 1.5 * r_big, r_big)
         left = distance(x, y, 0.5 * r_big, r_big)
         if right < r_small or left < r_small:
@@ -823,7 +869,7 @@ def gen_data_yinyang(random, n=1000, r_small=0.1, r_big=0.5):
         )
         return 0 if yin else 1
 
-    def sample(goal):
+    def sample(goal: int) -> Point:
         while True:
             x = random.uniform(0, 2 * r_big)
             y = random.uniform(0, 2 * r_big)
@@ -833,7 +879,7 @@ def gen_data_yinyang(random, n=1000, r_small=0.1, r_big=0.5):
     return split_points([sample(i % 3) for i in range(n)])
 
 
-def check_radii(r_small, r_big):
+def check_radii(r_small: Number, r_big: Number) -> tuple[float, float]:
     """Return both radii as floats, or raise what gen_data_yinyang raises."""
     r_small, r_big = number(r_small), number(r_big)
     if not 1e-100 <= r_big <= 1e100:
@@ -850,16 +896,16 @@ def check_radii(r_small, r_big):
 class Module:
     """What neurons, layers and networks have in common."""
 
-    def zero_grad(self):
+    def zero_grad(self) -> None:
         """Set the gradients of all parameters to 0."""
         for p in self.parameters():
             p.grad = 0
 
-    def parameters(self):
+    def parameters(self) -> list[Any]:  # of either engine, as this class is
         """Return the list of the module's parameters (Values)."""
         return []
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, float]:
         """Return a dict of the module's numbers by name: "layers.0.neurons.3.w.1" ...
 
         A name is the way to a leaf Value: through the attributes of the module and of the
@@ -873,7 +919,7 @@ class Module:
 
         return module_state(self)
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: State) -> None:
         """Set the numbers to those of a dict that `state_dict()` has made.
 
         Raises:
@@ -886,7 +932,7 @@ class Module:
 
         load_module_state(self, state)
 
-    def save(self, path, optimizer=None):
+    def save(self, path: Path, optimizer: Optimizer | None = None) -> None:
         """Write the module's numbers to a file in JSON, which either engine reads.
 
         Args:
@@ -900,7 +946,7 @@ class Module:
 
         save(path, module=self, optimizer=optimizer)
 
-    def load(self, path):
+    def load(self, path: Path) -> None:
         """Set the numbers to those in a file that `save` has written.
 
         Raises:
@@ -916,7 +962,7 @@ class Module:
 ACTIVATIONS = {"tanh": "TanH", "relu": "ReLU"}
 
 
-def check_activation(activation):
+def check_activation(activation: str) -> str:
     """Return the activation's name, or raise a ValueError that lists the two."""
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation must be 'tanh' or 'relu', not {activation!r}")
@@ -941,7 +987,13 @@ class Neuron(Module):
         TypeError: nin is no integer, or rng no generator.
     """
 
-    def __init__(self, nin, nonlin=True, activation="tanh", rng=None):
+    def __init__(
+        self,
+        nin: SupportsIndex,
+        nonlin: bool = True,
+        activation: str = "tanh",
+        rng: SupportsUniform | None = None,
+    ) -> None:
         nin = count(nin, "nin", least=1)
         self.activation = check_activation(activation)
         self.nonlin = bool(nonlin)
@@ -950,7 +1002,7 @@ class Neuron(Module):
         self.w = [Value(rng.uniform(-1, 1) * nin**-0.5) for _ in range(nin)]
         self.b = Value(0)
 
-    def __call__(self, x):
+    def __call__(self, x: Iterable[Value | Number]) -> Value:
         """Return the neuron's output (a Value) for x, a list of nin numbers or Values."""
         x = list(x)
         if len(x) != len(self.w):
@@ -963,11 +1015,11 @@ class Neuron(Module):
             return act
         return act.tanh() if check_activation(self.activation) == "tanh" else act.relu()
 
-    def parameters(self):
+    def parameters(self) -> list[Value]:
         """Return the weights in order, then the bias."""
         return [*self.w, self.b]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{ACTIVATIONS[self.activation] if self.nonlin else 'Linear'}Neuron({len(self.w)})"
 
 
@@ -980,20 +1032,20 @@ class Layer(Module):
         **kwargs: what else Neuron takes.
     """
 
-    def __init__(self, nin, nout, **kwargs):
+    def __init__(self, nin: SupportsIndex, nout: SupportsIndex, **kwargs: Any) -> None:
         self.neurons = [Neuron(nin, **kwargs) for _ in range(count(nout, "nout", least=1))]
 
-    def __call__(self, x):
+    def __call__(self, x: Iterable[Value | Number]) -> Any:
         """Return the list of the neurons' outputs, or the one Value if there is one neuron."""
         x = list(x)
         out = [n(x) for n in self.neurons]
         return out[0] if len(out) == 1 else out
 
-    def parameters(self):
+    def parameters(self) -> list[Value]:
         """Return the neurons' parameters, neuron by neuron."""
         return [p for n in self.neurons for p in n.parameters()]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Layer of [{', '.join(str(n) for n in self.neurons)}]"
 
 
@@ -1016,7 +1068,13 @@ class MLP(Module):
         99
     """
 
-    def __init__(self, nin, nouts, activation="tanh", rng=None):
+    def __init__(
+        self,
+        nin: SupportsIndex,
+        nouts: Iterable[SupportsIndex],
+        activation: str = "tanh",
+        rng: SupportsUniform | None = None,
+    ) -> None:
         sizes = [count(nin, "nin", least=1), *(count(n, "nout", least=1) for n in nouts)]
         if len(sizes) < 2:
             raise ValueError("an MLP needs at least 1 layer, and nouts has 0")
@@ -1026,7 +1084,7 @@ class MLP(Module):
             for i in range(len(sizes) - 1)
         ]
 
-    def __call__(self, x):
+    def __call__(self, x: Iterable[Value | Number]) -> Any:
         """Return the list of outputs (Values), or the one Value if there is one output.
 
         Args:
@@ -1039,15 +1097,15 @@ class MLP(Module):
             x = layer([x] if isinstance(x, Value) else x)
         return x
 
-    def parameters(self):
+    def parameters(self) -> list[Value]:
         """Return the layers' parameters, layer by layer."""
         return [p for layer in self.layers for p in layer.parameters()]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"MLP of [{', '.join(str(layer) for layer in self.layers)}]"
 
 
-def load(path):
+def load(path: Path) -> Any:
     """Make the network anew that `save` has written to a file.
 
     Files are safe to load, whoever wrote them: there is nothing in them that could run,
@@ -1079,7 +1137,7 @@ def load(path):
 # Losses
 
 
-def check_target(target, n):
+def check_target(target: SupportsIndex, n: int) -> int:
     """Return the target as an int, or raise an IndexError with it and n, the classes."""
     try:
         target = operator.index(target)
@@ -1090,7 +1148,7 @@ def check_target(target, n):
     return target
 
 
-def cross_entropy(logits, target):
+def cross_entropy(logits: Iterable[Value | Number], target: SupportsIndex) -> Value:
     """The negative log likelihood of the target class, as PyTorch's F.cross_entropy.
 
     Args:
@@ -1112,7 +1170,7 @@ def cross_entropy(logits, target):
     return -softmax(logits)[target].log()
 
 
-def mean_cross_entropy(model, split):
+def mean_cross_entropy(model: Model[Value], split: Split[Value]) -> Value:
     """The model's mean cross-entropy over a data set.
 
     Args:
@@ -1136,7 +1194,7 @@ def mean_cross_entropy(model, split):
     return total_loss * (1.0 / len(split))
 
 
-def check_split(split):
+def check_split(split: Iterable[T]) -> list[T]:
     """Return the split as a list, or raise a ValueError if it is empty."""
     split = list(split)
     if not split:
@@ -1144,7 +1202,7 @@ def check_split(split):
     return split
 
 
-def eval_split(model, split):
+def eval_split(model: Model[Value], split: Split[Value]) -> float:
     """The number that `mean_cross_entropy` computes (a float), without a graph."""
     with no_grad():
         return mean_cross_entropy(model, split).data
@@ -1154,7 +1212,9 @@ def eval_split(model, split):
 # Optimisers
 
 
-def check_parameters(parameters, kind):
+def check_parameters(
+    parameters: Iterable[AnyValue], kind: type[AnyValue]
+) -> tuple[AnyValue, ...]:
     """Return the parameters, Values of this kind, as a tuple; raise what optimisers raise."""
     parameters = tuple(parameters)
     for p in parameters:
@@ -1165,7 +1225,7 @@ def check_parameters(parameters, kind):
     return parameters
 
 
-def check_betas(betas):
+def check_betas(betas: Iterable[Number]) -> tuple[float, float]:
     """Return both betas as floats, or raise a ValueError that names them."""
     beta1, beta2 = (number(beta) for beta in betas)
     if not (0 <= beta1 < 1 and 0 <= beta2 < 1):
@@ -1176,19 +1236,20 @@ def check_betas(betas):
 class Optimizer:
     """What the optimisers have in common."""
 
-    _moments = ()  # what an optimiser keeps with each parameter
+    _parameters: tuple[Any, ...]  # of either engine, as this class is
+    _moments: tuple[str, ...] = ()  # what an optimiser keeps with each parameter
 
     @property
-    def parameters(self):
+    def parameters(self) -> tuple[Any, ...]:
         """The parameters, a tuple of Values. Another list needs another optimiser."""
         return self._parameters
 
-    def zero_grad(self):
+    def zero_grad(self) -> None:
         """Set the gradients of all parameters to 0."""
         for p in self._parameters:
             p.grad = 0
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """Return a dict of the optimiser's numbers, and of lists of the parameters' moments.
 
         Its numbers are all attributes, the rates and t, that have no _ in front.
@@ -1200,7 +1261,7 @@ class Optimizer:
 
         return optimizer_state(self)
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: State) -> None:
         """Go on from where an optimiser was when its `state_dict()` made this dict.
 
         Raises:
@@ -1212,13 +1273,13 @@ class Optimizer:
 
         load_optimizer_state(self, state)
 
-    def save(self, path):
+    def save(self, path: Path) -> None:
         """Write the optimiser's state to a file, as `Module.save` does."""
         from .state import save
 
         save(path, optimizer=self)
 
-    def load(self, path):
+    def load(self, path: Path) -> None:
         """Go on from the state in a file, which `Module.save` may have written, too.
 
         Raises:
@@ -1254,7 +1315,14 @@ class AdamW(Optimizer):
 
     _moments = ("m", "v")
 
-    def __init__(self, parameters, lr=1e-1, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.0):
+    def __init__(
+        self,
+        parameters: Iterable[Value],
+        lr: Number = 1e-1,
+        betas: Iterable[Number] = (0.9, 0.95),
+        eps: Number = 1e-8,
+        weight_decay: Number = 0.0,
+    ) -> None:
         self._parameters = check_parameters(parameters, Value)
         self.beta1, self.beta2 = check_betas(betas)
         self.lr = number(lr)
@@ -1265,7 +1333,7 @@ class AdamW(Optimizer):
             p.m = 0.0  # first moment: the mean of the gradient
             p.v = 0.0  # second moment: the mean of its square
 
-    def step(self):
+    def step(self) -> None:
         """Move every parameter against its gradient.
 
         Raises:
@@ -1305,11 +1373,11 @@ class SGD(Optimizer):
         ValueError: a parameter is no leaf.
     """
 
-    def __init__(self, parameters, lr=1e-1):
+    def __init__(self, parameters: Iterable[Value], lr: Number = 1e-1) -> None:
         self._parameters = check_parameters(parameters, Value)
         self.lr = number(lr)
 
-    def step(self):
+    def step(self) -> None:
         """Move every parameter against its gradient."""
         lr = number(self.lr)
         for p in self.parameters:

@@ -5,7 +5,16 @@ to about 14 digits, not by bits, because PyTorch adds in another order. torch is
 when something is used, not before.
 """
 
+from __future__ import annotations
+
 from .pure import RNG, check_split, check_target, gen_data, gen_data_circles, gen_data_yinyang
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from .types import Point, SupportsUniform
 
 __all__ = [
     "RNG", "gen_data", "gen_data_circles", "gen_data_yinyang",
@@ -13,7 +22,7 @@ __all__ = [
 ]
 
 
-def _torch():
+def _torch() -> Any:
     try:
         import torch
     except ImportError as problem:
@@ -31,16 +40,16 @@ class MLP:
             network draws them.
     """
 
-    def __init__(self, nin, nouts, rng):
+    def __init__(self, nin: int, nouts: list[int], rng: SupportsUniform) -> None:
         torch = _torch()
-        self.layers = []
+        self.layers: list[tuple[Any, Any]] = []
         for n, nout in zip([nin, *nouts], nouts):
             rows = [[rng.uniform(-1, 1) * n**-0.5 for _ in range(n)] for _ in range(nout)]
             weight = torch.tensor(rows, dtype=torch.float64, requires_grad=True)
             bias = torch.zeros(nout, dtype=torch.float64, requires_grad=True)
             self.layers.append((weight, bias))
 
-    def __call__(self, x):
+    def __call__(self, x: Any) -> Any:
         """Return the logits, shape (n, outputs), for x, a float64 tensor of shape (n, inputs)."""
         for i, (weight, bias) in enumerate(self.layers):
             x = x @ weight.T + bias
@@ -48,12 +57,12 @@ class MLP:
                 x = x.tanh()
         return x
 
-    def parameters(self):
+    def parameters(self) -> list[Any]:
         """Return the weight and the bias tensor of each layer."""
         return [p for layer in self.layers for p in layer]
 
 
-def cross_entropy(logits, target):
+def cross_entropy(logits: Any, target: int) -> Any:
     """The negative log likelihood of the target class.
 
     Args:
@@ -64,7 +73,7 @@ def cross_entropy(logits, target):
     return -logits.log_softmax(-1)[target]
 
 
-def mean_cross_entropy(model, split):
+def mean_cross_entropy(model: Callable[[Any], Any], split: Iterable[Point]) -> Any:
     """The model's mean cross-entropy over a list of (x, label): a tensor with no dimensions."""
     torch = _torch()
     xs, labels = zip(*check_split(split))
@@ -72,13 +81,20 @@ def mean_cross_entropy(model, split):
     return torch.nn.functional.cross_entropy(logits, torch.tensor(labels))
 
 
-def eval_split(model, split):
+def eval_split(model: Callable[[Any], Any], split: Iterable[Point]) -> float:
     """The number that `mean_cross_entropy` computes (a float), without a graph."""
     with _torch().no_grad():
-        return mean_cross_entropy(model, split).item()
+        loss: float = mean_cross_entropy(model, split).item()
+    return loss
 
 
-def AdamW(parameters, lr=1e-1, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.0):
+def AdamW(
+    parameters: Iterable[Any],
+    lr: float = 1e-1,
+    betas: tuple[float, float] = (0.9, 0.95),
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+) -> Any:
     """torch.optim.AdamW with micrograd's default arguments."""
     return _torch().optim.AdamW(
         parameters, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay

@@ -1,5 +1,12 @@
 """The course's training run: three classes of points, a small network, AdamW."""
 
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import ModuleType
+
 DATA_SETS = {"simple": "gen_data", "circles": "gen_data_circles", "yinyang": "gen_data_yinyang"}
 
 
@@ -18,7 +25,14 @@ class CourseRun:
         train, val, test: the data set's parts.
     """
 
-    def __init__(self, engine, hidden=(16,), points=100, data="simple", seed=42):
+    def __init__(
+        self,
+        engine: ModuleType,
+        hidden: Iterable[int] = (16,),
+        points: int = 100,
+        data: str = "simple",
+        seed: int = 42,
+    ) -> None:
         self.engine = engine
         random = engine.RNG(seed)
         generate = getattr(engine, DATA_SETS[data])
@@ -28,7 +42,7 @@ class CourseRun:
             self.model.parameters(), lr=1e-1, betas=(0.9, 0.95), eps=1e-8, weight_decay=1e-4
         )
 
-    def lines(self, steps=100):
+    def lines(self, steps: int = 100) -> Iterator[str]:
         """Train for so many steps, and yield the lines to print as they come."""
         for step in range(steps):
             if step % 10 == 0:

@@ -15,6 +15,8 @@ arguments. Numbers have the fewest digits that read back as the same float; thos
 lacks are "nan", "inf" and "-inf".
 """
 
+from __future__ import annotations
+
 import contextlib
 import json
 import math
@@ -27,6 +29,13 @@ from collections.abc import Mapping
 
 from .pure import ACTIVATIONS, RNG, Module, Optimizer, count, is_number, number
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from typing import Any
+
+    from .types import Path, State
+
 FORMAT = "micrograd"
 VERSION = 1
 
@@ -34,11 +43,11 @@ VERSION = 1
 # states: dicts of numbers by name
 
 
-def _named_leaves(module):
+def _named_leaves(module: Module) -> dict[str, Any]:
     """Return a dict of the leaf Values in a module, by the way that leads to them."""
-    leaves = {}
+    leaves: dict[str, Any] = {}
 
-    def walk(x, name, inside):
+    def walk(x: Any, name: str, inside: frozenset[int]) -> None:
         if getattr(x, "_is_leaf", False) is True:
             if name in leaves:
                 raise ValueError(f"two Values have the name {name}")
@@ -51,14 +60,14 @@ def _named_leaves(module):
     return leaves
 
 
-def _parts(x):
+def _parts(x: Any) -> Iterable[tuple[object, Any]]:
     """Return what a module, a list or a tuple consists of: (name or position, part) each."""
     if isinstance(x, Module):
         return vars(x).items()
     return enumerate(x) if isinstance(x, (list, tuple)) else ()
 
 
-def module_state(module):
+def module_state(module: Module) -> dict[str, float]:
     """What `Module.state_dict` returns."""
     leaves = _named_leaves(module)
     found = set(leaves.values())
@@ -71,12 +80,12 @@ def module_state(module):
     return {name: p.data for name, p in leaves.items()}
 
 
-def load_module_state(module, state):
+def load_module_state(module: Module, state: State) -> None:
     """What `Module.load_state_dict` does."""
     leaves = _named_leaves(module)
     _check_names(state, leaves)
     numbers = {name: _number(state[name], name) for name in leaves}
-    first = {}  # of each Value's names
+    first: dict[Any, str] = {}  # of each Value's names
     for name, p in leaves.items():
         other = first.setdefault(p, name)
         if repr(numbers[name]) != repr(numbers[other]):
@@ -88,20 +97,20 @@ def load_module_state(module, state):
         p.data = numbers[name]
 
 
-def _rates(optimizer):
+def _rates(optimizer: Optimizer) -> dict[str, Any]:
     """Return the attributes of an optimiser that are not its own business."""
     return {name: x for name, x in vars(optimizer).items() if not name.startswith("_")}
 
 
-def optimizer_state(optimizer):
+def optimizer_state(optimizer: Optimizer) -> dict[str, Any]:
     """What `Optimizer.state_dict` returns."""
-    state = {name: _rate(x, name) for name, x in _rates(optimizer).items()}
+    state: dict[str, Any] = {name: _rate(x, name) for name, x in _rates(optimizer).items()}
     for name in optimizer._moments:
         state[name] = [_number(getattr(p, name), name) for p in optimizer.parameters]
     return state
 
 
-def load_optimizer_state(optimizer, state):
+def load_optimizer_state(optimizer: Optimizer, state: State) -> None:
     """What `Optimizer.load_state_dict` does."""
     rates = _rates(optimizer)
     _check_names(state, [*rates, *optimizer._moments])
@@ -114,7 +123,7 @@ def load_optimizer_state(optimizer, state):
             setattr(p, name, x)
 
 
-def _moments(numbers, name, optimizer):
+def _moments(numbers: Any, name: str, optimizer: Optimizer) -> list[float]:
     if not isinstance(numbers, (list, tuple)):
         raise TypeError(f"{name} must be a list of numbers, not {numbers!r}")
     n = len(optimizer.parameters)
@@ -123,20 +132,20 @@ def _moments(numbers, name, optimizer):
     return [_number(x, name) for x in numbers]
 
 
-def _number(x, name):
+def _number(x: Any, name: str) -> float:
     if not is_number(x):
         raise TypeError(f"{name} must be a number, not {x!r}")
     return number(x)
 
 
-def _rate(x, name):
+def _rate(x: Any, name: str) -> float:
     """The same, but steps are counted in integers."""
     if name == "t":
         return count(x, name)
     return x if type(x) is int else _number(x, name)
 
 
-def _check_names(state, names):
+def _check_names(state: State, names: Collection[str]) -> None:
     if not isinstance(state, Mapping):
         raise TypeError(f"a state is a dict of numbers by name, not {state!r}")
     missing = [name for name in names if name not in state]
@@ -148,7 +157,7 @@ def _check_names(state, names):
         )
 
 
-def _some(things):
+def _some(things: Sequence[Any]) -> str:
     return ", ".join([str(x) for x in things[:3]] + ["..."] * (len(things) > 3))
 
 
@@ -156,23 +165,23 @@ def _some(things):
 # networks: what their constructors would have to be given
 
 
-def _is_size(x):
+def _is_size(x: Any) -> bool:
     return type(x) is int and x > 0
 
 
-def _are_sizes(x):
+def _are_sizes(x: Any) -> bool:
     return type(x) is list and len(x) > 0 and all(map(_is_size, x))
 
 
-def _is_switch(x):
+def _is_switch(x: Any) -> bool:
     return type(x) is bool
 
 
-def _is_activation(x):
+def _is_activation(x: Any) -> bool:
     return type(x) is str and x in ACTIVATIONS
 
 
-ARGUMENTS = {
+ARGUMENTS: dict[str, dict[str, Callable[[Any], bool]]] = {
     "Neuron": {"nin": _is_size, "nonlin": _is_switch, "activation": _is_activation},
     "Layer": {
         "nin": _is_size, "nout": _is_size, "nonlin": _is_switch, "activation": _is_activation,
@@ -181,7 +190,7 @@ ARGUMENTS = {
 }
 
 
-def _network(module):
+def _network(module: Any) -> dict[str, Any] | None:
     """Return a network's kind and arguments, or None if no constructor makes one like it."""
     kind = type(module).__name__
     if not type(module).__module__.startswith(f"{__package__}.") or kind not in ARGUMENTS:
@@ -189,7 +198,9 @@ def _network(module):
     if kind == "Neuron":
         nonlin, activation = bool(module.nonlin), module.activation
         return {"kind": kind, "nin": len(module.w), "nonlin": nonlin, "activation": activation}
-    parts = [_network(part) for part in (module.neurons if kind == "Layer" else module.layers)]
+    parts: list[Any] = [
+        _network(part) for part in (module.neurons if kind == "Layer" else module.layers)
+    ]
     if not parts or None in parts:
         return None
     if kind == "Layer":
@@ -207,7 +218,7 @@ def _network(module):
     return network if parts == expected else None
 
 
-def _is_as_made(module, network, state):
+def _is_as_made(module: Module, network: dict[str, Any] | None, state: State) -> bool:
     """Tell whether the constructor makes a network that takes this state."""
     if network is None or len(set(_named_leaves(module).values())) < len(state):
         return False  # what it makes shares no Values
@@ -218,7 +229,7 @@ def _is_as_made(module, network, state):
     return True
 
 
-def _check_network(network, n):
+def _check_network(network: Any, n: int) -> None:
     """Raise a ValueError unless some constructor makes this network, of n parameters."""
     kind = network.get("kind") if type(network) is dict else None
     if type(kind) is not str or kind not in ARGUMENTS:
@@ -234,7 +245,7 @@ def _check_network(network, n):
         raise ValueError(f"{_called(network)} has {needed} parameters, and not {n}")
 
 
-def _called(network):
+def _called(network: dict[str, Any]) -> str:
     """Return the call of the constructor, as text."""
     arguments = [f"{name}={network[name]!r}" for name in ARGUMENTS[network["kind"]]]
     return f"{network['kind']}({', '.join(arguments)})"
@@ -244,9 +255,9 @@ def _called(network):
 # writing
 
 
-def save(path, module=None, optimizer=None):
+def save(path: Path, module: Module | None = None, optimizer: Optimizer | None = None) -> None:
     """What `Module.save` and `Optimizer.save` do."""
-    file = {"format": FORMAT, "version": VERSION}
+    file: dict[str, Any] = {"format": FORMAT, "version": VERSION}
     if module is not None:
         state = module.state_dict()
         network = _network(module)
@@ -261,13 +272,13 @@ def save(path, module=None, optimizer=None):
     _replace(path, json.dumps(file, indent=1, allow_nan=False))
 
 
-def _in_json(x):
+def _in_json(x: Any) -> Any:
     if isinstance(x, (list, tuple)):
         return [_in_json(y) for y in x]
     return x if math.isfinite(x) else repr(x)
 
 
-def _replace(path, text):
+def _replace(path: Path, text: str) -> None:
     """Write a file so that at any time there is the old one or the new one, and all of it."""
     path = os.path.realpath(os.fsdecode(path))  # a link stays a link
     is_there = os.path.exists(path)
@@ -292,7 +303,7 @@ def _replace(path, text):
 # reading. A file may come from anyone: nothing in it is believed before it is checked
 
 
-def load_network(path, kinds):
+def load_network(path: Path, kinds: dict[str, Callable[..., Module]]) -> Any:
     """What `load` of an engine returns, whose classes these are, by name."""
     with _reading(path):
         file = _read(path, "module")
@@ -304,7 +315,7 @@ def load_network(path, kinds):
     return network
 
 
-def load_module(path, module):
+def load_module(path: Path, module: Module) -> None:
     """What `Module.load` does."""
     with _reading(path):
         file = _read(path, "module")
@@ -314,14 +325,14 @@ def load_module(path, module):
         module.load_state_dict(file["module"])
 
 
-def load_optimizer(path, optimizer):
+def load_optimizer(path: Path, optimizer: Optimizer) -> None:
     """What `Optimizer.load` does."""
     with _reading(path):
         optimizer.load_state_dict(_read(path, "optimizer")["optimizer"])
 
 
 @contextlib.contextmanager
-def _reading(path):
+def _reading(path: Path) -> Iterator[None]:
     """Whatever is wrong with the file is a ValueError that names it."""
     name = os.fsdecode(path)
     try:
@@ -330,7 +341,7 @@ def _reading(path):
         raise ValueError(f"{name}: {problem}") from problem
 
 
-def _read(path, wanted):
+def _read(path: Path, wanted: str) -> dict[str, Any]:
     """Return what is in a file, after all checks, as a dict that has the part wanted."""
     with open(path, "rb") as binary:
         text = binary.read().decode("utf-8")
@@ -361,7 +372,7 @@ def _read(path, wanted):
     return file
 
 
-def _from_json(x, name, part):
+def _from_json(x: Any, name: str, part: str) -> Any:
     if part == "optimizer" and type(x) is list:
         return [_from_json(y, name, "a list of it") for y in x]
     if type(x) is str and x in ("nan", "inf", "-inf"):
@@ -371,7 +382,7 @@ def _from_json(x, name, part):
     return x
 
 
-def _dict(pairs):
+def _dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) < len(pairs):
         twice = [name for name, n in Counter(name for name, _ in pairs).items() if n > 1]
@@ -379,18 +390,18 @@ def _dict(pairs):
     return result
 
 
-def _integer(text):
+def _integer(text: str) -> int:
     if len(text) > 308:  # more than a float can hold
         raise ValueError(f"an integer has {len(text)} digits")
     return int(text)
 
 
-def _float(text):
+def _float(text: str) -> float:
     x = float(text)
     if math.isinf(x):
         raise ValueError(f"{reprlib.repr(text)} is too large for a float")
     return x
 
 
-def _no_number(text):
+def _no_number(text: str) -> None:
     raise ValueError(f"{text} is not a number in JSON")

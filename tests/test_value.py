@@ -317,6 +317,10 @@ def test_attributes(Value):
     with pytest.raises(AttributeError, match="anything"):
         v.anything  # noqa: B018
     assert not hasattr(v, "_vis_color")
+    del v.label
+    assert v.label == ""
+    with pytest.raises(AttributeError, match="label"):
+        del v.label
 
 
 def sine(engine, x):
