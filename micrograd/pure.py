@@ -80,7 +80,7 @@ def is_number(x: object) -> bool:
 def count(n: SupportsIndex, what: str, least: int = 0) -> int:
     """Return n as an int, or raise a TypeError or a ValueError that names `what`."""
     try:
-        n = operator.index(n)
+        n = int(operator.index(n))  # which Python 3.9 leaves a bool if it is one
     except TypeError:
         raise TypeError(f"{what} must be an integer, not {n!r}") from None
     if n < least:
