@@ -65,13 +65,13 @@ def sanitized(session):
     """C's own tests and the Python tests under the sanitizers."""
     session.install(".[test]", env=REQUIRE_C)
     session.run("make", "-C", "csrc", "asan", "tsan", external=True)
-    session.run("tests/sanitized.sh", *session.posargs, external=True)
+    session.run("tests/sanitized.sh", *session.posargs, env=REQUIRE_C, external=True)
 
 
 @nox.session
 def types(session):
     """The annotations, to two type checkers."""
-    session.install(".[test]", "mypy", "pyright", env=REQUIRE_C)
+    session.install(".[test]", "mypy", "pyright[nodejs]", env=REQUIRE_C)
     session.run("mypy")
     session.run("pyright")
 
