@@ -16,7 +16,10 @@ warnings="-Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wconversion -We
 library="rng.c data.c tape.c replay.c nn.c evaluate.c repr.c"
 glibc=../tests/golden/course-run.txt
 musl=build/x86_64-linux-musl/run.txt
-export WINEDEBUG=-all WINEPREFIX="$PWD/build/wine"
+
+# not below this folder: in it are links to all of the machine
+export WINEDEBUG=-all WINEPREFIX=$(mktemp -d)
+trap 'wineserver -k || true; rm -rf "$WINEPREFIX"' EXIT
 
 compile() {  # target, program, and what it consists of
     mkdir -p "build/$1"
