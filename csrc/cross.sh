@@ -13,7 +13,8 @@ set -eu
 cd "$(dirname "$0")"
 
 warnings="-Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wconversion -Werror"
-library="rng.c data.c tape.c replay.c nn.c evaluate.c repr.c"
+checked="rng.c data.c replay.c nn.c evaluate.c repr.c"  # and tape.c, which stress.c includes
+library="tape.c $checked"
 glibc=../tests/golden/course-run.txt
 musl=build/x86_64-linux-musl/run.txt
 
@@ -31,7 +32,7 @@ compile_all() {
     compile "$1" bits.exe "bits.c $library -lm"
     compile "$1" test.exe "test.c $library -lm"
     compile "$1" main.exe "main.c $library -lm"
-    compile "$1" shared.o "-c shared.c"
+    compile "$1" stress.exe "stress.c $checked -pthread -lm"
 }
 
 same() {  # what a program prints, and what it should
@@ -45,9 +46,10 @@ check() {  # target, the course run that it should print, and what runs programs
     "$@" "$folder/bits.exe" > "$folder/bits.txt"
     "$@" "$folder/test.exe" > "$folder/test.txt"
     "$@" "$folder/main.exe" > "$folder/run.txt"
+    "$@" "$folder/stress.exe" 4 100 > "$folder/stress.txt"
     same "$folder/bits.txt" build/bits.txt
     same "$folder/run.txt" "$expected"
-    echo "$target: $(tr -d '\r' < "$folder/test.txt")"
+    echo "$target: $(cat "$folder/test.txt" "$folder/stress.txt" | tr -d '\r' | paste -sd ';')"
 }
 
 only_compile() {
