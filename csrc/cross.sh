@@ -46,7 +46,7 @@ check() {  # target, the course run that it should print, and what runs programs
     "$@" "$folder/bits.exe" > "$folder/bits.txt"
     "$@" "$folder/test.exe" > "$folder/test.txt"
     "$@" "$folder/main.exe" > "$folder/run.txt"
-    "$@" "$folder/stress.exe" 4 100 > "$folder/stress.txt"
+    "$@" "$folder/stress.exe" 4 2000 > "$folder/stress.txt"
     same "$folder/bits.txt" build/bits.txt
     same "$folder/run.txt" "$expected"
     echo "$target: $(cat "$folder/test.txt" "$folder/stress.txt" | tr -d '\r' | paste -sd ';')"
