@@ -294,7 +294,7 @@ static inline Index record(Tape *tape, Op op, Index a, Index b) {
     if (op_forward(op, x, y, &out)) {
         i = node_new(tape, op, out, a, b);
     } else {
-        fault_op(tape, FAULT_FORWARD, op, a, b, out);
+        fault_op(tape, FAULT_FORWARD, (int)op, a, b, out);
     }
     if (!i) {
         tape_discard(tape, a);
