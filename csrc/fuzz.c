@@ -58,10 +58,11 @@ static int below(int n) {  // 0 .. n-1
     return byte() % n;
 }
 
+// mostly such as make rounding errors: without them nobody sees in which order sums are made
 static double number(void) {
     static const double numbers[] = {
-        0.0, 1.0, -1.0, 0.5, 2.0, -0.25, 0.1, 3.0, -2.0, 0.75, -0.0, 1e200, -1e200, 1e-200, 710.0,
-        INFINITY, -INFINITY, NAN, 5e-324, -8.0,
+        0.0, 1.0, -1.0, 0.1, 0.3, -0.7, 1.1, 2.0, -1.3, 0.9, 3.7, 1e-3, -0.0, 1e200, -1e200, 1e-200,
+        710.0, INFINITY, -INFINITY, NAN, 5e-324, -8.0,
     };
     return numbers[below(sizeof numbers / sizeof *numbers)];
 }
@@ -70,7 +71,8 @@ static Handle *handle(void) {
     return &handles.at[below(handles.n)];
 }
 
-// so many nodes, or nodes and numbers, as C takes them and as the model does
+// so many nodes, or nodes and numbers, as C takes them and as the model does; some are handles
+// in a row, as the weights of a neuron are
 typedef struct Items {
     Index places[MOST_ITEMS];
     double numbers[MOST_ITEMS];
@@ -79,11 +81,12 @@ typedef struct Items {
 
 static Items take_items(int n, int with_numbers) {
     Items x = {0};
+    int is_row = below(3) == 0, first = is_row ? below(handles.n) : 0;
     for (int i = 0; i < n; i++) {
-        if (with_numbers && below(3) == 0) {
+        if (with_numbers && !is_row && below(3) == 0) {
             x.numbers[i] = x.items[i].number = number();
         } else {
-            const Handle *one = handle();
+            const Handle *one = is_row ? &handles.at[(first + i) % handles.n] : handle();
             x.places[i] = one->place;
             x.items[i].node = one->node;
         }
@@ -348,7 +351,7 @@ static void make_network(void) {
             hold(&parameters, one->place, one->node);
             continue;
         }
-        double data = (i * 7 % 5 - 2) * 0.25;
+        double data = (i * 7 % 5 - 2) * 0.3;
         Index place = tape_leaf(&tape, data);
         if (!place) {
             nlayers = 0;
