@@ -131,6 +131,8 @@ def set_forward(v, function):
 # the machine
 
 number = st.one_of(tame, tame, numbers, st.sampled_from([Refuses(), None, "1", 1j]))
+operation = st.tuples(st.sampled_from([*OPERATIONS]), position, position, number)
+one_pass = st.sampled_from(["forward", "forward", "backward", "set"])
 inputs = st.lists(item, min_size=2, max_size=2)
 
 
@@ -139,7 +141,8 @@ class Engines(RuleBasedStateMachine):
         super().__init__()
         self.before = live_nodes()
         self.worlds = [World(compiled), World(pure)]
-        self.open = []  # the no_grad blocks
+        self.blocks = []  # of no_grad, while they are open
+        self.steps_without_graph = 0
         self.leaf(0.5)
 
     def both(self, action):
@@ -153,12 +156,14 @@ class Engines(RuleBasedStateMachine):
     def leaf(self, x):
         self.both(lambda world: world.values.append(world.engine.Value(x)))
 
-    @rule(name=st.sampled_from([*OPERATIONS]), i=position, j=position, k=number)
-    def operation(self, name, i, j, k):
-        def action(world):
-            world.values.append(OPERATIONS[name](world.value(i), world.value(j), k))
-
-        self.both(action)
+    @rule(operations=st.lists(operation, min_size=1, max_size=8))
+    def operate(self, operations):
+        for name, i, j, k in operations:
+            self.both(
+                lambda world, operate=OPERATIONS[name], i=i, j=j, k=k: world.values.append(
+                    operate(world.value(i), world.value(j), k)
+                )
+            )
 
     @rule(name=st.sampled_from([*FUNCTIONS]), pairs=st.lists(st.tuples(item, item)), start=item)
     def function(self, name, pairs, start):
@@ -186,18 +191,25 @@ class Engines(RuleBasedStateMachine):
 
         self.both(action)
 
-    @precondition(lambda self: len(self.open) < 3)
-    @rule()
-    def enter_no_grad(self):
-        self.open.append([world.engine.no_grad() for world in self.worlds])
-        for block in self.open[-1]:
+    @precondition(lambda self: not self.blocks)
+    @rule(steps=st.integers(1, 4))
+    def no_grad(self, steps):
+        """From here on for so many steps."""
+        self.blocks = [world.engine.no_grad() for world in self.worlds]
+        self.steps_without_graph = steps
+        for block in self.blocks:
             block.__enter__()
 
-    @precondition(lambda self: self.open)
-    @rule()
     def leave_no_grad(self):
-        for block in self.open.pop():
+        for block in self.blocks:
             block.__exit__(None, None, None)
+        self.blocks = []
+
+    @invariant()
+    def no_grad_ends(self):
+        self.steps_without_graph -= 1
+        if self.steps_without_graph < 0:
+            self.leave_no_grad()
 
     # Values: numbers, attributes, copies
 
@@ -255,22 +267,20 @@ class Engines(RuleBasedStateMachine):
     def backward(self, i):
         self.both(lambda world: world.value(i).backward())
 
-    @rule(
-        i=position,
-        j=position,
-        x=number,
-        steps=st.lists(st.sampled_from(["forward", "forward", "backward", "set"]), max_size=6),
-    )
-    def passes(self, i, j, x, steps):
-        """One recording gone over again and again, while a number in it changes."""
-        below = reachable([self.worlds[1].value(i)])
-        known = [n for n, v in enumerate(self.held(self.worlds[1])) if v in below]
-        for step in steps:
-            if step == "set":
-                changed = known[j % len(known)]
-                self.both(lambda world, n=changed: setattr(self.held(world)[n], "data", x))
+    @rule(i=position, j=position, x=number, passes=st.lists(one_pass, min_size=3, max_size=9))
+    def replay(self, i, j, x, passes):
+        """Passes over one recording, again and again, while a number in it changes."""
+        values = self.worlds[1].values
+        sizes = {n: len(reachable([values[n]])) for n in (i % len(values), j % len(values), -1)}
+        root = max(sizes, key=sizes.get)
+        below = reachable([values[root]])
+        changed = [n for n, v in enumerate(self.held(self.worlds[1])) if v in below]
+        for name in passes:
+            if name == "set":
+                n = changed[j % len(changed)]
+                self.both(lambda world, n=n: setattr(self.held(world)[n], "data", x))
             else:
-                self.both(lambda world, step=step: getattr(world.value(i), step)())
+                self.both(lambda world, name=name: getattr(world.values[root], name)())
 
     @rule(i=position)
     def own_rule(self, i):
@@ -380,8 +390,7 @@ class Engines(RuleBasedStateMachine):
 
     def teardown(self):
         self.look()
-        while self.open:
-            self.leave_no_grad()
+        self.leave_no_grad()
         for world in self.worlds:
             world.values.clear()
             world.networks.clear()
