@@ -1,8 +1,8 @@
 """Both engines in the hands of one user, who does anything in any order.
 
 Hypothesis makes programs of the rules below. Each rule does the same to either engine, and
-what comes of it must be the same: an exception, or numbers by their bits. After each, no more
-nodes are on the tape than the plain-Python graph says, and none when all has been dropped.
+what comes of it must be the same: an exception, or numbers by their bits. After each, there are
+as many nodes on the tape as the plain-Python graph asks for, and none when all has been dropped.
 """
 
 import copy
@@ -366,14 +366,15 @@ class Engines(RuleBasedStateMachine):
 
         A rule and no invariant: whoever looks at a number makes a replay write it down.
         """
-        twins = {}
+        twins = {}  # by Value, of either engine
         waiting = list(zip(*[self.held(world) for world in self.worlds]))
         while waiting:
             v, w = waiting.pop()
-            assert twins.setdefault(v, w) is w
-            if (w, v) in twins:
+            assert (v in twins) == (w in twins)
+            if v in twins:
+                assert twins[v] is w
                 continue
-            twins[w, v] = True
+            twins[v], twins[w] = w, v
             assert appearance(v) == appearance(w)
             assert len(v._prev) == len(w._prev)
             assert hasattr(v, "friend") == hasattr(w, "friend")
