@@ -4,9 +4,9 @@
 #
 #     tests/sanitized.sh [options of pytest, such as -x or -k]
 #
-# It needs what the tests need, and a C compiler that has the sanitizers. Python itself gives
-# little of its memory back when it ends. So of the leaks that are found then only those count
-# that a function of csrc/ is part of.
+# It needs what the tests need, and gcc as cc for its sanitizers. Python itself gives little of
+# its memory back when it ends. So of the leaks that are found then only those count that a
+# function of csrc/ is part of.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 
