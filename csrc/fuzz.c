@@ -146,9 +146,9 @@ static void meet_all(const Handles *held, Index *holds) {
     }
 }
 
-// all that can be reached is as in the model, and the tape is whole
+// all that can be reached is as in the model, nothing else lives, and the tape is whole
 static void compare(void) {
-    Index *holds = calloc((size_t)tape.used + 1, sizeof *holds), operands[MOST_OPERANDS];
+    Index *holds = calloc((size_t)tape.used + 1, sizeof *holds), operands[MOST_OPERANDS], live = 0;
     model.marks++;
     meet_all(&handles, holds);
     meet_all(&parameters, holds);
@@ -157,7 +157,10 @@ static void compare(void) {
         const Twin *node = twin(met[--nmet]);
         compare_node(node, operands);
         for (int i = 0; i < node->n; i++) meet(node->operands[i], operands[i]);
+        // with its list or its moments, which are nodes, too
+        live += (Index)(1 + (node->op == OP_USER ? node->n : 0) + node->has_moments);
     }
+    MUST(tape.live == live);
     MUST(tape_is_whole(&tape, holds));
     free(holds);
 }
@@ -323,24 +326,31 @@ static void record_softmax(void) {
     Index out[MOST_OPERANDS];
     int is_evaluated = below(4) == 0, is_recorded = model_softmax(x.items, n, nodes);
     for (int i = 0; i < n && is_evaluated; i++) nodes[i] = evaluated(nodes[i]);
-    keep_all((is_evaluated ? softmax_evaluate : softmax)(&tape, x.places, (size_t)n, out), out, is_recorded, nodes, n);
+    int result = (is_evaluated ? softmax_evaluate : softmax)(&tape, x.places, (size_t)n, out);
+    keep_all(result, out, is_recorded, nodes, n);
 }
 
 static void record_cross_entropy(void) {
     int n = 1 + below(4), target = below(n);
     Items x = take_items(n, 0);
     int is_evaluated = below(4) == 0, node = model_cross_entropy(x.items, n, target);
-    Index place = (is_evaluated ? cross_entropy_evaluate : cross_entropy)(&tape, x.places, (size_t)n, (size_t)target);
+    Index place = (is_evaluated ? cross_entropy_evaluate : cross_entropy)(
+        &tape, x.places, (size_t)n, (size_t)target);
     keep(place, is_evaluated ? evaluated(node) : node);
 }
 
 // -----------------------------------------------------------------------------
 // a network
 
+static void forget_network(void) {
+    nlayers = 0;
+    drop_all(&parameters);
+}
+
 // some of its parameters may be nodes that are there already, leaves or not, or be there twice
 static void make_network(void) {
     static const uint8_t functions[] = {OP_TANH, OP_RELU, OP_LEAF};
-    drop_all(&parameters);
+    forget_network();
     nlayers = (size_t)(1 + below(MOST_LAYERS));
     for (size_t l = 0; l <= nlayers; l++) sizes[l] = (uint32_t)(1 + below(3));
     for (size_t l = 0; l < nlayers; l++) activations[l] = functions[below(3)];
@@ -354,17 +364,11 @@ static void make_network(void) {
         double data = (i * 7 % 5 - 2) * 0.3;
         Index place = tape_leaf(&tape, data);
         if (!place) {
-            nlayers = 0;
-            drop_all(&parameters);
+            forget_network();
             return;
         }
         hold(&parameters, place, model_leaf(data));
     }
-}
-
-static void forget_network(void) {
-    nlayers = 0;
-    drop_all(&parameters);
 }
 
 static void call_network(void) {
@@ -377,7 +381,8 @@ static void call_network(void) {
     Items x = take_items((int)sizes[0], 1);
     int is_evaluated = below(4) == 0, is_recorded = model_mlp(&mlp, nodes, x.items, results);
     for (int i = 0; i < n && is_evaluated; i++) results[i] = evaluated(results[i]);
-    keep_all((is_evaluated ? mlp_evaluate : mlp_call)(&tape, &mlp, x.places, x.numbers, out), out, is_recorded, results, n);
+    int result = (is_evaluated ? mlp_evaluate : mlp_call)(&tape, &mlp, x.places, x.numbers, out);
+    keep_all(result, out, is_recorded, results, n);
 }
 
 static void record_loss(void) {
@@ -407,7 +412,7 @@ static void forget_optimiser(void) {
 static void make_optimiser(void) {
     Index places[MOST_HANDLES];
     const Handles *some = below(2) && parameters.n ? &parameters : &handles;
-    drop_all(&optimised);
+    forget_optimiser();
     for (int n = below(MOST_OPERANDS); n > 0; n--) {
         const Handle *one = &some->at[below(some->n)];
         if (twin(one->node)->op == OP_LEAF) hold(&optimised, one->place, one->node);
