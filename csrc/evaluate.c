@@ -23,7 +23,7 @@ static double *numbers_new(Tape *tape, size_t n) {
 // out = op(a, b), or what a node of that operation would have failed with
 static int compute(Tape *tape, Op op, double a, double b, int operands, double *out) {
     if (op_forward(op, a, b, out)) return 0;
-    tape->fault = (Fault){.code = FAULT_FORWARD, .op = op, .operands = operands, .a = a, .b = b, .out = *out};
+    tape->fault = (Fault){.code = FAULT_FORWARD, .op = (int)op, .operands = operands, .a = a, .b = b, .out = *out};
     return -1;
 }
 
