@@ -1,5 +1,56 @@
-"""All that setuptools cannot read from pyproject.toml: the compiled module."""
+"""All that setuptools cannot read from pyproject.toml: the compiled module.
+
+Where it cannot be compiled the package is built without it, as a wheel of plain Python. With
+MICROGRAD_REQUIRE_C=1 that is an error, and so it is in an editable install, which else could
+go on with an older module, unless MICROGRAD_REQUIRE_C=0 is set.
+"""
+
+import os
+import platform
+import sysconfig
+from pathlib import Path
 
 from setuptools import setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import BaseError, CCompilerError
 
-setup(cffi_modules=["csrc/build_ffi.py:ffibuilder"])
+
+def is_required(unless_told="0"):
+    return (os.environ.get("MICROGRAD_REQUIRE_C") or unless_told) != "0"
+
+
+def leave_out(problem):
+    print(f"\n{problem}\nmicrograd is built WITHOUT its compiled engine, for the reason above\n")
+
+
+class BuildIfPossible(build_ext):
+    def build_extension(self, ext):
+        try:
+            super().build_extension(ext)
+        except (BaseError, CCompilerError) as problem:
+            if is_required("1" if self.editable_mode else "0"):
+                raise
+            leave_out(problem)
+            Path(self.get_ext_fullpath(ext.name)).unlink(missing_ok=True)  # an older one
+            self.distribution.ext_modules.clear()
+            self.get_finalized_command("bdist_wheel").root_is_pure = True
+
+
+compiled = {
+    "cffi_modules": ["csrc/build_ffi.py:ffibuilder"],
+    "cmdclass": {"build_ext": BuildIfPossible},
+}
+if not sysconfig.get_config_var("Py_GIL_DISABLED"):  # there is no stable ABI without the lock
+    compiled["options"] = {"bdist_wheel": {"py_limited_api": "cp39"}}
+
+try:
+    if platform.python_implementation() != "CPython":
+        raise ImportError("the compiled engine is for CPython")
+    import cffi  # noqa: F401  without it setuptools only leaves the module out
+except ImportError as problem:
+    if is_required():
+        raise
+    leave_out(problem)
+    compiled = {}
+
+setup(**compiled)

@@ -4,13 +4,17 @@ setup.py names the builder at the end of this file, and setuptools runs it. The
 declarations are the header itself: what Python can call is what micrograd.h declares.
 """
 
+import platform
 import re
+import sys
+import sysconfig
 from pathlib import Path
 
 from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
 SOURCES = ["rng.c", "data.c", "tape.c", "replay.c", "nn.c", "evaluate.c", "repr.c", "shared.c"]
+HEADERS = ["micrograd.h", "ops.h", "replay.h", "lock.h", "calls.h"]
 
 
 def declarations():
@@ -25,6 +29,22 @@ def version():
     return re.search(r'^__version__ = "(.+)"$', text, re.MULTILINE).group(1)
 
 
+def is_for_msvc():
+    """Tell whether the compiler will be Microsoft's, with flags and libraries of its own."""
+    return sys.platform == "win32" and "mingw" not in sysconfig.get_platform()
+
+
+def flags():
+    """The flags that keep all compilers to the same bits."""
+    if is_for_msvc():
+        # what is in cflags, in this compiler's words: nothing fused, and no pow but the library's
+        return ["/std:c11", "/O2", "/fp:precise", "/Oi-"]
+    flags = [*(HERE / "cflags").read_text().split(), "-fvisibility=hidden"]
+    if sys.maxsize < 2**32 and platform.machine() in ("i386", "i586", "i686", "x86_64"):
+        flags += ["-msse2", "-mfpmath=sse"]  # else it would compute in 80 bits
+    return flags
+
+
 ffibuilder = FFI()
 ffibuilder.cdef(declarations())
 ffibuilder.cdef('extern "Python" void clean_up(void);')  # in value.py
@@ -32,9 +52,9 @@ ffibuilder.set_source(
     "_micrograd",  # beside the package, not in it: found also where the sources shadow the package
     '#include "calls.h"\n#include "micrograd.h"',
     sources=[f"csrc/{name}" for name in SOURCES],
-    depends=["csrc/micrograd.h", "csrc/ops.h", "csrc/replay.h", "csrc/calls.h", "csrc/cflags"],
+    depends=[f"csrc/{name}" for name in [*HEADERS, "cflags"]],
     include_dirs=["csrc"],
     define_macros=[("MICROGRAD_VERSION", f'"{version()}"')],
-    extra_compile_args=(HERE / "cflags").read_text().split() + ["-fvisibility=hidden"],
-    libraries=["m"],
+    extra_compile_args=flags(),
+    libraries=[] if is_for_msvc() else ["m"],
 )

@@ -50,9 +50,10 @@ int main(void) {
     rng_init(&random, 42);
     Point points[POINTS];
     gen_data(&random, points, POINTS);
+    const int n1 = (int)(0.8 * (double)POINTS), n2 = (int)(0.9 * (double)POINTS);
     static Split train, val;
-    split_init(&train, points, points + (int)(0.8 * POINTS));
-    split_init(&val, points + (int)(0.8 * POINTS), points + (int)(0.9 * POINTS));
+    split_init(&train, points, points + n1);
+    split_init(&val, points + n1, points + n2);
 
     // model = MLP(2, [16, 3])
     // optimizer = AdamW(model.parameters(), lr=1e-1, weight_decay=1e-4)

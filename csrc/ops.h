@@ -4,9 +4,14 @@
 #ifndef MICROGRAD_OPS_H
 #define MICROGRAD_OPS_H
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 #include "micrograd.h"
+
+#if defined FLT_EVAL_METHOD && FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != 1
+#error "doubles are computed in more than 64 bits; on 32-bit x86 add -msse2 -mfpmath=sse"
+#endif
 
 // -----------------------------------------------------------------------------
 // What Python's floats refuse is refused here too: these return 0 where the result is no

@@ -3,16 +3,16 @@
 // library and lets go again.
 
 #include <math.h>
-#include <pthread.h>
 #include <string.h>
+#include "lock.h"
 #include "micrograd.h"
 
 static Tape tape;
-static pthread_mutex_t tape_lock = PTHREAD_MUTEX_INITIALIZER;
+static Lock tape_lock = LOCK_FREE;
 
 // each thread has its own last fault, and its own `with no_grad():`
-static _Thread_local Fault last_fault;
-static _Thread_local int recording = 1;
+static THREAD_LOCAL Fault last_fault;
+static THREAD_LOCAL int recording = 1;
 static int threads_in_no_grad;  // if there is none, nobody needs to look
 
 static int is_recording(void) {
@@ -20,11 +20,11 @@ static int is_recording(void) {
 }
 
 static void lock(void) {
-    pthread_mutex_lock(&tape_lock);
+    lock_take(&tape_lock);
 }
 
 static void unlock(void) {
-    pthread_mutex_unlock(&tape_lock);
+    lock_give(&tape_lock);
 }
 
 // Python's function that forgets what it knows of watched nodes that have died
@@ -33,7 +33,7 @@ static void (*clean_up)(void);
 void shared_init(void (*cleaner)(void)) {
     static int once;
     // a child that is forked while another thread is inside gets the tape whole
-    if (!once) once = pthread_atfork(lock, unlock, unlock) == 0;
+    if (!once) once = lock_around_forks(lock, unlock) == 0;
     lock();
     clean_up = cleaner;
     unlock();

@@ -6,9 +6,12 @@
 // same sum in any order.
 
 #define _DEFAULT_SOURCE  // for fork
+#include <pthread.h>
 #include <stdatomic.h>
+#ifndef _WIN32
 #include <sys/wait.h>
 #include <unistd.h>
+#endif
 #define CHECK_SCHEDULES
 #include "tape.c"
 #include "check.h"
@@ -67,7 +70,7 @@ static void chain(Worker *worker) {
         y = replace(y, shared_binary_number(OP_ADD, product, 1.0));
         shared_release(product);
     }
-    CHECK(shared_data(y) == STEPS_A_CHAIN);
+    CHECK(shared_data(y) == (double)STEPS_A_CHAIN);
     CHECK(shared_backward(y) == 0);
     CHECK(shared_grad(x) == (STEPS_A_CHAIN - 1) * STEPS_A_CHAIN / 2);
     for (int i = 0; i < 3; i++) {
@@ -113,26 +116,26 @@ static void use_shared_root(Worker *worker) {
 
 static const uint32_t sizes[] = {2, 4, 3};
 static const uint8_t activations[] = {OP_TANH, OP_LEAF};
-enum { PARAMETERS = 4 * 3 + 3 * 5, POINTS = 5 };
+enum { PARAMETERS = 4 * 3 + 3 * 5, EXAMPLES = 5 };
 
 // a network of its own, by all the ways there are
 static void train(Worker *worker) {
-    Index parameters[PARAMETERS], inputs[2 * POINTS] = {0}, out[3], p[3];
+    Index parameters[PARAMETERS], inputs[2 * EXAMPLES] = {0}, out[3], p[3];
     MLP mlp = {2, sizes, activations, parameters};
-    double numbers[2 * POINTS];
-    int32_t labels[POINTS];
+    double numbers[2 * EXAMPLES];
+    int32_t labels[EXAMPLES];
     RNG rng;
     rng_init(&rng, 7);
     for (int i = 0; i < PARAMETERS; i++) parameters[i] = shared_leaf(rng_uniform(&rng, -1, 1));
-    for (int i = 0; i < 2 * POINTS; i++) numbers[i] = rng_uniform(&rng, -1, 1);
-    for (int i = 0; i < POINTS; i++) labels[i] = i % 3;
+    for (int i = 0; i < 2 * EXAMPLES; i++) numbers[i] = rng_uniform(&rng, -1, 1);
+    for (int i = 0; i < EXAMPLES; i++) labels[i] = i % 3;
     AdamW adamw = {.lr = 0.1, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8};
     CHECK(shared_adamw_init(parameters, PARAMETERS) == 0);
     Index loss = 0;
     for (int step = 0; step < 8; step++) {
         if (step < 3) {
             if (loss) shared_release(loss);
-            loss = shared_mean_cross_entropy(&mlp, inputs, numbers, labels, POINTS);
+            loss = shared_mean_cross_entropy(&mlp, inputs, numbers, labels, EXAMPLES);
             CHECK(loss != UINT32_MAX);
         } else {
             CHECK(shared_forward(loss) == 0);
@@ -145,11 +148,11 @@ static void train(Worker *worker) {
     Index cross = shared_cross_entropy(out, 3, 1);
     CHECK(cross != UINT32_MAX && shared_backward(cross) == 0);
     int before = shared_recording(0);
-    Index number = shared_mean_cross_entropy(&mlp, inputs, numbers, labels, POINTS);
+    Index number = shared_mean_cross_entropy(&mlp, inputs, numbers, labels, EXAMPLES);
     shared_recording(before);
     double trained = shared_data(number);
     CHECK(shared_forward(loss) == 0 && shared_data(loss) == trained);
-    if (!worker->slots[0]) worker->slots[0] = trained;  // the same each time, and in each thread
+    if (worker->slots[0] == 0) worker->slots[0] = trained;  // the same each time, and in each thread
     CHECK(worker->slots[0] == trained);
     double m, v;
     CHECK(shared_moments(parameters[0], &m, &v) == 1 && v > 0);
@@ -212,6 +215,7 @@ static void faults(Worker *worker) {
 
 // a child has the tape whole, whatever the other threads were doing in it
 static void fork_child(Worker *worker) {
+#ifndef _WIN32  // where there is no such thing
     pid_t child = fork();
     if (child == 0) {
         alarm(60);  // a lock that nobody lets go of
@@ -223,6 +227,7 @@ static void fork_child(Worker *worker) {
     }
     int status = 1;
     CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+#endif
     worker->operations++;
 }
 

@@ -16,12 +16,13 @@ Two engines offer the same names and compute the same numbers, bit for bit: the 
 one, whose tape is in C (`micrograd.compiled`), and the plain-Python one, made to be read
 (`micrograd.pure`). `micrograd.backend` says which of them the names here belong to, "c"
 or "python". The environment variable MICROGRAD_BACKEND chooses; without it the compiled
-engine is used where there is one.
+engine is used where there is one. On PyPy there is none.
 """
 
 from __future__ import annotations
 
 import os
+import platform
 import warnings
 
 from . import pure
@@ -42,6 +43,8 @@ def _choose_engine() -> tuple[ModuleType, str]:
     wanted = os.environ.get("MICROGRAD_BACKEND", "")
     if wanted not in ("", "c", "python"):
         raise ImportError(f"MICROGRAD_BACKEND must be 'c' or 'python', not {wanted!r}")
+    if not wanted and platform.python_implementation() == "PyPy":
+        wanted = "python"  # that makes machine code of it, and does not free at once what C has
     if wanted == "python":
         return pure, "python"
     try:
@@ -51,8 +54,9 @@ def _choose_engine() -> tuple[ModuleType, str]:
             raise ImportError(f"MICROGRAD_BACKEND is 'c', but {problem}") from problem
         warnings.warn(
             f"micrograd runs on its plain-Python engine, which is much slower: {problem}. "
-            "To compile the other one run 'pip install .' where micrograd's sources are, "
-            "with a C compiler; to silence this set MICROGRAD_BACKEND=python.",
+            "To compile the other one run 'pip install .' where micrograd's sources are, with "
+            "a C compiler, and with MICROGRAD_REQUIRE_C=1 to be told why it cannot be compiled; "
+            "to silence this set MICROGRAD_BACKEND=python.",
             RuntimeWarning,
             stacklevel=3,
         )

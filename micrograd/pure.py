@@ -80,7 +80,7 @@ def is_number(x: object) -> bool:
 def count(n: SupportsIndex, what: str, least: int = 0) -> int:
     """Return n as an int, or raise a TypeError or a ValueError that names `what`."""
     try:
-        n = operator.index(n)
+        n = int(operator.index(n))  # which Python 3.9 leaves a bool if it is one
     except TypeError:
         raise TypeError(f"{what} must be an integer, not {n!r}") from None
     if n < least:
@@ -103,14 +103,14 @@ def divide(x: float, y: float) -> float:
 def power(x: float, k: float) -> float:
     """x ** k among the real numbers, or ZeroDivisionError, OverflowError, ValueError."""
     try:
-        result: float = x**k
-    except ZeroDivisionError:
-        raise ZeroDivisionError(f"{x!r} ** {k!r}: zero has no negative power") from None
+        return math.pow(x, k)  # the C library's; PyPy takes x*x for x**2
     except OverflowError:
         raise OverflowError(f"{x!r} ** {k!r} is too large for a float") from None
-    if isinstance(result, complex):
-        raise ValueError(f"{x!r} ** {k!r}: a negative number has no real fractional power")
-    return result
+    except ValueError:
+        if x == 0:
+            raise ZeroDivisionError(f"{x!r} ** {k!r}: zero has no negative power") from None
+        message = f"{x!r} ** {k!r}: a negative number has no real fractional power"
+        raise ValueError(message) from None
 
 
 def exp(x: float) -> float:
@@ -819,7 +819,7 @@ def gen_data_circles(random: SupportsUniform, n: SupportsIndex = 100) -> Parts[P
     for _ in range(count(n, "n")):
         x = random.uniform(-2.0, 2.0)
         y = random.uniform(-2.0, 2.0)
-        square = x**2 + y**2
+        square = power(x, 2.0) + power(y, 2.0)
         label = 0 if square < 1 else 1 if square < 2 else 2
         points.append(([x, y], label))
     return split_points(points)
@@ -855,8 +855,7 @@ def gen_data_yinyang(
     r_small, r_big = check_radii(r_small, r_big)
 
     def distance(x: float, y: float, x0: float, y0: float) -> float:
-        root: float = ((x - x0) ** 2 + (y - y0) ** 2) ** 0.5
-        return root
+        return power(power(x - x0, 2.0) + power(y - y0, 2.0), 0.5)
 
     def which_class(x: float, y: float) -> int:
         right = distance(x, y, 1.5 * r_big, r_big)

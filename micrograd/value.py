@@ -78,7 +78,8 @@ def _start_child() -> None:
     _cleaning_up = False  # the thread that was at it has stayed with the parent
 
 
-os.register_at_fork(after_in_child=_start_child)
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_start_child)
 
 # -----------------------------------------------------------------------------
 # functions that hold the node they are kept with

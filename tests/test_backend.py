@@ -9,6 +9,7 @@ import sys
 import textwrap
 
 import pytest
+from conftest import ENGINES, IS_CPYTHON, needs_c
 
 import micrograd
 from micrograd import compiled, pure
@@ -40,6 +41,7 @@ WHICH = """
 HIDING = ["random", "sum"]
 
 
+@needs_c
 def test_public_names():
     assert micrograd.backend == "c"
     for name in [*pure.__all__, *HIDING]:
@@ -51,7 +53,7 @@ def test_public_names():
     assert not {*micrograd.__all__} & {*HIDING, *vars(builtins)}
 
 
-@pytest.mark.parametrize("word", ["c", "python"])
+@pytest.mark.parametrize("word", ENGINES)
 def test_star_import_hides_nothing(word):
     run = python(
         """
@@ -75,13 +77,22 @@ def test_the_package_s_own_modules_have_python_s_sum():
     assert hiding == {"pure", "functions", "compiled"}
 
 
+C, PYTHON = "c micrograd.value", "python micrograd.pure"
+
+
 @pytest.mark.parametrize(
     "word, expected",
-    [("c", "c micrograd.value"), ("python", "python micrograd.pure"), ("", "c micrograd.value")],
+    [pytest.param("c", C, marks=needs_c), ("python", PYTHON), ("", C if IS_CPYTHON else PYTHON)],
 )
 def test_the_environment_chooses(word, expected):
     run = python(WHICH, MICROGRAD_BACKEND=word)
     assert (run.stdout.strip(), run.stderr) == (expected, "")
+
+
+@pytest.mark.skipif(IS_CPYTHON, reason="CPython has the compiled engine")
+def test_there_is_none_to_choose():
+    run = python(WHICH, MICROGRAD_BACKEND="c")
+    assert run.returncode == 1 and "MICROGRAD_BACKEND is 'c', but No module" in run.stderr
 
 
 def test_another_word():
@@ -97,6 +108,7 @@ def without_compiled_part(tmp_path):
     return tmp_path
 
 
+@needs_c
 def test_without_the_compiled_part(without_compiled_part):
     run = python(WHICH, without_compiled_part)
     assert run.stdout.strip() == "python micrograd.pure"
@@ -108,6 +120,7 @@ def test_without_the_compiled_part(without_compiled_part):
     assert run.returncode == 1 and "there is no _micrograd" in run.stderr
 
 
+@needs_c
 def test_a_compiled_part_of_another_version(tmp_path):
     (tmp_path / "_micrograd.py").write_text(
         textwrap.dedent("""
@@ -127,6 +140,7 @@ def test_a_compiled_part_of_another_version(tmp_path):
     assert run.stdout.strip() == "python micrograd.pure" and "0.0.7" in run.stderr
 
 
+@needs_c
 def test_the_program_on_either_engine():
     program = "import sys; from micrograd.cli import main; sys.exit(main(sys.argv[1:]))"
     words = ["--steps", "2", "--backend"]
@@ -140,7 +154,7 @@ def test_the_program_on_either_engine():
 
 
 def test_every_public_name_is_documented():
-    for module in (micrograd, compiled, pure):
+    for module in (micrograd, *ENGINES.values()):
         assert module.__doc__
         for name in [*pure.__all__, "sum"]:
             thing = getattr(module, name)

@@ -21,6 +21,12 @@ from conftest import bits
 import micrograd
 from micrograd import compiled, pure
 
+# what an older NumPy still lets pass, to either engine
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The truth value of an empty array:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:In future, it will be an error for 'np.bool'"),
+]
+
 # -----------------------------------------------------------------------------
 # what is given in place of an argument
 

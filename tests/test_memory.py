@@ -11,6 +11,9 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from conftest import needs_c
+
+pytestmark = needs_c
 
 HERE = Path(__file__).resolve().parent
 

@@ -1,0 +1,89 @@
+"""All there is to run, on every Python there is: `nox`, or `nox -s tests-3.11 lint`.
+
+A Python that is not there is skipped, and the list at the end says so; on CI, or with
+`--error-on-missing-interpreters`, it is an error.
+"""
+
+import os
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).resolve().parent
+CPYTHONS = ["3.9", "3.10", "3.11", "3.12", "3.13"]
+
+# pyenv's, whether it has chosen them or not
+pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+os.environ["PATH"] = os.pathsep.join([*map(str, pyenv.glob("versions/*/bin")), os.environ["PATH"]])
+
+
+REQUIRE_C = {"MICROGRAD_REQUIRE_C": "1"}
+
+
+def run_tests(session):
+    session.chdir(session.create_tmp())  # where no other micrograd is found
+    config = ["-c", ROOT / "pyproject.toml", "--rootdir", ROOT]
+    session.run("pytest", "-q", "-rs", *config, *(session.posargs or [ROOT / "tests"]))
+
+
+@nox.session(python=CPYTHONS)
+def tests(session):
+    """The tests, over what pip installs."""
+    session.install(".[test]", env=REQUIRE_C)
+    run_tests(session)
+
+
+@nox.session(python="pypy3")
+def pypy(session):
+    """The tests on PyPy, where pip installs the plain-Python engine."""
+    session.install(".[test]")
+    run_tests(session)
+
+
+@nox.session
+def cross(session):
+    """The C library compiled for other machines, and tested there."""
+    session.install("ziglang")
+    session.run("make", "-C", "csrc", "cross", external=True)
+
+
+@nox.session(python=False)
+def fuzz(session):
+    """Random programs on the tape, for a while."""
+    session.run("make", "-C", "csrc", "fuzz-replay", "fuzz", *session.posargs, external=True)
+
+
+@nox.session
+def soak(session):
+    """Long runs: memory and times stay what they were."""
+    session.install(".[test]", env=REQUIRE_C)
+    session.run("pytest", "-m", "soak", "tests/test_soak.py", *session.posargs)
+
+
+@nox.session
+def sanitized(session):
+    """C's own tests and the Python tests under the sanitizers."""
+    session.install(".[test]", env=REQUIRE_C)
+    session.run("make", "-C", "csrc", "asan", "tsan", external=True)
+    session.run("tests/sanitized.sh", *session.posargs, env=REQUIRE_C, external=True)
+
+
+@nox.session
+def types(session):
+    """The annotations, to two type checkers."""
+    session.install(".[test]", "mypy", "pyright[nodejs]", env=REQUIRE_C)
+    session.run("mypy")
+    session.run("pyright")
+
+
+@nox.session
+def lint(session):
+    session.install("ruff")
+    session.run("ruff", "check", ".")
+
+
+@nox.session
+def bench(session):
+    """Are the bench's results right, and its targets within a factor of two?"""
+    session.install(".[test,bench]", env=REQUIRE_C)
+    session.run("python", "-m", "bench", "--quick", *session.posargs)

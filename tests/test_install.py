@@ -1,0 +1,137 @@
+"""Installing with a C compiler, without one, and where one is required.
+
+What pip builds is unpacked into a folder of its own, and looked at by a Python that sees
+nothing else of what is installed here.
+"""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from conftest import IS_CPYTHON
+
+import micrograd
+from micrograd import pure
+
+ROOT = Path(__file__).resolve().parent.parent
+NOT_SOURCES = shutil.ignore_patterns(
+    "build", "dist", "*.so", "*.pyd", "*.egg-info", "__pycache__", ".*"
+)
+
+
+@pytest.fixture
+def build(tmp_path):
+    """A function that has pip build a wheel from fresh sources: pip's run, and the wheels."""
+
+    def build(**environment):
+        if not (tmp_path / "sources").exists():
+            shutil.copytree(ROOT, tmp_path / "sources", ignore=NOT_SOURCES)
+        words = ["--no-build-isolation", "--no-deps", "--no-cache-dir", "-v", "-w", tmp_path]
+        run = subprocess.run(
+            [sys.executable, "-m", "pip", "wheel", *words, tmp_path / "sources"],
+            env={**os.environ, "MICROGRAD_REQUIRE_C": "", **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        return run, list(tmp_path.glob("*.whl"))
+
+    return build
+
+
+@pytest.fixture
+def python(tmp_path):
+    """A function that runs a program where there is only the wheel, and cffi's own library."""
+
+    def python(wheel, program):
+        installed = tmp_path / "installed"
+        zipfile.ZipFile(wheel).extractall(installed)
+        backend = importlib.util.find_spec("_cffi_backend").origin
+        if backend and os.path.exists(backend):  # it is not part of the interpreter, as in PyPy
+            shutil.copy(backend, installed)
+        variables = {k: v for k, v in os.environ.items() if k != "MICROGRAD_BACKEND"}
+        return subprocess.run(
+            [sys.executable, "-S", "-W", "always::RuntimeWarning", "-c", program],
+            env={**variables, "PYTHONPATH": str(installed)},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+
+    return python
+
+
+PROGRAM = """
+import micrograd, micrograd.nn
+from micrograd import *
+model = MLP(2, [16, 3])
+loss = mean_cross_entropy(model, gen_data(RNG(42))[0])
+loss.backward()
+AdamW(model.parameters()).step()
+print(backend, loss.data)
+"""
+
+
+def printed(backend):
+    model = pure.MLP(2, [16, 3], rng=pure.RNG(42))
+    loss = pure.mean_cross_entropy(model, pure.gen_data(pure.RNG(42))[0])
+    return f"{backend} {loss.data}\n"
+
+
+def test_as_it_is(build, python):
+    run, [wheel] = build()
+    assert run.returncode == 0 and ("-none-any" in wheel.name) != IS_CPYTHON
+    run = python(wheel, PROGRAM)
+    assert (run.stdout, run.stderr) == (printed("c" if IS_CPYTHON else "python"), "")
+
+
+def test_without_a_compiler(build, python):
+    run, [wheel] = build(CC="/bin/false")
+    assert run.returncode == 0 and wheel.name.endswith("-py3-none-any.whl")
+    assert "WITHOUT its compiled engine" in run.stdout
+    assert ("/bin/false" if IS_CPYTHON else "is for CPython") in run.stdout
+    run = python(wheel, PROGRAM)
+    assert (run.stdout, run.returncode) == (printed("python"), 0)
+    assert run.stderr.count("RuntimeWarning") == IS_CPYTHON
+
+
+def test_an_older_module_is_not_taken(build, tmp_path):
+    run, [wheel] = build()
+    assert run.returncode == 0
+    os.remove(wheel)
+    (tmp_path / "sources" / "csrc" / "rng.c").write_text("#error broken since\n")
+    run, [wheel] = build()
+    assert run.returncode == 0 and wheel.name.endswith("-py3-none-any.whl")
+    assert {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()} == {
+        "micrograd", f"micrograd-{micrograd.__version__}.dist-info",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def no_cffi(tmp_path):
+    (tmp_path / "cffi.py").write_text("raise ImportError('no cffi here')")
+    return {"PYTHONPATH": str(tmp_path)}
+
+
+def test_without_cffi(build, no_cffi):
+    run, [wheel] = build(**no_cffi)
+    assert run.returncode == 0 and wheel.name.endswith("-py3-none-any.whl")
+    assert "WITHOUT its compiled engine" in run.stdout
+    assert ("no cffi here" if IS_CPYTHON else "is for CPython") in run.stdout
+
+
+def test_a_compiler_is_required(build):
+    run, wheels = build(MICROGRAD_REQUIRE_C="1", CC="/bin/false")
+    assert run.returncode != 0 and not wheels and "WITHOUT" not in run.stdout
+    assert ("/bin/false" if IS_CPYTHON else "is for CPython") in run.stdout
+
+
+def test_cffi_is_required(build, no_cffi):
+    run, wheels = build(MICROGRAD_REQUIRE_C="1", **no_cffi)
+    assert run.returncode != 0 and not wheels and "WITHOUT" not in run.stdout
+    assert ("no cffi here" if IS_CPYTHON else "is for CPython") in run.stdout
