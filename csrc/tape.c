@@ -834,7 +834,6 @@ int node_backward(Tape *tape, Index i) {
 }
 
 static void save_gradients(Tape *tape, const Index *order, size_t n) {
-    settle_all_of(tape, order, n);
     for (size_t k = 0; k < n; k++) tape->saved[k] = tape->nodes[order[k]].grad;
 }
 
@@ -877,6 +876,7 @@ static int run_scheduled_backward(Tape *tape, Schedule *schedule) {
     size_t n = schedule->n;
     int is_first = schedule->first && schedule->passes == 0 && schedule->touched == tape->touched;
     size_t nsaved = is_first ? schedule->leaves : n;  // nobody can have given the others a gradient
+    settle_all_of(tape, schedule->order, n);  // a number that was set since: its replay was not ready
     save_gradients(tape, schedule->order, nsaved);
     tape->saved[n - 1] = tape->nodes[schedule->root].grad;
     return run_backward(tape, schedule->root, schedule->order, n, nsaved, 0);
@@ -906,7 +906,10 @@ int tape_backward(Tape *tape, Index root) {
         walk_end(tape, tape->order, n);
         return fault(tape, FAULT_USER);
     }
-    if (tape->held && flags & NODE_REPLAYED) save_gradients(tape, tape->order, n);
+    if (tape->held && flags & NODE_REPLAYED) {  // what the walk has saved were not its numbers
+        tape_settle(tape);
+        save_gradients(tape, tape->order, n);
+    }
     return run_backward(tape, root, tape->order, n, n, 1);
 }
 

@@ -573,6 +573,23 @@ static void test_region(void) {
     tape_release(&tape, total);
     CHECK(tape.live == live);
 
+    // the first pass backward finds the numbers that a replay holds, its root's number set or not
+    double slope[2];
+    for (int is_set = 0; is_set <= 1; is_set++) {
+        tape.nodes[parameters[0]].data = -1.0;
+        loss = held(&tape, mean_cross_entropy(&tape, &model, none, numbers, labels, POINTS));
+        CHECK(tape_forward(&tape, loss) == 0);
+        tape.nodes[parameters[0]].data = 0.5;
+        zero_grad(&tape, parameters, live);
+        CHECK(tape_forward(&tape, loss) == 0 && tape.held);
+        if (is_set) tape_node(&tape, loss)->data = 0.0;
+        CHECK(tape_backward(&tape, loss) == 0);
+        slope[is_set] = grad(&tape, parameters[0]);
+        CHECK(tape_node(&tape, tape.nodes[loss].a)->grad == 1.0 / POINTS);
+        tape_release(&tape, loss);
+    }
+    CHECK(slope[0] == slope[1]);
+
     // and a parameter that nobody else wants goes with the last that used it
     loss = held(&tape, mean_cross_entropy(&tape, &model, none, numbers, labels, POINTS));
     for (Index i = 0; i < live; i++) tape_release(&tape, parameters[i]);
