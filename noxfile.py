@@ -61,6 +61,15 @@ def soak(session):
 
 
 @nox.session
+def thorough(session):
+    """Ten thousand random graphs, and programs of the state machine, instead of 300."""
+    session.install(".[test]", env=REQUIRE_C)
+    random = [f"tests/test_{name}.py" for name in ("parity", "functions", "machine")]
+    thorough = {"HYPOTHESIS_PROFILE": "thorough"}
+    session.run("pytest", "-q", *random, *session.posargs, env=thorough)
+
+
+@nox.session
 def sanitized(session):
     """C's own tests and the Python tests under the sanitizers."""
     session.install(".[test]", env=REQUIRE_C)

@@ -44,8 +44,8 @@ else:
 
 
 # HYPOTHESIS_PROFILE=thorough looks at ten thousand examples of each kind
-hypothesis.settings.register_profile("default", max_examples=300, deadline=None)
-hypothesis.settings.register_profile("thorough", max_examples=10_000, deadline=None)
+for profile, examples in {"default": 300, "ci": 2000, "thorough": 10_000}.items():
+    hypothesis.settings.register_profile(profile, max_examples=examples, deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
