@@ -585,7 +585,7 @@ static void test_region(void) {
         if (is_set) tape_node(&tape, loss)->data = 0.0;
         CHECK(tape_backward(&tape, loss) == 0);
         slope[is_set] = grad(&tape, parameters[0]);
-        CHECK(tape_node(&tape, tape.nodes[loss].a)->grad == 1.0 / POINTS);
+        CHECK(tape_node(&tape, tape.nodes[loss].a)->grad == 1.0 / (double)POINTS);
         tape_release(&tape, loss);
     }
     CHECK(slope[0] == slope[1]);
