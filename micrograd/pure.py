@@ -364,7 +364,8 @@ class Value:
         return -self + other if is_number(other) else NotImplemented
 
     def __rtruediv__(self, other):  # other / self
-        return self**-1 * other if is_number(other) else NotImplemented
+        other = _operand(other)
+        return self**-1 * other if other is not None else NotImplemented
 
     # comparisons go by the number; == is "the same node", as for any Python object
 
