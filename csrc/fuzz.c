@@ -598,6 +598,11 @@ static void shrink(void) {
     tape.room = 0;
 }
 
+// and one that gives memory back as soon as fewer nodes live
+static void trim_soon(void) {
+    tape.trim_below = tape.live;
+}
+
 static void (*const instructions[])(void) = {
     record_leaf, record_unary, record_unary, record_binary, record_binary, record_with_number,
     record_composed, record_pow, record_user_node, record_products, record_sum, record_softmax,
@@ -610,7 +615,7 @@ static void (*const instructions[])(void) = {
 
 // with these nothing can fail
 static void (*const others[])(void) = {
-    compare, bury_all, shrink, settle, forget_optimiser, forget_network
+    compare, bury_all, shrink, trim_soon, settle, forget_optimiser, forget_network
 };
 
 static void run_instruction(void) {

@@ -388,7 +388,8 @@ class Value:
         return -self + other if is_number(other) else NotImplemented
 
     def __rtruediv__(self, other: Number) -> Value:  # other / self
-        return self**-1 * other if is_number(other) else NotImplemented
+        operand = _operand(other)
+        return self**-1 * operand if operand is not None else NotImplemented
 
     # comparisons go by the number; == is "the same node", as for any Python object
 

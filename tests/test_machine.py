@@ -14,16 +14,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from test_parity import FUNCTIONS, OPERATIONS, item, numbers, position, take, tame
+from test_value import Refuses
 
 from micrograd import compiled, pure
 from micrograd.value import live_nodes
-
-
-class Refuses:
-    """A number until it is asked which."""
-
-    def __float__(self):
-        raise ZeroDivisionError("no number today")
 
 
 class Problem(ValueError):

@@ -71,6 +71,20 @@ def test_a_value_is_no_number(Value):
             attempt()
 
 
+class Refuses:
+    """A number until it is asked which."""
+
+    def __float__(self):
+        raise ZeroDivisionError("no number today")
+
+
+@pytest.mark.parametrize("operation", ["+", "-", "*", "/", "**"])
+def test_a_number_that_refuses_is_asked_first(Value, no_new_nodes, operation):
+    for expression in (f"x {operation} refuses", f"refuses {operation} x"):
+        with pytest.raises(ZeroDivisionError, match="no number today"):
+            eval(expression, {"x": Value(0.0), "refuses": Refuses()})
+
+
 def test_the_engines_do_not_mix():
     ours, theirs = compiled.Value(1.0), pure.Value(1.0)
     for attempt in (
