@@ -4,6 +4,7 @@ import gc
 import math
 import os
 import platform
+import signal
 import struct
 import sys
 import types
@@ -47,6 +48,14 @@ else:
 for profile, examples in {"default": 300, "ci": 2000, "thorough": 10_000}.items():
     hypothesis.settings.register_profile(profile, max_examples=examples, deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interrupts_arrive():
+    """They do not where a shell has started the tests in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(params=ENGINES.values(), ids=ENGINES)
