@@ -14,7 +14,7 @@ built=$(mktemp -d)
 trap 'rm -rf "$built"' EXIT
 
 CFLAGS="-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer" \
-    python -m pip install --quiet --no-deps --target "$built/lib" "$root"
+    MICROGRAD_REQUIRE_C=1 python -m pip install --quiet --no-deps --target "$built/lib" "$root"
 
 others=(
     # they measure memory, of which the sanitizers take much more

@@ -10,7 +10,7 @@
 #     pip install ziglang       # a C compiler for all of them
 #     apt-get install qemu-user libc6-arm64-cross libc6-s390x-cross wine wine64
 set -eu
-cd "$(dirname "$0")"
+cd "$(dirname "$0")/.."
 
 warnings="-Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wconversion -Werror"
 checked="rng.c data.c replay.c nn.c evaluate.c repr.c"  # and tape.c, which stress.c includes
@@ -24,15 +24,15 @@ trap 'wineserver -k || true; rm -rf "$WINEPREFIX"' EXIT
 
 compile() {  # target, program, and what it consists of
     mkdir -p "build/$1"
-    python3 -m ziglang cc -target "$1" @cflags $warnings -DMICROGRAD_VERSION='"of a test"' \
+    python3 -m ziglang cc -target "$1" @cflags -I. $warnings -DMICROGRAD_VERSION='"of a test"' \
         -o "build/$1/$2" $3
 }
 
 compile_all() {
-    compile "$1" bits.exe "bits.c $library -lm"
-    compile "$1" test.exe "test.c $library -lm"
+    compile "$1" bits.exe "tests/bits.c $library -lm"
+    compile "$1" test.exe "tests/test.c $library -lm"
     compile "$1" main.exe "main.c $library -lm"
-    compile "$1" stress.exe "stress.c $checked -pthread -lm"
+    compile "$1" stress.exe "tests/stress.c $checked -pthread -lm"
 }
 
 same() {  # what a program prints, and what it should
@@ -58,7 +58,7 @@ only_compile() {
 }
 
 mkdir -p build
-cc @cflags -o build/bits bits.c rng.c data.c -lm
+cc @cflags -I. -o build/bits tests/bits.c rng.c data.c -lm
 build/bits > build/bits.txt
 
 stress="4 100"  # threads and rounds
