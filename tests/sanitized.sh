@@ -28,7 +28,8 @@ others=(
 status=0
 cd "$built/lib"  # away from the sources, beside which another compiled module may be
 LD_PRELOAD="$(cc -print-file-name=libasan.so) $(cc -print-file-name=libubsan.so)" \
-    PYTHONMALLOC=malloc ASAN_OPTIONS="log_path=$built/report" LSAN_OPTIONS="exitcode=0" \
+    PYTHONMALLOC=malloc ASAN_OPTIONS="log_path=$built/report:allocator_may_return_null=1" \
+    LSAN_OPTIONS="exitcode=0" \
     python -m pytest -q -p no:cacheprovider -c "$root/pyproject.toml" --rootdir "$root" \
     "${others[@]}" "$@" "$root/tests" || status=$?
 
