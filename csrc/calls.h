@@ -11,7 +11,7 @@ static inline int is_long_call(const char *wrapper) {
     return !strcmp(name, "shared_backward") || !strcmp(name, "shared_forward")
         || !strcmp(name, "shared_backward_until") || !strcmp(name, "shared_forward_until")
         || !strcmp(name, "shared_walk") || !strcmp(name, "shared_mean_cross_entropy")
-        || !strcmp(name, "shared_mlp_call") || !strcmp(name, "shared_dot") || !strcmp(name, "shared_sum");
+        || !strcmp(name, "shared_mlp_call") || !strcmp(name, "shared_softmax") || !strcmp(name, "shared_dot") || !strcmp(name, "shared_sum");
 }
 
 #ifndef PYPY_VERSION

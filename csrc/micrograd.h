@@ -40,8 +40,8 @@ void gen_data_yinyang(RNG *rng, Point *points, size_t n, double r_small, double 
 // -----------------------------------------------------------------------------
 // the tape (tape.c): an arena of nodes, each the result of one operation
 
-// What made a node. The switches of tape.c handle the operations in this order.
-// To add one: a line here and a line in each of the two switches.
+// What made a node. The switches of ops.h handle the operations in this order.
+// To add one: a line here, before OP_USER, and a line in each of the two switches.
 typedef enum Op {
     OP_LEAF,     // Value(data)
     OP_SHIFT,    // -a, to all users a leaf: no gradient passes, but forward recomputes it

@@ -234,8 +234,8 @@ static Node *moments(const Tape *tape, Index parameter) {
     return &tape->nodes[tape->nodes[parameter].a];
 }
 
-// p.m = p.v = 0
-int adamw_init(Tape *tape, const Index *parameters, size_t n) {
+// moments of 0 for those that have none
+static int moments_make(Tape *tape, const Index *parameters, size_t n) {
     for (size_t i = 0; i < n; i++) {
         if (tape->nodes[parameters[i]].a) continue;
         Index fresh = tape_leaf(tape, 0.0);
@@ -245,6 +245,12 @@ int adamw_init(Tape *tape, const Index *parameters, size_t n) {
         tape->nodes[fresh].refs = 1;
         tape->nodes[0].refs--;  // one operand less that is not there
     }
+    return 0;
+}
+
+// p.m = p.v = 0
+int adamw_init(Tape *tape, const Index *parameters, size_t n) {
+    if (moments_make(tape, parameters, n)) return -1;
     for (size_t i = 0; i < n; i++) {
         moments(tape, parameters[i])->data = 0.0;
         moments(tape, parameters[i])->grad = 0.0;
@@ -285,6 +291,7 @@ static int adamw_update(const AdamW *adamw, double bias1, double bias2, Node *p,
 }
 
 int adamw_step(Tape *tape, AdamW *adamw, const Index *parameters, size_t n) {
+    if (moments_make(tape, parameters, n)) return -1;
     double *saved = malloc((3 * n + 1) * sizeof(double));
     if (!saved) return out_of_memory(tape);
     double decay1 = 0, decay2 = 0;

@@ -4,20 +4,8 @@ from __future__ import annotations
 
 import importlib
 
-import _micrograd
-
 from . import pure
 from .version import __version__
-
-ffi = _micrograd.ffi
-lib = _micrograd.lib
-
-_built_from = ffi.string(lib.micrograd_version()).decode()
-if _built_from != __version__:
-    raise ImportError(
-        f"{_micrograd.__file__} was compiled from micrograd {_built_from}, "
-        f"and this is micrograd {__version__}: run 'pip install .' again"
-    )
 
 
 def _is_main_interpreter() -> bool:
@@ -33,6 +21,18 @@ def _is_main_interpreter() -> bool:
 
 if not _is_main_interpreter():  # where C, when it calls Python, always arrives
     raise ImportError("the compiled engine works in a process's main interpreter only")
+
+import _micrograd  # noqa: E402  elsewhere to load it fails, and on 3.12 for the whole process
+
+ffi = _micrograd.ffi
+lib = _micrograd.lib
+
+_built_from = ffi.string(lib.micrograd_version()).decode()
+if _built_from != __version__:
+    raise ImportError(
+        f"{_micrograd.__file__} was compiled from micrograd {_built_from}, "
+        f"and this is micrograd {__version__}: run 'pip install .' again"
+    )
 
 # The operations by their number in C: what each is called in drawings and in
 # pure.RULES. The methods of Value enter themselves here.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import marshal
+import operator
 import weakref
 
 from . import data, pure
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
     from .types import Model, Number, Path, Split, SupportsUniform
 
+    # of each layer, of each neuron: how many inputs it has, nonlin and activation
+    Shape = list[list[tuple[int, bool, str]]]
+
 __all__ = [
     "Module", "Neuron", "Layer", "MLP", "load",
     "cross_entropy", "mean_cross_entropy", "eval_split",
@@ -42,17 +46,15 @@ _OPS = {"tanh": lib.OP_TANH, "relu": lib.OP_RELU}
 class _Network:
     """A network as C takes it."""
 
-    def __init__(
-        self, layers: list[list[Neuron]], shape: list[Any], parameters: list[Value]
-    ) -> None:
+    def __init__(self, shape: Shape, parameters: list[Value]) -> None:
         self.shape, self.parameters = shape, parameters
-        sizes = [len(layers[0][0].w)]
+        sizes = [shape[0][0][0]]
         activations = []
-        for neurons in layers:
-            op = neurons[0]._op()
-            if any(len(n.w) != sizes[-1] or n._op() != op for n in neurons):
+        for neurons in shape:
+            nin, nonlin, activation = neurons[0]
+            if nin != sizes[-1] or any(neuron != neurons[0] for neuron in neurons):
                 raise _NotPlain
-            activations.append(op)
+            activations.append(_OPS[check_activation(activation)] if nonlin else 0)
             sizes.append(len(neurons))
         if not all(isinstance(p, Value) for p in parameters):
             raise _NotPlain
@@ -63,7 +65,7 @@ class _Network:
             ffi.new("uint8_t[]", activations),
             ffi.new("Index[]", [p._index for p in parameters]),
         )
-        self.mlp = ffi.new("MLP *", (len(layers), *self._arrays))
+        self.mlp = ffi.new("MLP *", (len(shape), *self._arrays))
 
     def __call__(self, x: list[Value | Number]) -> Any:
         nodes, numbers = _inputs(x)
@@ -81,25 +83,37 @@ _networks: MutableMapping[Module, _Network] = weakref.WeakKeyDictionary()
 def _network(module: Module, layers: list[list[Neuron]]) -> _Network:
     """Return what C sees of a module that consists of these layers, lists of neurons.
 
-    The neurons are read at every call, for a user may have replaced any part of them; what
-    is made for C is made anew only if something is not as it was.
+    The neurons are read at every call, each list once, for a user, or another thread, may have
+    replaced any part of them; what is made for C is made anew only if something is not as it was.
     """
-    shape: list[Any] = []
+    shape: Shape = []
     parameters: list[Value] = []
     for neurons in layers:
+        neurons_shape: list[tuple[int, bool, str]] = []
         for n in neurons:
             if type(n) is not Neuron:
                 raise _NotPlain
-            shape.append((len(n.w), n.nonlin, n.activation))
-            parameters.extend(n.w)
+            w = [*n.w]
+            neurons_shape.append((len(w), n.nonlin, n.activation))
+            parameters += w
             parameters.append(n.b)
-        shape.append(len(neurons))
-    if not shape or 0 in shape:
+        if not neurons_shape:
+            raise _NotPlain
+        shape.append(neurons_shape)
+    if not shape:
         raise _NotPlain
-    known = _networks.get(module)
-    if known is None or known.shape != shape or known.parameters != parameters:
-        known = _networks[module] = _Network(layers, shape, parameters)
+    try:
+        known = _networks.get(module)
+    except TypeError:  # a class of the user's, whose modules have no hash
+        return _Network(shape, parameters)
+    if known is None or known.shape != shape or not _are_same(known.parameters, parameters):
+        known = _networks[module] = _Network(shape, parameters)
     return known
+
+
+def _are_same(values: list[Value], others: list[Value]) -> bool:
+    """Tell whether they are the same handles: a subclass may have an == of its own."""
+    return len(values) == len(others) and all(map(operator.is_, values, others))
 
 
 class _NotPlain(Exception):
@@ -150,17 +164,16 @@ class Neuron(Module):
         self.w = [Value(rng.uniform(-1, 1) * nin**-0.5) for _ in range(nin)]
         self.b = Value(0)
 
-    def _op(self) -> int:
-        return _OPS[check_activation(self.activation)] if self.nonlin else 0
-
     def __call__(self, x: Iterable[Value | Number]) -> Value:
         """Return the neuron's output (a Value) for x, a list of nin numbers or Values."""
         x = list(x)
-        _check_inputs(x, len(self.w))
         try:
-            return _network(self, [[self]])(x)
+            network = _network(self, [[self]])
+            _check_inputs(x, network.nin)
+            return network(x)
         except _NotPlain:
             pass
+        _check_inputs(x, len(self.w))
         act = self.b
         for wi, xi in zip(self.w, x):
             act = act + wi * xi
@@ -222,9 +235,10 @@ class MLP(Module):
         ]
 
     def _network(self) -> _Network:
-        if any(type(layer) is not Layer for layer in self.layers):
+        layers = [*self.layers]
+        if any(type(layer) is not Layer for layer in layers):
             raise _NotPlain
-        return _network(self, [layer.neurons for layer in self.layers])
+        return _network(self, [layer.neurons for layer in layers])
 
     def __call__(self, x: Iterable[Value | Number]) -> Any:
         inputs: list[Value | Number] = [x] if isinstance(x, Value) else list(x)
@@ -324,7 +338,7 @@ def _plain_points(split: list[Any]) -> _PlainPoints | None:
         text = marshal.dumps(split, 2)
     except ValueError:  # there is something else in it: a Value, say
         return None
-    return (_read if len(split) <= 10_000 else _read.__wrapped__)(text)
+    return (_read if len(text) <= 2**20 else _read.__wrapped__)(text)
 
 
 @functools.lru_cache(maxsize=16)

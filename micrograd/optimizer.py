@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import pure
 from .binding import error, ffi, lib
-from .pure import check_betas, check_parameters, count, number
+from .pure import check_betas, check_parameters, check_steps, number
 from .value import Value
 
 TYPE_CHECKING = False
@@ -65,7 +65,7 @@ class AdamW(Optimizer):
             raise error()
 
     def step(self) -> None:
-        t = count(self.t, "t")
+        t = check_steps(self.t)
         rates = self.lr, self.eps, self.weight_decay, self.beta1, self.beta2, t
         lr, eps, weight_decay, beta1, beta2, before = [number(rate) for rate in rates]
         adamw = ffi.new("AdamW *", (lr, beta1, beta2, eps, weight_decay, before))

@@ -1234,6 +1234,14 @@ def check_betas(betas: Iterable[Number]) -> tuple[float, float]:
     return beta1, beta2
 
 
+def check_steps(t: SupportsIndex) -> int:
+    """Return a count of steps as an int, or raise a ValueError if no float can count on."""
+    t = count(t, "t")
+    if t >= 2**53:
+        raise ValueError(f"t must be below 2**53, not {t}")
+    return t
+
+
 class Optimizer:
     """What the optimisers have in common."""
 
@@ -1340,11 +1348,11 @@ class AdamW(Optimizer):
         Raises:
             OverflowError: a gradient's square is too large for a float.
             ZeroDivisionError: eps and a second moment are both 0.
-            TypeError, ValueError: t is no integer, or negative; a rate is no number.
+            TypeError, ValueError: t is no integer, or out of range; a rate is no number.
             Every parameter and moment is then as it was before.
         """
         lr, eps, weight_decay = number(self.lr), number(self.eps), number(self.weight_decay)
-        beta1, beta2, t = number(self.beta1), number(self.beta2), count(self.t, "t") + 1
+        beta1, beta2, t = number(self.beta1), number(self.beta2), check_steps(self.t) + 1
         decay1, decay2 = power(beta1, number(t)), power(beta2, number(t))
         before = [(p.data, p.m, p.v) for p in self.parameters]
         try:

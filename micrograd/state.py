@@ -24,10 +24,20 @@ import os
 import reprlib
 import secrets
 import shutil
+import stat
 from collections import Counter
 from collections.abc import Mapping
 
-from .pure import ACTIVATIONS, RNG, Module, Optimizer, count, is_number, number
+from .pure import (
+    ACTIVATIONS,
+    RNG,
+    Module,
+    Optimizer,
+    check_betas,
+    check_steps,
+    is_number,
+    number,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,6 +125,8 @@ def load_optimizer_state(optimizer: Optimizer, state: State) -> None:
     rates = _rates(optimizer)
     _check_names(state, [*rates, *optimizer._moments])
     rates = {name: _rate(state[name], name) for name in rates}
+    if "beta1" in rates and "beta2" in rates:
+        check_betas((rates["beta1"], rates["beta2"]))
     moments = {name: _moments(state[name], name, optimizer) for name in optimizer._moments}
     for name, x in rates.items():
         setattr(optimizer, name, x)
@@ -129,7 +141,11 @@ def _moments(numbers: Any, name: str, optimizer: Optimizer) -> list[float]:
     n = len(optimizer.parameters)
     if len(numbers) != n:
         raise ValueError(f"{name} has {len(numbers)} numbers, and there are {n} parameters")
-    return [_number(x, name) for x in numbers]
+    checked = [_number(x, name) for x in numbers]
+    for x in checked:
+        if name == "v" and x < 0:
+            raise ValueError(f"v is a mean of squares, and cannot be {x}")
+    return checked
 
 
 def _number(x: Any, name: str) -> float:
@@ -141,7 +157,7 @@ def _number(x: Any, name: str) -> float:
 def _rate(x: Any, name: str) -> float:
     """The same, but steps are counted in integers."""
     if name == "t":
-        return count(x, name)
+        return check_steps(x)
     return x if type(x) is int else _number(x, name)
 
 
@@ -158,7 +174,13 @@ def _check_names(state: State, names: Collection[str]) -> None:
 
 
 def _some(things: Sequence[Any]) -> str:
-    return ", ".join([str(x) for x in things[:3]] + ["..."] * (len(things) > 3))
+    return ", ".join([*map(_shown, things[:3])] + ["..."] * (len(things) > 3))
+
+
+def _shown(x: object) -> str:
+    """A name as text that no terminal takes for anything else, and nobody has to scroll past."""
+    text = str(x)
+    return text if text.isprintable() and len(text) <= 100 else reprlib.repr(text)
 
 
 # -----------------------------------------------------------------------------
@@ -247,7 +269,7 @@ def _check_network(network: Any, n: int) -> None:
 
 def _called(network: dict[str, Any]) -> str:
     """Return the call of the constructor, as text."""
-    arguments = [f"{name}={network[name]!r}" for name in ARGUMENTS[network["kind"]]]
+    arguments = [f"{name}={reprlib.repr(network[name])}" for name in ARGUMENTS[network["kind"]]]
     return f"{network['kind']}({', '.join(arguments)})"
 
 
@@ -343,6 +365,9 @@ def _reading(path: Path) -> Iterator[None]:
 
 def _read(path: Path, wanted: str) -> dict[str, Any]:
     """Return what is in a file, after all checks, as a dict that has the part wanted."""
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a pipe or a device might never end
+        raise ValueError("this is no file")
     with open(path, "rb") as binary:
         text = binary.read().decode("utf-8")
     file = json.loads(
@@ -378,7 +403,7 @@ def _from_json(x: Any, name: str, part: str) -> Any:
     if type(x) is str and x in ("nan", "inf", "-inf"):
         return float(x)
     if type(x) not in (int, float):  # True is an int, too, and no number here
-        raise ValueError(f"{name} must be a number, not {reprlib.repr(x)}")
+        raise ValueError(f"{_shown(name)} must be a number, not {reprlib.repr(x)}")
     return x
 
 

@@ -21,7 +21,7 @@ from .pure import is_number, number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, MutableMapping
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from .types import Number
@@ -36,7 +36,7 @@ __all__ = ["Value", "no_grad", "live_nodes"]
 _attributes: dict[int, dict[str, Any]] = {}
 
 # by index: the handles that `_prev` gave out, so that it gives out the same ones again
-_handles: MutableMapping[int, Value] = weakref.WeakValueDictionary()
+_handles: dict[int, weakref.ref[Value]] = {}
 
 _cleaning_up = False
 
@@ -62,6 +62,7 @@ def clean_up() -> None:
         index = lib.shared_dead()
         while index:
             forgotten = _attributes.pop(index, None)
+            _handles.pop(index, None)
             lib.shared_bury(index)
             del forgotten  # which may hold the last handle on another such node
             index = lib.shared_dead()
@@ -192,6 +193,9 @@ class _CutFunction(_Cut):
         self.defaults = [cut(y) for y in function.__defaults__ or ()]
         self.keyword_defaults = {k: cut(y) for k, y in (function.__kwdefaults__ or {}).items()}
         self.attributes = {k: cut(y) for k, y in function.__dict__.items()}
+        self.is_whole = all(self.attributes[k] is y for k, y in function.__dict__.items())
+        if self.is_whole:
+            self.attributes = function.__dict__  # in which the function may keep something
 
     def mended(self, node: Value, made: dict[_Cut, Any]) -> Any:
         cells = tuple([types.CellType() if cell is None else cell for cell in self.cells])
@@ -203,8 +207,9 @@ class _CutFunction(_Cut):
         function.__kwdefaults__ = {
             k: _mended(y, node, made) for k, y in self.keyword_defaults.items()
         }
-        for k, y in self.attributes.items():
-            setattr(function, k, _mended(y, node, made))
+        function.__dict__ = self.attributes
+        if not self.is_whole:
+            function.__dict__ = {k: _mended(y, node, made) for k, y in self.attributes.items()}
         return function
 
 
@@ -280,9 +285,12 @@ def _known_handle(index: int) -> Value:
     """Return the handle for a node that C has held for us: always the same while it lives.
 
     Python lets another thread find a handle here that has run its `__del__` already. So
-    these have a second hold on their node, in an owner that goes after nobody can.
+    these have a second hold on their node, in an owner that goes after nobody can. Their
+    references have no callback, in which an interrupt would get lost: what is left of one
+    goes when the node dies.
     """
-    handle = _handles.get(index)
+    known = _handles.get(index)
+    handle = known() if known is not None else None
     if handle is not None:
         _release(index)  # it holds the node already
         return handle
@@ -293,7 +301,12 @@ def _known_handle(index: int) -> Value:
     new._owner = owner = _Slots()
     owner.__del__ = _releaser(index)
     new.__class__ = Value
-    return _handles.setdefault(index, new)
+    lib.shared_set_watched(index)
+    reference = weakref.ref(new)
+    if known is not None and _handles.get(index) is known:
+        _handles[index] = reference
+    handle = _handles.setdefault(index, reference)()
+    return new if handle is None else handle
 
 
 def _binary(
@@ -436,7 +449,7 @@ class Value(_Slots):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name in ("_backward", "_forward", "__del__"):
-            if name in vars(cls):
+            if getattr(cls, name, None) is not getattr(Value, name, None):
                 raise TypeError(f"a subclass of Value cannot define {name}: set it on the Value")
 
     def __init__(
@@ -662,6 +675,8 @@ class Value(_Slots):
         if name in _Slots.__slots__:
             raise AttributeError(f"the attribute {name!r} of a Value cannot be set")
         if not hasattr(type(self), name):
+            if name.startswith("__") and name.endswith("__"):  # they would be every Value's
+                raise AttributeError(f"the special attribute {name!r} of a Value cannot be set")
             setattr(Value, name, _Attribute(name))
         object.__setattr__(self, name, value)
 
@@ -685,6 +700,7 @@ class Value(_Slots):
     def __reduce__(self) -> tuple[Any, ...]:
         pure.check_copied(self)
         attributes = {name: getattr(self, name) for name in _attributes.get(self._index, {})}
+        attributes.update(getattr(self, "__dict__", {}))  # of a subclass that has names of its own
         return _leaf, (type(self), self.data, self.grad, _moments(self)), attributes
 
     def __setstate__(self, attributes: dict[str, Any]) -> None:

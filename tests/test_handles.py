@@ -157,6 +157,36 @@ def test_the_function_of_a_user_s_node_is_as_it_was():
     assert live_nodes() < before
 
 
+def test_subclasses_with_names_of_their_own(engine):
+    class Titled(engine.Value):
+        name = ""
+
+    globals()["Titled"] = Titled  # where pickle looks for it
+    Titled.__qualname__ = "Titled"
+    v = Titled(1.0)
+    v.name, v.other = "w", [1]
+    for twin in (copy.copy(v), copy.deepcopy(v), pickle.loads(pickle.dumps(v))):
+        assert (type(twin), twin.data, twin.name, twin.other) == (Titled, 1.0, "w", [1])
+
+
+def test_what_a_subclass_cannot_define():
+    class Mixin:
+        def _backward(self):
+            pass
+
+    with pytest.raises(TypeError, match="_backward"):
+        type("Mixed", (Mixin, Value), {})
+
+
+def test_special_attributes_are_not_for_one_value():
+    v = Value(1.0)
+    for name in ("__len__", "__index__", "__iter__"):
+        with pytest.raises(AttributeError, match=name):
+            setattr(v, name, lambda: 3)
+        assert not hasattr(Value, name)
+    assert bool(Value(2.0))
+
+
 def test_handles_can_be_referred_to_weakly():
     v = Value(1.0)
     reference = weakref.ref(v)

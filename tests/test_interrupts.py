@@ -150,3 +150,14 @@ def test_a_step_and_its_count_go_together(interrupted):
         assert {v.m for v in p} == {p[0].m}
         assert optimizer.t == count[p[0].m]
     assert interrupts > 20
+
+
+def test_interrupts_between_handles_arrive(interrupted):
+    """Handles that `_prev` gives out come and go without any of Python's code in between."""
+    y = Value(1.0) * Value(2.0)
+
+    def walk():
+        for _ in range(20_000):
+            y._prev  # noqa: B018
+
+    assert all(interrupted(walk, seconds) for seconds in [1e-4] * 300)

@@ -44,6 +44,44 @@ def test_default_generator(engine):
     assert engine.Neuron(2, rng=python_random.Random(1)).w[0].data != first.w[0].data
 
 
+class Liar(list):
+    def __len__(self):
+        return 5
+
+
+def test_a_list_that_lies_about_its_length():
+    n = compiled.Neuron(3, rng=compiled.RNG(1))
+    expected = n([1.0] * 3).data
+    n.w = Liar(n.w)
+    assert n([1.0] * 3).data == expected
+    with pytest.raises(ValueError, match="3 inputs was given 5"):
+        n([1.0] * 5)
+    layer = compiled.Layer(2, 2, rng=compiled.RNG(1))
+    layer.neurons = Liar(layer.neurons)
+    assert len(layer([1.0, 2.0])) == 2
+
+
+def test_values_and_models_with_an_equality_of_their_own(engine):
+    class ByNumber(engine.Value):
+        def __eq__(self, other):
+            return isinstance(other, engine.Value) and self.data == other.data
+
+        __hash__ = engine.Value.__hash__
+
+    class NoHash(engine.MLP):
+        def __eq__(self, other):
+            return self is other
+
+    n = engine.Neuron(2)
+    for _ in range(2):
+        n.w, n.b = [ByNumber(1.0), ByNumber(2.0)], ByNumber(0.0)
+        n([1.0, 1.0]).backward()
+        assert [w.grad for w in n.w] == [1 - math.tanh(3.0) ** 2] * 2
+    model = NoHash(2, [2])
+    assert len(model([1.0, 2.0])) == 2
+    assert engine.mean_cross_entropy(model, [([1.0, 2.0], 1)]).data > 0
+
+
 def graph(root):
     """A graph as numbers and names, in which shared nodes are seen to be shared."""
     nodes, edges = trace(root)

@@ -381,13 +381,16 @@ def test_states_of_optimisers(engine):
         ({"t": None}, ValueError, ("1 missing (t)",)),
         ({"t": 0.5}, TypeError, ("t must be an integer", "0.5")),
         ({"t": -1}, ValueError, ("t must be at least 0", "-1")),
+        ({"t": 2**53}, ValueError, ("t must be below 2**53", str(2**53))),
+        ({"beta1": 5.0}, ValueError, ("betas", "5.0")),
+        ({"v": [1.0, -1.0]}, ValueError, ("mean of squares", "-1.0")),
         ({"momentum": 1.0}, ValueError, ("1 unknown (momentum)",)),
     ],
 )
 def test_states_that_do_not_fit_an_optimiser(engine, change, exception, words):
     optimizer = engine.AdamW([engine.Value(1.0), engine.Value(2.0)])
     before = optimizer.state_dict()
-    state = {name: [7.0, 7.0] if name in "mv" else 7 for name in before}
+    state = {name: [7.0, 7.0] if name in "mv" else 0 for name in before}
     state.update(change)
     with pytest.raises(exception) as caught:
         optimizer.load_state_dict({name: x for name, x in state.items() if x is not None})
@@ -936,7 +939,22 @@ def test_what_is_there_is_no_plain_file(engine, path):
     for other in (path.parent, pipe, "/dev/null"):
         with pytest.raises(PermissionError, match="no file that may be written"):
             neuron.save(other)
+    for other in (pipe, "/dev/zero"):  # which would be read for ever
+        for load in (engine.load, neuron.load):
+            with pytest.raises(ValueError, match="this is no file"):
+                load(other)
     assert stat.S_ISFIFO(pipe.stat().st_mode) and stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+
+def test_messages_do_not_say_what_a_terminal_obeys(engine, path):
+    neuron, _ = small_run(engine)
+    neuron.save(path)
+    file = json.loads(path.read_text())
+    for name in ("\x1b[2J\x07", "n" * 10**6):
+        path.write_text(json.dumps({**file, name: 1}))
+        with pytest.raises(ValueError) as caught:
+            engine.load(path)
+        assert str(caught.value).isprintable() and len(str(caught.value)) < 1000
 
 
 # -----------------------------------------------------------------------------

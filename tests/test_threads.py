@@ -485,10 +485,10 @@ def test_the_interpreter_ends_quietly(ending):
 INTERPRETERS = '''
 try:
     import _interpreters as interpreters  # Python 3.13
-    create = lambda: interpreters.create("legacy")
+    create = lambda: interpreters.create("isolated" if ISOLATED else "legacy")
 except ImportError:
     import _xxsubinterpreters as interpreters
-    create = lambda: interpreters.create(isolated=False)
+    create = lambda: interpreters.create(isolated=ISOLATED)
 
 use = """
 import warnings
@@ -508,13 +508,14 @@ def run_in_another():
 '''
 
 
-def in_interpreters(program):
+def in_interpreters(program, is_isolated):
     """Run a program that has `run_in_another`."""
     pytest.importorskip("_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters")
-    return python(INTERPRETERS + textwrap.dedent(program))
+    return python(f"ISOLATED = {is_isolated}\n" + INTERPRETERS + textwrap.dedent(program))
 
 
-def test_interpreters_inside_the_process():
+@pytest.mark.parametrize("is_isolated", [False, True])
+def test_interpreters_inside_the_process(is_isolated):
     """They have the plain-Python engine, and leave the main one's alone."""
     program = """
         run_in_another()
@@ -526,4 +527,4 @@ def test_interpreters_inside_the_process():
         del y
         assert (x.label, len(_attributes)) == ("ours", 1)
     """
-    assert in_interpreters(program) == (0, "python 6.0 True\n" * 2, "")
+    assert in_interpreters(program, is_isolated) == (0, "python 6.0 True\n" * 2, "")

@@ -349,6 +349,21 @@ def sine(engine, x):
     return out
 
 
+def test_the_function_keeps_what_it_writes_on_itself(engine):
+    x = engine.Value(1.0)
+    out = engine.Value(2.0, (x,), "counts")
+
+    def _backward():
+        _backward.calls += 1
+        x.grad += _backward.calls * out.grad
+
+    _backward.calls = 0
+    out._backward = _backward
+    out.backward()
+    out.backward()
+    assert (_backward.calls, x.grad) == (2, 3.0)
+
+
 def test_user_nodes(engine):
     a, b, c = engine.Value(2.0), engine.Value(3.0), engine.Value(4.0)
     out = engine.Value(9.0, (a, b, c), "all")

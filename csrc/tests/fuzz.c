@@ -253,10 +253,7 @@ static void record_leaf(void) {
 }
 
 static void record_unary(void) {
-    static const Op ops[] = {
-        OP_RELU, OP_TANH, OP_EXP, OP_LOG, OP_SIGMOID, OP_SQRT, OP_SIN, OP_COS, OP_ABS
-    };
-    Op op = ops[below(sizeof ops / sizeof *ops)];
+    Op op = (Op)(OP_RELU + below(OP_USER - OP_RELU));  // all of one operand, in their order
     const Handle *a = handle();
     keep(tape_unary(&tape, op, a->place), model_unary(op, a->node));
 }
