@@ -281,13 +281,25 @@ def _handle(index: int) -> Value:
     return out
 
 
+_most_handles = 10_000
+
+
+def _forget_handles() -> None:
+    """Forget the handles that are gone, at a cost that is small beside that of as many new ones."""
+    global _most_handles
+    for index, reference in list(_handles.items()):
+        if reference() is None:
+            _handles.pop(index, None)
+    _most_handles = max(10_000, 2 * len(_handles))
+
+
 def _known_handle(index: int) -> Value:
     """Return the handle for a node that C has held for us: always the same while it lives.
 
     Python lets another thread find a handle here that has run its `__del__` already. So
     these have a second hold on their node, in an owner that goes after nobody can. Their
     references have no callback, in which an interrupt would get lost: what is left of one
-    goes when the node dies.
+    goes when the node dies, or when there are many.
     """
     known = _handles.get(index)
     handle = known() if known is not None else None
@@ -302,6 +314,8 @@ def _known_handle(index: int) -> Value:
     owner.__del__ = _releaser(index)
     new.__class__ = Value
     lib.shared_set_watched(index)
+    if len(_handles) >= _most_handles:
+        _forget_handles()
     reference = weakref.ref(new)
     if known is not None and _handles.get(index) is known:
         _handles[index] = reference

@@ -18,7 +18,7 @@ from test_value import sine
 from micrograd import compiled
 from micrograd.compiled import MLP, AdamW, Value, mean_cross_entropy
 from micrograd.graph import trace
-from micrograd.value import _attributes, live_nodes
+from micrograd.value import _attributes, _handles, live_nodes
 
 
 @pytest.fixture(autouse=True)
@@ -185,6 +185,21 @@ def test_special_attributes_are_not_for_one_value():
             setattr(v, name, lambda: 3)
         assert not hasattr(Value, name)
     assert bool(Value(2.0))
+
+
+def test_handles_that_are_gone_are_forgotten():
+    def chain():
+        y = Value(0.5)
+        for _ in range(30_000):
+            y = y + 1
+        return y
+
+    graphs = [chain(), chain()]
+    for y in graphs:
+        trace(y)  # makes 60,000 handles that go at once, though their nodes stay
+    assert len(_handles) < 90_000
+    del graphs, y
+    assert len(_handles) < 100
 
 
 def test_handles_can_be_referred_to_weakly():
