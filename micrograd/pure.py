@@ -107,6 +107,8 @@ def power(x: float, k: float) -> float:
     except OverflowError:
         raise OverflowError(f"{x!r} ** {k!r} is too large for a float") from None
     except ValueError:
+        if x == 0 and k == -math.inf:
+            return math.inf  # so says x**k, and math.pow from Python 3.11 on
         if x == 0:
             raise ZeroDivisionError(f"{x!r} ** {k!r}: zero has no negative power") from None
         message = f"{x!r} ** {k!r}: a negative number has no real fractional power"

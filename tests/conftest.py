@@ -64,13 +64,22 @@ def engine(request):
     return request.param
 
 
+def collect_garbage():
+    """Let go of all garbage, such as frames that an exception went through.
+
+    What was kept with a node, a function that holds itself, say, may be garbage once it has died.
+    """
+    for _ in range(3):
+        gc.collect()
+
+
 @pytest.fixture
 def no_new_nodes():
     """Fail if the test leaves nodes on the tape."""
-    gc.collect()
+    collect_garbage()
     before = live_nodes()
     yield
-    gc.collect()  # an exception that was caught holds the frames it went through
+    collect_garbage()
     assert live_nodes() == before
 
 

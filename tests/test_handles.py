@@ -13,6 +13,7 @@ import threading
 import weakref
 
 import pytest
+from conftest import collect_garbage
 from test_value import sine
 
 from micrograd import compiled
@@ -24,7 +25,7 @@ from micrograd.value import _attributes, _handles, live_nodes
 @pytest.fixture(autouse=True)
 def no_garbage_collector():
     """Every test here gives its nodes back without the garbage collector."""
-    gc.collect()
+    collect_garbage()
     gc.disable()
     before = live_nodes()
     yield

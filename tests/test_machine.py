@@ -6,10 +6,9 @@ as many nodes on the tape as the plain-Python graph asks for, and none when all 
 """
 
 import copy
-import gc
 import pickle
 
-from conftest import bits, outcome
+from conftest import bits, collect_garbage, outcome
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -380,7 +379,7 @@ class Engines(RuleBasedStateMachine):
     def nothing_is_left_over(self):
         expected = sum(map(nodes, reachable(self.held(self.worlds[1]))))
         if live_nodes() != self.before + expected:
-            gc.collect()  # an exception may hold the frames that it went through
+            collect_garbage()
         assert live_nodes() == self.before + expected
 
     def teardown(self):
@@ -396,4 +395,4 @@ class TestEngines(Engines.TestCase):
     settings = settings(stateful_step_count=50)
 
     def setUp(self):
-        gc.collect()  # what other tests have left
+        collect_garbage()  # what other tests have left

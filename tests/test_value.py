@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import bits
+from conftest import bits, outcome
 
 from micrograd import compiled, pure
 
@@ -321,6 +321,22 @@ def test_comparisons_and_identity(Value):
     assert float(a) == 1.0 and bool(Value(0.0))
     nan = Value(math.nan)
     assert not nan < a and not nan >= a
+
+
+SPECIAL = [0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 2.0, -3.0, 1e200, -1e200, math.inf, -math.inf, math.nan]
+
+
+@pytest.mark.parametrize("x", SPECIAL)
+def test_powers_are_those_of_floats(engine, x):
+    for k in SPECIAL:
+        kind, expected = outcome(lambda k=k: x**k)
+        ours, result = outcome(lambda k=k: (engine.Value(x) ** k).data)
+        if isinstance(expected, complex):
+            assert ours is ValueError, k
+        elif kind == "is":
+            assert bits(result) == bits(expected), k
+        else:
+            assert ours is kind, k
 
 
 def test_attributes(Value):
