@@ -118,6 +118,7 @@ typedef struct Tape {
     Index aside;      // while a recording is logged: the free ones that it shall not take
     Index dead;       // the first that waits for its owner; the next in a
     Index trim_below; // so few live nodes make the arena try to shrink
+    int trim_waits;   // it could not, for there were dead nodes
     Index *order;     // room for a depth-first walk: the order found, from the left,
                       // and the nodes it is still below, from the right
     double *saved;    // what a pass has overwritten, by position in the order: twice as many

@@ -220,8 +220,10 @@ static void tape_rewind(Tape *tape) {
 static void tape_trim(Tape *tape) {
     Index before = tape->used;
     tape_rewind(tape);
+    tape->trim_waits = 0;
     if (tape->used > before / 2) {  // not yet: try again when still fewer are left
         tape->trim_below = tape->live / 2;
+        tape->trim_waits = tape->dead != 0;  // or when the dead are buried, if it was they
         return;
     }
     Index capacity = tape->capacity;
@@ -688,6 +690,7 @@ void tape_bury(Tape *tape, Index i) {
     tape->nodes[i].op = OP_FREE;
     tape->nodes[i].a = tape->free;
     tape->free = i;
+    if (tape->trim_waits && !tape->dead) tape_trim(tape);
 }
 
 static size_t operand_put(Index *operands, size_t n, Index operand) {

@@ -226,6 +226,15 @@ static void test_depth(void) {
     CHECK(tape.capacity > DEPTH);
     tape_release(&tape, y);
     CHECK(tape.live == 1 && tape.capacity < 10000);
+    // and so does one whose last node waits for its owner, once that has buried it
+    y = x;
+    for (int i = 0; i < 2 * DEPTH; i++) y = tape_binary(&tape, OP_ADD, y, x);
+    tape_hold(&tape, y);
+    tape.nodes[y].flags |= NODE_WATCHED;
+    tape_release(&tape, y);
+    CHECK(tape.live == 1 && tape.capacity > DEPTH && tape_dead(&tape) == y);
+    tape_bury(&tape, y);
+    CHECK(tape.live == 1 && tape.capacity < 10000);
     y = held(&tape, tape_neg(&tape, x));  // and goes on
     CHECK(tape_backward(&tape, y) == 0 && grad(&tape, x) == -2);
     tape_free(&tape);
