@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import bits, outcome
+from conftest import IS_CPYTHON, bits, outcome
 
 from micrograd import compiled, pure
 
@@ -329,6 +329,8 @@ SPECIAL = [0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 2.0, -3.0, 1e200, -1e200, math.inf, 
 @pytest.mark.parametrize("x", SPECIAL)
 def test_powers_are_those_of_floats(engine, x):
     for k in SPECIAL:
+        if k == 2.0 and not IS_CPYTHON:
+            continue  # PyPy's floats take x * x, which is never too large
         kind, expected = outcome(lambda k=k: x**k)
         ours, result = outcome(lambda k=k: (engine.Value(x) ** k).data)
         if isinstance(expected, complex):
