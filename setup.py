@@ -40,14 +40,14 @@ compiled = {
     "cffi_modules": ["csrc/build_ffi.py:ffibuilder"],
     "cmdclass": {"build_ext": BuildIfPossible},
 }
-# The stable ABI costs no time, and one wheel serves all CPythons from 3.9 on; those without a
-# global lock have no such ABI.
-if not sysconfig.get_config_var("Py_GIL_DISABLED"):
-    compiled["options"] = {"bdist_wheel": {"py_limited_api": "cp39"}}
+# The stable ABI costs no time, and one wheel serves all CPythons from 3.9 on.
+compiled["options"] = {"bdist_wheel": {"py_limited_api": "cp39"}}
 
 try:
     if platform.python_implementation() != "CPython":
         raise ImportError("the compiled engine is for CPython")
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        raise ImportError("the compiled engine is for a CPython with a GIL, which locks its tape")
     import cffi  # noqa: F401  without it setuptools only leaves the module out
 except ImportError as problem:
     if is_required():

@@ -13,6 +13,9 @@ What is measured:
     by_hand.c                  the course's step without an engine: the limit
     closures.py                the engine as the course writes it: the baseline
     course.py                  the step with our engines, in the three ways to write it
+    gpt.py                     a small GPT written out in scalars, over any Value
+    slotted.py                 a Value with slots and local gradients: the GPT's baseline
+    loops.py, floats.py        loops over numbers: operators, attributes, nodes of the user's
     c_steps.c                  the step as a C program takes it
     rivals.py                  the step in other people's libraries
     graphs.py, c_nodes.c       graphs of any size: build, order, backward, forward, free
@@ -20,7 +23,7 @@ What is measured:
 
 and how:
 
-    paths.py                   every way to take the step: its command, and who has to be installed
+    paths.py                   every way to take a step: its command, and who has to be installed
     py_steps.py, py_nodes.py   the commands of those in Python, twins of c_steps.c and c_nodes.c
     programs.py                compiles those in C
     measure.py                 runs them in turn, in rounds, and looks at their numbers first

@@ -9,7 +9,7 @@ import functools
 import gc
 
 from micrograd import compiled, pure
-from micrograd.binding import ffi, lib
+from micrograd.binding import lib
 
 from . import closures
 from .course import mean_cross_entropy, values_of
@@ -53,7 +53,7 @@ class Graph:
         """Find the order of the nodes, as the passes do, and return how many there are."""
         if self.engine is pure:
             return len(pure.topological_order(self.loss))
-        return lib.shared_walk(self.loss._index, 0, ffi.NULL, 0)
+        return lib.tape_walk(lib.shared_tape(), self.loss._index, 0)
 
     def free(self):
         self.loss = None

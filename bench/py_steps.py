@@ -1,12 +1,12 @@
-"""The course's step in Python as a command, the twin of c_steps.c and by_hand.c.
+"""A step in Python as a command, the twin of c_steps.c and by_hand.c.
 
     python -m bench.py_steps CLASS [ENGINE] STEPS SECONDS
 
-CLASS is one of course.py, with the ENGINE's module, or one of rivals.py. It prints the loss
-of each of the first STEPS steps, and then, from steps repeated for so many seconds, how long
-one takes: the median of batches, in seconds. They are short, so that few of them have to wait
-for another process; only a single step would be too short: the garbage collector may be at
-work in one of three.
+CLASS is one of course.py, gpt.py or loops.py, with the ENGINE's module, or one of rivals.py:
+`gpt.GPT bench.slotted`. It prints the loss of each of the first STEPS steps, and then, from
+steps repeated for so many seconds, how long one takes: the median of batches, in seconds.
+They are short, so that few of them have to wait for another process; only a single step would
+be too short: the garbage collector may be at work in one of three.
 
 It runs on PyPy, too: nothing that is imported here needs more than plain Python.
 """
@@ -17,18 +17,16 @@ import statistics
 import sys
 import time
 
-from . import course, rivals
-
 EPOCH = 100  # steps, then from the start again
 BATCH = 20  # steps, or as many as there is time for
 LEAST = 5  # but no fewer
 
 
 def make(name, *engine):
-    """Make what takes the steps: a class of course.py with an engine, or one of rivals.py."""
-    if engine:
-        return getattr(course, name)(importlib.import_module(*engine))
-    return getattr(rivals, name)()
+    """Make what takes the steps: a class of this folder, with an engine if it wants one."""
+    module, name = name.split(".")
+    kind = getattr(importlib.import_module(f"bench.{module}"), name)
+    return kind(*map(importlib.import_module, engine))
 
 
 def batches(path, seconds):

@@ -4,8 +4,9 @@ import re
 import statistics
 
 from .graphs import NAMES, PHASES
+from .loops import Attributes
 from .measure import ONE_BY_ONE, ONE_CALL, cost, ratio
-from .paths import GROUPS, PATHS
+from .paths import GPT, GROUPS, LOOPS, PATHS, baseline
 
 # -----------------------------------------------------------------------------
 # numbers
@@ -53,26 +54,72 @@ def medians_of(found):
     return {name: statistics.median(times.values()) for name, times in found.steps.items()}
 
 
-def steps_table(found, quartiles):
-    """How long a step takes on every path, slowest first in its group; with quartiles or not."""
+def paths_table(found, groups, head, columns):
+    """The paths of some groups, slowest first in each.
+
+    Args:
+        head: over the columns.
+        columns: gives what stands in a path's columns behind its title.
+    """
     medians = medians_of(found)
-    ratios = ["faster than closures", "slower than C by hand"]
-    head = ["", "a step", *["quartiles"] * quartiles, *ratios]
     rows = []
-    for group in GROUPS:
-        rows.append([f"**{group}**", *[""] * (len(head) - 1)])
+    for group in groups:
+        if len(groups) > 1:
+            rows.append([f"**{group}**", *[""] * (len(head) - 1)])
         paths = [path for path in PATHS if path.group == group]
         for path in sorted(paths, key=lambda path: -medians.get(path.name, 0)):
-            columns = ["not measured", *[""] * (len(head) - 2)]
-            if path.name in medians:
-                columns = [
-                    duration(medians[path.name]),
-                    *[spread(found.steps[path.name].values())] * quartiles,
-                    f"{digits(ratio(found, 'closures', path.name))}x",
-                    f"{digits(ratio(found, path.name, 'by hand'))}x",
-                ]
-            rows.append([path.title, *columns])
+            measured = path.name in medians
+            cells = columns(path) if measured else ["not measured", *[""] * (len(head) - 2)]
+            rows.append([path.title, *cells])
     return table(head, rows)
+
+
+def time_columns(found, path, quartiles):
+    """A path's median, and with `quartiles` those, too: of a step or of an operation in it."""
+    each = [seconds / path.operations for seconds in found.steps[path.name].values()]
+    return [duration(statistics.median(each)), *[spread(each)] * quartiles]
+
+
+def times(found, over, under):
+    """How many times as long one path takes as another, in words."""
+    return f"{digits(ratio(found, over, under))}x"
+
+
+def steps_table(found, quartiles):
+    """How long the course's step takes on every path; with quartiles or not."""
+
+    def columns(path):
+        return [
+            *time_columns(found, path, quartiles),
+            times(found, "closures", path.name),
+            times(found, path.name, "by hand"),
+        ]
+
+    ratios = ["faster than closures", "slower than C by hand"]
+    return paths_table(found, GROUPS, ["", "a step", *["quartiles"] * quartiles, *ratios], columns)
+
+
+def gpt_table(found, quartiles):
+    """How long the small GPT's step takes; with quartiles or not."""
+
+    def columns(path):
+        faster = times(found, baseline(GPT).name, path.name)
+        return [*time_columns(found, path, quartiles), faster]
+
+    head = [GPT, "a step", *["quartiles"] * quartiles, "faster than the slotted Value"]
+    return paths_table(found, [GPT], head, columns)
+
+
+def loops_table(found):
+    """What an operation takes in the loops over numbers."""
+
+    def columns(path):
+        other = baseline(path.group)
+        slower = "" if path == other else times(found, path.name, other.name)
+        return [*time_columns(found, path, True), slower]
+
+    head = ["", "an operation", "quartiles", "times the other's"]
+    return paths_table(found, LOOPS, head, columns)
 
 
 def missing_lines(found):
@@ -158,6 +205,23 @@ within each round, and is the median of those.
 {missing_lines(found)}
 ![The same as a plot](paths.svg)
 
+## A small GPT, one op at a time
+
+One layer and 3,920 parameters in the shape of microgpt, written out in scalars; a step learns
+one word of six letters, about 59,000 nodes, and ends with an Adam loop in Python over `.data`
+and `.grad`. The last loss is kept until the next one is there, as in a script's loop. The
+slotted Value has local gradients and no closures. All three have the same losses, bit for bit.
+
+{gpt_table(found, quartiles=True)}
+
+## Loops over numbers
+
+What one operation takes in a Python loop that does little else: an operator on two Values;
+one attribute of {Attributes.operations:,} Values in a list; a user's node with a `_backward`,
+created, gone backward over and freed. The time includes freeing and the garbage collector.
+
+{loops_table(found)}
+
 ## A node, by the size of the graph
 
 The course's loss over more and more points, in nanoseconds a node. In one call of C nobody
@@ -195,6 +259,8 @@ def readme(text, found):
 
 {steps_table(found, quartiles=False)}
 {missing_lines(found)}
+{gpt_table(found, quartiles=False)}
+
 Medians of {rounds} rounds of micrograd {found.machine["micrograd"]} on {where}.
 
 """

@@ -13,13 +13,24 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
-SOURCES = ["rng.c", "data.c", "tape.c", "replay.c", "nn.c", "evaluate.c", "repr.c", "shared.c"]
-HEADERS = ["micrograd.h", "ops.h", "replay.h", "lock.h", "calls.h"]
+LIBRARY = ["rng.c", "data.c", "tape.c", "replay.c", "nn.c", "evaluate.c", "repr.c"]
+SOURCES = [*LIBRARY, "handle.c", "binding.c"]
+HEADERS = ["micrograd.h", "ops.h", "replay.h", "handle.h", "binding.h"]
+
+# cffi releases the GIL around each call; it is what protects the tape, so it stays held
+KEEP_THE_GIL = """
+#undef Py_BEGIN_ALLOW_THREADS
+#undef Py_END_ALLOW_THREADS
+#define Py_BEGIN_ALLOW_THREADS {
+#define Py_END_ALLOW_THREADS }
+#include "binding.h"
+"""
 
 
 def declarations():
-    """The header without its preprocessor lines, as cffi wants it."""
-    lines = (HERE / "micrograd.h").read_text(encoding="utf-8").splitlines()
+    """The headers without their preprocessor lines, as cffi wants them."""
+    texts = [(HERE / name).read_text(encoding="utf-8") for name in ("micrograd.h", "binding.h")]
+    lines = "\n".join(texts).splitlines()
     return "\n".join(line for line in lines if not line.startswith("#"))
 
 
@@ -47,12 +58,11 @@ def flags():
 
 ffibuilder = FFI()
 ffibuilder.cdef(declarations())
-ffibuilder.cdef('extern "Python" void clean_up(void);')  # in value.py
 ffibuilder.set_source(
     "_micrograd",  # beside the package, not in it: found also where the sources shadow the package
-    '#include "calls.h"\n#include "micrograd.h"',
+    KEEP_THE_GIL,
     sources=[f"csrc/{name}" for name in SOURCES],
-    depends=[f"csrc/{name}" for name in [*HEADERS, "cflags"]],
+    depends=[*(f"csrc/{name}" for name in [*HEADERS, "cflags"]), "micrograd/version.py"],
     include_dirs=["csrc"],
     define_macros=[("MICROGRAD_VERSION", f'"{version()}"')],
     extra_compile_args=flags(),

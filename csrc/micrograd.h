@@ -3,9 +3,9 @@
 // Python's cffi reads this very file. It drops the lines that start with '#', so
 // those may only be guards and includes, and constants are enums.
 //
-// Nothing here prints or exits, and nothing but the last part, which is there for Python,
-// has state of its own: a function takes what it works on as its first argument, and says
-// that it failed with 0 or -1. What failed, and with which numbers, is then in tape->fault.
+// Nothing here prints, exits or has state of its own: a function takes what it works on as
+// its first argument, and says that it failed with 0 or -1. What failed, and with which
+// numbers, is then in tape->fault. What Python needs besides is in binding.h.
 
 #ifndef MICROGRAD_H
 #define MICROGRAD_H
@@ -60,11 +60,13 @@ typedef enum Op {
     OP_COS,      // a.cos()
     OP_ABS,      // abs(a)
     OP_USER,     // Value(data, operands, "name"); the operands in a list
-    OP_LIST,     // one operand of a user node (a) and the rest of its list (b)
+    OP_LINEAR,   // Value(data, operands, slopes): a user node whose slopes are constants
+    OP_LIST,     // one operand of a user node (a), its slope (data), the rest of the list (b)
     OP_MOMENTS,  // AdamW's two moments of the leaf whose operand this is
-    OP_DEAD,     // not in use, but an owner outside has not let go of it yet
     OP_FREE      // not in use
 } Op;
+
+const char *op_name(Op op);  // as drawings show it: "+", "tanh"; "**k" of OP_POW; "" without a rule
 
 typedef uint32_t Index;  // of a node in the arena; 0 is no node
 
@@ -72,14 +74,14 @@ typedef struct Node {
     double data;
     double grad;
     Index a, b;      // the operands, 0 where there is none
-    uint32_t refs;   // how many handles and nodes use this one
+    uint32_t refs;   // how many owners and nodes use this one; of a watched node, the nodes
     uint8_t op;      // an Op
     uint8_t flags;   // NodeFlag bits
 } Node;
 
 enum NodeFlag {
     NODE_VISITED = 1,   // the walk under way has been here
-    NODE_WATCHED = 2,   // its owner has more to clean up when it dies: see tape_dead
+    NODE_WATCHED = 2,   // its owner decides when it is freed: see tape_watch
     NODE_FUNCTION = 4,  // its backward rule is its owner's own function
     NODE_USER = 8,      // a user node, whose number only its owner can recompute
     NODE_INTEGER = 16,  // this exponent was written as an integer: **2, not **2.0
@@ -94,7 +96,7 @@ typedef enum FaultCode {
     FAULT_FORWARD,   // op(a, b) has no value: log(0), exp(1000), 0**-1 ...
     FAULT_BACKWARD,  // nor has its derivative: 1/0, 0**-0.5 ...
     FAULT_DIVISION,  // a / b where b is zero
-    FAULT_STALE,     // the node is not in use any more
+    FAULT_MOMENTS,   // AdamW's moments of a parameter are gone
     FAULT_USER       // the graph has nodes that only their owner can run
 } FaultCode;
 
@@ -116,9 +118,10 @@ typedef struct Tape {
     Index live;       // nodes in use now
     Index free;       // the first free one; each holds the next in a
     Index aside;      // while a recording is logged: the free ones that it shall not take
-    Index dead;       // the first that waits for its owner; the next in a
     Index trim_below; // so few live nodes make the arena try to shrink
-    int trim_waits;   // it could not, for there were dead nodes
+    Index watched;    // how many nodes are watched
+    Index *unused;    // watched nodes that have lost their last user, held by this list
+    size_t nunused, unused_room;
     Index *order;     // room for a depth-first walk: the order found, from the left,
                       // and the nodes it is still below, from the right
     double *saved;    // what a pass has overwritten, by position in the order: twice as many
@@ -136,10 +139,10 @@ typedef struct Tape {
 void tape_init(Tape *tape);
 void tape_free(Tape *tape);
 
-// Recording. Each returns the new node, or 0. A new node is used by nobody yet; the
-// caller holds it, makes it an operand or discards it. Operands that nobody uses are
-// discarded when the operation fails, and an operand 0 makes it fail, so that
-// expressions nest and only their outcome needs a check.
+// Recording. Each returns the new node, or 0. A new node has no user and no owner yet; the
+// caller holds it, makes it an operand or discards it. Operands without one are discarded
+// when the operation fails, and an operand 0 makes it fail, so that expressions nest and
+// only their outcome needs a check.
 // Sums are over nodes and numbers mixed, as in a Python list: where start, w[i] or x[i] is 0
 // the number is meant, which need not be there otherwise. Numbers are added up as numbers
 // until the first node comes; after it each is a leaf of its own.
@@ -154,8 +157,12 @@ Index tape_sum(Tape *tape, Index start, double number,              // start + x
                const Index *x, const double *numbers, size_t n);
 Index tape_neg(Tape *tape, Index a);                                // a * -1
 Index tape_sub(Tape *tape, Index a, Index b);                       // a + (-b)
+Index tape_sub_number(Tape *tape, Index a, double k);               // a + (-k)
+Index tape_number_sub(Tape *tape, double k, Index a);               // (-a) + k
 Index tape_div(Tape *tape, Index a, Index b);                       // a * b**-1
-Index tape_user(Tape *tape, double data, const Index *operands, size_t n);
+Index tape_div_number(Tape *tape, Index a, double k);               // a * k**-1
+Index tape_number_div(Tape *tape, double k, Index a);               // (a**-1) * k
+Index tape_user(Tape *tape, double data, const Index *operands, const double *slopes, size_t n);
 Index tape_largest(Tape *tape, const Index *operands, size_t n);    // for a shift
 
 // A recording may know the order in which its passes have to go: that in which it is made,
@@ -168,12 +175,14 @@ void tape_log_end(Tape *tape, Index root);   // 0: the recording has failed
 // A node lives while somebody holds it or a living node uses it.
 void tape_hold(Tape *tape, Index i);
 void tape_release(Tape *tape, Index i);
-void tape_discard(Tape *tape, Index i);      // free it if nobody uses it
+void tape_discard(Tape *tape, Index i);      // free it if it has no user and no owner
 
-// A watched node that dies keeps its place until its owner has cleaned up: tape_dead tells
-// the first of them, or 0, and goes on telling it until tape_bury has freed its place.
-Index tape_dead(const Tape *tape);
-void tape_bury(Tape *tape, Index i);
+// A watched node belongs to one owner outside, whose hold is no longer counted. When it loses
+// the last node that uses it it is not freed: tape_unused hands out such nodes one by one, and
+// 0 after the last. The owner lets go of it with tape_unwatch, now or later.
+int tape_watch(Tape *tape, Index i);         // the caller's hold becomes the owner's; or -1
+void tape_unwatch(Tape *tape, Index i);      // and free it if no node uses it
+Index tape_unused(Tape *tape);
 
 // The node, with its numbers in place: a recording that forward has gone over twice keeps
 // those of its inner nodes in arrays of its own, and they are in tape->nodes only once they
@@ -183,6 +192,13 @@ void tape_settle(Tape *tape);                // the same for all nodes at once
 
 // The operands as the user sees them: how many, and which (unless operands is NULL).
 size_t tape_operands(const Tape *tape, Index i, Index *operands);
+
+// How fast the node moves with each of them, at their present data; as many, or -1 if there is
+// no such slope. User nodes have none unless they were recorded with them.
+ptrdiff_t tape_slopes(Tape *tape, Index i, double *slopes);
+
+Node *tape_moments(Tape *tape, Index i);     // AdamW's m (data) and v (grad) of a leaf, or NULL
+void tape_forget_moments(Tape *tape, Index i);
 
 // All nodes below root, operands before their users, left before right; returns how
 // many there are (0: no memory), and in tape->order which. What a shift is computed from
@@ -209,7 +225,7 @@ void tape_set_function(Tape *tape, Index i, int on);  // its rule is its owner's
 
 // A model's parameters are the nodes of its neurons in order, for each neuron its nin
 // weights and then its bias. Inputs are nodes; where x[i] is 0 each product makes a
-// leaf of its own from numbers[i]. Outputs are nodes that nobody uses yet.
+// leaf of its own from numbers[i]. Outputs are new nodes without a user.
 typedef struct MLP {
     size_t nlayers;
     const uint32_t *sizes;        // nlayers + 1 of them: the inputs, then each layer
@@ -235,7 +251,7 @@ Index cross_entropy(Tape *tape, const Index *logits, size_t n, size_t target);
 Index mean_cross_entropy(Tape *tape, const MLP *mlp, const Index *x, const double *numbers,
                          const int32_t *labels, size_t n);
 
-// The same without a graph (evaluate.c), for who wants no gradients: each result is a leaf.
+// The same without a graph (evaluate.c), where no gradients are wanted: each result is a leaf.
 Index dot_evaluate(Tape *tape, Index start, double number, const Index *w, const double *w_numbers,
                    const Index *x, const double *x_numbers, size_t n);
 Index sum_evaluate(Tape *tape, Index start, double number,
@@ -263,71 +279,5 @@ void zero_grad(Tape *tape, const Index *parameters, size_t n);
 // Write x as Python's repr does, in the fewest digits that read back as x; text has
 // room for 32 characters.
 void number_repr(double x, char *text);
-
-// -----------------------------------------------------------------------------
-// the one tape that all of Python shares (shared.c): the functions above behind a lock.
-// A node that they return is held for the handle that will own it; if they fail they return
-// UINT32_MAX, so that one comparison tells failures and large indices from all the others.
-
-Index shared_leaf(double data);
-Index shared_unary(int op, Index a);
-Index shared_binary(int op, Index a, Index b);
-Index shared_add(Index a, Index b);                     // the most frequent two: an argument
-Index shared_mul(Index a, Index b);                     // less takes a tenth less of the time
-Index shared_binary_number(int op, Index a, double k);   // op(a, k)
-Index shared_number_binary(int op, double k, Index b);   // op(k, b)
-Index shared_pow(Index a, double k, int is_integer);     // a ** k
-Index shared_neg(Index a);                               // -a
-Index shared_sub(Index a, Index b);                      // a - b
-Index shared_rsub(Index a, double k);                    // k - a
-Index shared_div(Index a, Index b);                      // a / b
-Index shared_rdiv(Index a, double k);                    // k / a
-Index shared_user(double data, const Index *operands, size_t n);
-Index shared_dot(Index start, double number, const Index *w, const double *w_numbers,
-                 const Index *x, const double *x_numbers, size_t n);
-Index shared_sum(Index start, double number, const Index *x, const double *numbers, size_t n);
-void shared_init(void (*cleaner)(void));                 // called when nodes wait in shared_dead; or NULL
-void shared_hold(Index i);
-void shared_release(Index i);
-Index shared_dead(void);
-void shared_bury(Index i);
-
-double shared_data(Index i);                 // nan if the node is not in use any more
-double shared_grad(Index i);
-int shared_is_stale(Index i);
-int shared_set_data(Index i, double data);   // -1 then
-int shared_set_grad(Index i, double grad);
-int shared_op(Index i);
-double shared_exponent(Index i, int *is_integer);
-size_t shared_operands(Index i, Index *operands, size_t room);  // held, if all fit
-int shared_moments(Index i, double *m, double *v);       // 0 if the node has none
-void shared_set_moments(Index i, double m, double v);
-int shared_set_watched(Index i);
-void shared_set_function(Index i, int on);
-
-int shared_backward(Index root);
-int shared_forward(Index root);
-size_t shared_walk(Index root, int forward, Index *order, size_t room);
-int shared_node_backward(Index i);
-ptrdiff_t shared_backward_until(const Index *order, ptrdiff_t from);
-ptrdiff_t shared_forward_until(const Index *order, ptrdiff_t from, ptrdiff_t n);
-void shared_get_all(const Index *order, size_t n, double *data, double *grad);
-void shared_set_all(const Index *order, size_t n, const double *data, const double *grad);
-void shared_forget_gradients(const Index *order, size_t n);  // of all but the leaves
-
-int shared_mlp_call(const MLP *mlp, const Index *x, const double *numbers, Index *out);
-int shared_softmax(const Index *x, size_t n, Index *out);
-Index shared_cross_entropy(const Index *logits, size_t n, size_t target);
-Index shared_mean_cross_entropy(const MLP *mlp, const Index *x, const double *numbers,
-                                const int32_t *labels, size_t n);
-int shared_adamw_init(const Index *parameters, size_t n);
-int shared_adamw_step(AdamW *adamw, const Index *parameters, size_t n);
-int shared_sgd_step(double lr, const Index *parameters, size_t n);
-int shared_zero_grad(const Index *parameters, size_t n);
-
-int shared_recording(int on);      // in this thread: 1, 0, or -1 to leave it; what it was before
-void shared_fault(Fault *fault);   // what the last call that failed in this thread had to say
-Index shared_live(void);           // how many nodes are alive
-const char *micrograd_version(void);  // of the package that this was compiled from
 
 #endif

@@ -228,13 +228,7 @@ Index mean_cross_entropy(Tape *tape, const MLP *mlp, const Index *x, const doubl
 // -----------------------------------------------------------------------------
 // optimisers
 
-// The two moments of a leaf live in a node of their own, the leaf's hidden operand:
-// m is its data and v its gradient.
-static Node *moments(const Tape *tape, Index parameter) {
-    return &tape->nodes[tape->nodes[parameter].a];
-}
-
-// moments of 0 for those that have none
+// moments for those that have none
 static int moments_make(Tape *tape, const Index *parameters, size_t n) {
     for (size_t i = 0; i < n; i++) {
         if (tape->nodes[parameters[i]].a) continue;
@@ -252,8 +246,9 @@ static int moments_make(Tape *tape, const Index *parameters, size_t n) {
 int adamw_init(Tape *tape, const Index *parameters, size_t n) {
     if (moments_make(tape, parameters, n)) return -1;
     for (size_t i = 0; i < n; i++) {
-        moments(tape, parameters[i])->data = 0.0;
-        moments(tape, parameters[i])->grad = 0.0;
+        Node *moments = tape_moments(tape, parameters[i]);
+        moments->data = 0.0;
+        moments->grad = 0.0;
     }
     return 0;
 }
@@ -291,7 +286,11 @@ static int adamw_update(const AdamW *adamw, double bias1, double bias2, Node *p,
 }
 
 int adamw_step(Tape *tape, AdamW *adamw, const Index *parameters, size_t n) {
-    if (moments_make(tape, parameters, n)) return -1;
+    for (size_t i = 0; i < n; i++) {
+        if (tape_moments(tape, parameters[i])) continue;
+        tape->fault = (Fault){.code = FAULT_MOMENTS};
+        return -1;
+    }
     double *saved = malloc((3 * n + 1) * sizeof(double));
     if (!saved) return out_of_memory(tape);
     double decay1 = 0, decay2 = 0;
@@ -300,7 +299,7 @@ int adamw_step(Tape *tape, AdamW *adamw, const Index *parameters, size_t n) {
     double bias1 = 1 - decay1, bias2 = 1 - decay2;
     size_t i;
     for (i = 0; i < n && !failed; i++) {
-        Node *p = tape_node(tape, parameters[i]), *mv = moments(tape, parameters[i]);
+        Node *p = tape_node(tape, parameters[i]), *mv = tape_moments(tape, parameters[i]);
         memcpy(saved + 3 * i, (double[]){p->data, mv->data, mv->grad}, 3 * sizeof(double));
         failed = adamw_update(adamw, bias1, bias2, p, mv, &tape->fault);
     }
@@ -308,7 +307,7 @@ int adamw_step(Tape *tape, AdamW *adamw, const Index *parameters, size_t n) {
         adamw->t += 1;
     } else {
         while (i-- > 0) {  // backwards, should a parameter be there twice
-            Node *p = &tape->nodes[parameters[i]], *mv = moments(tape, parameters[i]);
+            Node *p = &tape->nodes[parameters[i]], *mv = tape_moments(tape, parameters[i]);
             p->data = saved[3 * i];
             mv->data = saved[3 * i + 1];
             mv->grad = saved[3 * i + 2];

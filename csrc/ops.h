@@ -59,9 +59,10 @@ static inline int number_exp(double x, double *out) {
 }
 
 static inline double number_sigmoid(double x) {
-    // exp only of what is not positive: it cannot overflow
-    double e = exp(-fabs(x));
-    return x >= 0 ? 1 / (1 + e) : e / (1 + e);
+    double e = exp(-x);
+    if (isfinite(e) || !isfinite(x)) return 1 / (1 + e);
+    e = exp(x);  // exp(-x) overflows: another form of the same
+    return e / (1 + e);
 }
 
 // how fast a**b = out moves with b: not real for a negative a

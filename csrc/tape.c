@@ -15,7 +15,8 @@ enum {
     FIRST_CAPACITY = 1024,      // nodes
     LAST_CAPACITY = 1 << 30,    // so that no reference count can overflow
     TRIM_FROM = 1 << 20,        // an arena this large shrinks when most of it is unused
-    KEPT_ANYWAY = 1 << 20       // so many places in kept orders need no more thought
+    KEPT_ANYWAY = 1 << 20,      // cached orders may always hold this many entries
+    FEWEST_BUCKETS = 16         // of the table of schedules
 };
 
 enum { SCHEDULE_FORWARD = 1, SCHEDULE_BACKWARD = 2 };
@@ -31,16 +32,37 @@ struct Schedule {
 
     // of a recording that was logged: the leaves from before it stand first in the order, and
     // then the nodes that it made. Where those stand side by side in the arena, too, one
-    // look can tell that nobody has taken hold of any, and all are freed at once
+    // look can tell that none is referenced from outside, and all are freed at once
     size_t leaves;
     Index *uses;     // by leaf: how many of the nodes use it, and how many use node 0
-    uint64_t refs;   // of all the nodes together, when nobody else used them
+    uint64_t refs;   // of all the nodes together, without references from outside
     Index first;     // of the nodes; 0: they do not stand side by side
-    uint64_t touched;  // tape->touched then: if it is the same, nobody need look
+    uint64_t touched;  // tape->touched then: while it is the same, refs need no check
     int passes;      // how often backward has come here
 };
 
 static const Index LAST_OPERAND = 1u << 31;  // a walk is at this node's last operand
+
+const char *op_name(Op op) {
+    switch (op) {
+    case OP_ADD: return "+";
+    case OP_MUL: return "*";
+    case OP_POW: return "**k";
+    case OP_POWER: return "**";
+    case OP_RELU: return "ReLU";
+    case OP_TANH: return "tanh";
+    case OP_EXP: return "exp";
+    case OP_LOG: return "log";
+    case OP_SIGMOID: return "sigmoid";
+    case OP_SQRT: return "sqrt";
+    case OP_SIN: return "sin";
+    case OP_COS: return "cos";
+    case OP_ABS: return "abs";
+    case OP_LEAF: case OP_SHIFT: case OP_LARGER: case OP_USER: case OP_LINEAR: case OP_LIST:
+    case OP_MOMENTS: case OP_FREE: return "";
+    }
+    return "";
+}
 
 // -----------------------------------------------------------------------------
 // faults
@@ -84,10 +106,9 @@ static Schedule **bucket(const Tape *tape, Index root) {
     return &tape->schedules[root & (tape->buckets - 1)];
 }
 
-static void schedules_rehash(Tape *tape) {
-    Index buckets = tape->buckets ? 2 * tape->buckets : 16;
+static void schedules_rehash(Tape *tape, Index buckets) {
     Schedule **old = tape->schedules, **fresh = calloc(buckets, sizeof *fresh);
-    if (!fresh) return;  // then the buckets get longer
+    if (!fresh) return;  // the old table still works, more slowly
     Index n = tape->buckets;
     tape->schedules = fresh;
     tape->buckets = buckets;
@@ -105,7 +126,9 @@ static void schedules_rehash(Tape *tape) {
 // keep an order with its root; all that are kept may take a few bytes a node and no more,
 // however the graphs overlap
 static Schedule *schedule_keep(Tape *tape, Schedule *schedule, Index root, int kinds) {
-    if (tape->scheduled >= tape->buckets) schedules_rehash(tape);
+    if (tape->scheduled >= tape->buckets) {
+        schedules_rehash(tape, tape->buckets ? 2 * tape->buckets : FEWEST_BUCKETS);
+    }
     if (tape->kept + schedule->n > 4 * (size_t)tape->live + KEPT_ANYWAY || !tape->buckets) {
         schedule_free(schedule);
         return NULL;
@@ -138,7 +161,14 @@ static void schedule_drop(Tape *tape, Schedule **link) {
     schedule_free(schedule);
 }
 
-// a dead root's schedules go with it
+// the table shrinks with what is in it: others go through all of its buckets
+static void schedules_shrink(Tape *tape) {
+    Index buckets = tape->buckets;
+    while (buckets > FEWEST_BUCKETS && tape->scheduled < buckets / 8) buckets /= 2;
+    if (buckets < tape->buckets) schedules_rehash(tape, buckets);
+}
+
+// a root's schedules are freed with it
 static void drop_schedules(Tape *tape, Index root) {
     for (Schedule **link = bucket(tape, root); *link;) {
         if ((*link)->root == root) {
@@ -147,6 +177,34 @@ static void drop_schedules(Tape *tape, Index root) {
             link = &(*link)->next;
         }
     }
+    tape->nodes[root].flags &= (uint8_t)~NODE_SCHEDULED;
+    schedules_shrink(tape);
+}
+
+static int schedule_has(const Schedule *schedule, Index i) {
+    size_t k = 0;
+    while (k < schedule->n && schedule->order[k] != i) k++;
+    return k < schedule->n;
+}
+
+// the passes over node i go another way from now on: drop the schedules that list it
+static void drop_schedules_with(Tape *tape, Index i) {
+    if (tape->nodes[i].flags & NODE_SCHEDULED) drop_schedules(tape, i);
+    if (tape->nodes[i].refs == 0) return;  // no node uses it, so no other root's schedule lists it
+    for (Index k = 0; k < tape->buckets; k++) {
+        for (Schedule **link = &tape->schedules[k]; *link;) {
+            Index root = (*link)->root;
+            if (!schedule_has(*link, i)) {
+                link = &(*link)->next;
+                continue;
+            }
+            schedule_drop(tape, link);
+            if (!schedule_find(tape, root, SCHEDULE_FORWARD | SCHEDULE_BACKWARD)) {
+                tape->nodes[root].flags &= (uint8_t)~NODE_SCHEDULED;
+            }
+        }
+    }
+    schedules_shrink(tape);
 }
 
 static void drop_all_schedules(Tape *tape) {
@@ -180,6 +238,7 @@ void tape_init(Tape *tape) {
 void tape_free(Tape *tape) {
     drop_all_schedules(tape);
     free(tape->schedules);
+    free(tape->unused);
     free(tape->nodes);
     free(tape->order);
     free(tape->saved);
@@ -220,10 +279,8 @@ static void tape_rewind(Tape *tape) {
 static void tape_trim(Tape *tape) {
     Index before = tape->used;
     tape_rewind(tape);
-    tape->trim_waits = 0;
     if (tape->used > before / 2) {  // not yet: try again when still fewer are left
         tape->trim_below = tape->live / 2;
-        tape->trim_waits = tape->dead != 0;  // or when the dead are buried, if it was they
         return;
     }
     Index capacity = tape->capacity;
@@ -291,7 +348,7 @@ Index tape_leaf(Tape *tape, double data) {
     return node_new(tape, OP_LEAF, data, 0, 0);
 }
 
-// record out = op(a, b), or say why not and discard what nobody uses
+// record out = op(a, b), or note the fault and discard unused operands
 static inline Index record(Tape *tape, Op op, Index a, Index b) {
     double x = settled(tape, a)->data, y = settled(tape, b)->data, out = 0.0;
     Index i = 0;
@@ -426,23 +483,43 @@ Index tape_sub(Tape *tape, Index a, Index b) {
     return tape_binary(tape, OP_ADD, a, tape_neg(tape, b));
 }
 
+Index tape_sub_number(Tape *tape, Index a, double k) {
+    return tape_binary(tape, OP_ADD, a, tape_leaf(tape, -k));
+}
+
+Index tape_number_sub(Tape *tape, double k, Index a) {
+    return tape_binary(tape, OP_ADD, tape_neg(tape, a), tape_leaf(tape, k));
+}
+
 Index tape_div(Tape *tape, Index a, Index b) {
     return tape_binary(tape, OP_MUL, a, tape_pow(tape, b, -1.0, 1));
 }
 
-Index tape_user(Tape *tape, double data, const Index *operands, size_t n) {
+Index tape_div_number(Tape *tape, Index a, double k) {
+    double inverse;
+    if (number_pow(k, -1.0, &inverse)) return tape_binary(tape, OP_MUL, a, tape_leaf(tape, inverse));
+    tape->fault = (Fault){.code = FAULT_FORWARD, .op = OP_POW, .operands = 2, .a = k, .b = -1.0};
+    return tape_binary(tape, OP_MUL, a, 0);
+}
+
+Index tape_number_div(Tape *tape, double k, Index a) {
+    return tape_binary(tape, OP_MUL, tape_pow(tape, a, -1.0, 1), tape_leaf(tape, k));
+}
+
+Index tape_user(Tape *tape, double data, const Index *operands, const double *slopes, size_t n) {
     // the operands go on the tape as a list, so that walks and releases need know
     // nothing of it: (a, (b, (c, -)))
+    Op op = slopes ? OP_LINEAR : OP_USER;
     Index list = 0;
     for (size_t k = n; k > 0; k--) {
-        Index longer = node_new(tape, OP_LIST, 0.0, operands[k - 1], list);
+        Index longer = node_new(tape, OP_LIST, slopes ? slopes[k - 1] : 0.0, operands[k - 1], list);
         if (!longer) {
             tape_discard(tape, list);
             return 0;
         }
         list = longer;
     }
-    Index i = node_new(tape, OP_USER, data, list, 0);
+    Index i = node_new(tape, op, data, list, 0);
     if (i) {
         tape->nodes[i].flags = NODE_USER;
     } else {
@@ -504,8 +581,9 @@ void tape_log_start(Tape *tape, const Index *parameters, size_t n, const Index *
     if (!tape->log) return;
     tape->log->leaves = tape->log->n;
     log_count_uses(tape, tape->log);
-    // fresh places stand side by side; but where a good part of the arena is free, that comes first
-    if (tape->used - tape->live <= tape->used / 4) {
+    // fresh places stand side by side; but where many are free, and a good part of the arena, those
+    // come first
+    if (tape->used - tape->live <= tape->used / 4 + FIRST_CAPACITY) {
         tape->aside = tape->free;
         tape->free = 0;
     }
@@ -550,15 +628,25 @@ void tape_log_end(Tape *tape, Index root) {
 // -----------------------------------------------------------------------------
 // lifetime
 
+// a watched node has lost its last user: the list holds it until tape_unused takes it off
+static void unused_put(Tape *tape, Index i) {
+    tape->nodes[i].refs = 1;
+    tape->unused[tape->nunused++] = i;
+}
+
 void tape_hold(Tape *tape, Index i) {
-    tape->touched += tape->nodes[i].refs++ > 0;  // who holds a fresh node is its first owner
+    tape->touched += tape->nodes[i].refs++ > 0;  // the hold on a fresh node is its first
 }
 
 void tape_release(Tape *tape, Index i) {
     if (--tape->nodes[i].refs > 0) return;
+    if (tape->nodes[i].flags & NODE_WATCHED) {
+        unused_put(tape, i);
+        return;
+    }
     Index before = tape->live;
     tape_discard(tape, i);
-    // only here: who discards may still hold other indices, beyond the smaller arena's end
+    // only here: callers of tape_discard may hold indices beyond the smaller arena's end
     if (tape->live < tape->trim_below) {
         tape_trim(tape);
     } else if (before - tape->live > tape->used / 4) {
@@ -566,54 +654,89 @@ void tape_release(Tape *tape, Index i) {
     }
 }
 
-// take a node that nobody uses out of use; its operands are still to be let go
+int tape_watch(Tape *tape, Index i) {
+    size_t needed = tape->nunused + tape->watched + 1;  // each watched node may be listed once
+    if (needed > tape->unused_room) {
+        size_t room = 2 * needed;
+        Index *unused = realloc(tape->unused, room * sizeof *unused);
+        if (!unused) return fault(tape, FAULT_MEMORY);
+        tape->unused = unused;
+        tape->unused_room = room;
+    }
+    tape->watched++;
+    tape->touched++;
+    tape->nodes[i].flags |= NODE_WATCHED;
+    tape->nodes[i].refs--;
+    return 0;
+}
+
+void tape_unwatch(Tape *tape, Index i) {
+    tape->watched--;
+    tape->nodes[i].flags &= (uint8_t)~NODE_WATCHED;
+    tape->nodes[i].refs++;
+    tape_release(tape, i);
+}
+
+Index tape_unused(Tape *tape) {
+    while (tape->nunused) {
+        Index i = tape->unused[--tape->nunused];
+        if (!(tape->nodes[i].flags & NODE_WATCHED)) {
+            tape_release(tape, i);
+        } else if (--tape->nodes[i].refs == 0) {
+            return i;
+        }
+    }
+    return 0;
+}
+
+// put the place of an unused node on the free list; its operands are still to be released
 static inline void node_free(Tape *tape, Index i) {
     Node *node = &tape->nodes[i];
     if (node->flags & NODE_SCHEDULED) drop_schedules(tape, i);
     tape->live--;
-    if (node->flags & NODE_WATCHED) {
-        // behind the first, which the owner may be cleaning up after
-        Index *before = tape->dead ? &tape->nodes[tape->dead].a : &tape->dead;
-        node->op = OP_DEAD;
-        node->a = *before;
-        *before = i;
-    } else {
-        node->op = OP_FREE;
-        node->a = tape->free;
-        tape->free = i;
-    }
+    node->op = OP_FREE;
+    node->a = tape->free;
+    tape->free = i;
 }
 
-// free a node that nobody uses, and what nobody uses then: depth first, so that the free
-// list hands the next recording its nodes in about the order in which it wants them. Who
-// waits to be freed has no use for its reference count: there it keeps who waits behind it
+// free an unused node, and the nodes below it that are unused then: depth first, so that the
+// free list hands the next recording its nodes in about the order in which it wants them. A
+// node on the work list has refs == 0, so refs serves as the link
 static void discard_depth_first(Tape *tape, Index i) {
     Node *nodes = tape->nodes;
-    Index waiting = i;
-    while (waiting) {
-        i = waiting;
+    Index work = i;
+    while (work) {
+        i = work;
         Index a = nodes[i].a, b = nodes[i].b;
-        waiting = nodes[i].refs;
+        work = nodes[i].refs;
         nodes[i].refs = 0;
+        if (nodes[i].flags & NODE_WATCHED) {
+            unused_put(tape, i);
+            continue;
+        }
         node_free(tape, i);
         if (--nodes[b].refs == 0) {
-            nodes[b].refs = waiting;
-            waiting = b;
+            nodes[b].refs = work;
+            work = b;
         }
         if (--nodes[a].refs == 0) {
-            nodes[a].refs = waiting;
-            waiting = a;
+            nodes[a].refs = work;
+            work = a;
         }
     }
 }
 
-// free all that nobody uses below a root whose order is known: users come before their
+// free the unused nodes below a root whose order is known: users come before their
 // operands on the way back, so one look at each node is enough
 static void discard_in_order(Tape *tape, const Index *order, size_t n) {
     Node *nodes = tape->nodes;
     for (size_t k = n; k > 0; k--) {
         Index i = order[k - 1], a = nodes[i].a, b = nodes[i].b;
-        if (nodes[i].refs || nodes[i].op >= OP_DEAD) continue;
+        if (nodes[i].refs || nodes[i].op == OP_FREE) continue;
+        if (nodes[i].flags & NODE_WATCHED) {
+            unused_put(tape, i);
+            continue;
+        }
         Index moments = nodes[i].op == OP_LEAF ? a : 0;
         node_free(tape, i);
         nodes[a].refs--;
@@ -622,7 +745,7 @@ static void discard_in_order(Tape *tape, const Index *order, size_t n) {
     }
 }
 
-// has nobody but the root's owner taken hold of a node of this recording, or kept more with one?
+// is the root the only node of this recording that is held or used from outside of it?
 static int is_untouched(const Tape *tape, const Schedule *schedule) {
     const Node *node = tape->nodes + schedule->first, *root = tape->nodes + schedule->root;
     uint64_t refs = 0;
@@ -662,7 +785,8 @@ static void discard_region(Tape *tape, const Schedule *region) {
 }
 
 void tape_discard(Tape *tape, Index i) {
-    if (!i || tape->nodes[i].refs || tape->nodes[i].op >= OP_DEAD) return;
+    if (!i || tape->nodes[i].refs || tape->nodes[i].op == OP_FREE) return;
+    if (tape->nodes[i].flags & NODE_WATCHED) return;  // its owner has it
     Schedule *schedule = schedule_find(tape, i, SCHEDULE_FORWARD);
     if (!schedule) {
         discard_depth_first(tape, i);
@@ -680,19 +804,6 @@ void tape_discard(Tape *tape, Index i) {
     free(kept.uses);
 }
 
-Index tape_dead(const Tape *tape) {
-    return tape->dead;
-}
-
-void tape_bury(Tape *tape, Index i) {
-    if (!i || i != tape->dead) return;
-    tape->dead = tape->nodes[i].a;
-    tape->nodes[i].op = OP_FREE;
-    tape->nodes[i].a = tape->free;
-    tape->free = i;
-    if (tape->trim_waits && !tape->dead) tape_trim(tape);
-}
-
 static size_t operand_put(Index *operands, size_t n, Index operand) {
     if (operands) operands[n] = operand;
     return n + 1;
@@ -702,12 +813,13 @@ size_t tape_operands(const Tape *tape, Index i, Index *operands) {
     const Node *nodes = tape->nodes, *node = &nodes[i];
     size_t n = 0;
     switch (node->op) {
-    case OP_LEAF:  // its moments are nobody's business
-    case OP_SHIFT: // nor is what it is computed from
+    case OP_LEAF:  // its moments are internal and not reported as operands,
+    case OP_SHIFT: // nor is what a shift is computed from,
         return 0;
-    case OP_POW:   // nor is the exponent
+    case OP_POW:   // nor the exponent
         return operand_put(operands, 0, node->a);
     case OP_USER:
+    case OP_LINEAR:
         for (Index list = node->a; list; list = nodes[list].b) n = operand_put(operands, n, nodes[list].a);
         return n;
     default:
@@ -715,6 +827,40 @@ size_t tape_operands(const Tape *tape, Index i, Index *operands) {
         if (node->b) n = operand_put(operands, n, node->b);
         return n;
     }
+}
+
+ptrdiff_t tape_slopes(Tape *tape, Index i, double *slopes) {
+    tape_settle(tape);
+    const Node *nodes = tape->nodes, *node = &nodes[i];
+    ptrdiff_t n = (ptrdiff_t)tape_operands(tape, i, NULL);
+    if (node->op == OP_LINEAR) {
+        for (Index list = node->a; list; list = nodes[list].b) *slopes++ = nodes[list].data;
+        return n;
+    }
+    if (node->op == OP_USER) return 0;
+    double da = -0.0, db = -0.0;  // what leaves the sign of a slope of 0 as it is
+    if (!op_backward((Op)node->op, nodes[node->a].data, nodes[node->b].data, node->data, 1.0, &da, &db)) {
+        return fault_op(tape, FAULT_BACKWARD, node->op, node->a, node->b, node->data);
+    }
+    if (n > 0) slopes[0] = da;
+    if (n > 1) slopes[1] = db;
+    return n;
+}
+
+// The two moments of a leaf are in a node of their own, the leaf's hidden operand: m is its
+// data and v its gradient.
+Node *tape_moments(Tape *tape, Index i) {
+    const Node *leaf = &tape->nodes[i];
+    return leaf->op == OP_LEAF && leaf->a ? &tape->nodes[leaf->a] : NULL;
+}
+
+void tape_forget_moments(Tape *tape, Index i) {
+    if (!tape_moments(tape, i)) return;
+    Index moments = tape->nodes[i].a;
+    tape->touched++;
+    tape->nodes[i].a = 0;
+    tape->nodes[0].refs++;
+    tape_release(tape, moments);
 }
 
 // -----------------------------------------------------------------------------
@@ -754,7 +900,7 @@ static size_t walk(Tape *tape, Index root, Op leaf, unsigned *flags) {
     Index *order = tape->order, *end = tape->order + tape->room, *stack = end;
     double *saved = tape->saved;
     unsigned seen = 0;
-    nodes[0].flags = NODE_VISITED;  // who is not there need not be visited
+    nodes[0].flags = NODE_VISITED;  // node 0, an absent operand, needs no visit
     Index i = root;
     for (;;) {
         // down to the first operand that has not been visited, and its first operand ...
@@ -828,9 +974,21 @@ static Schedule *schedule_build(Tape *tape, Index root, int kind) {
 // -----------------------------------------------------------------------------
 // backward
 
+// for operand, slope in zip(self._prev, self._local_grads):
+//     operand.grad += slope * out.grad
+static void linear_backward(Node *nodes, const Node *out) {
+    for (Index list = out->a; list; list = nodes[list].b) {
+        nodes[nodes[list].a].grad += nodes[list].data * out->grad;
+    }
+}
+
 int node_backward(Tape *tape, Index i) {
     tape_settle(tape);
     tape->touched++;
+    if (tape->nodes[i].op == OP_LINEAR) {
+        linear_backward(tape->nodes, &tape->nodes[i]);
+        return 0;
+    }
     Node *node = &tape->nodes[i], *a = &tape->nodes[node->a], *b = &tape->nodes[node->b];
     if (op_backward((Op)node->op, a->data, b->data, node->data, node->grad, &a->grad, &b->grad)) return 0;
     return fault_op(tape, FAULT_BACKWARD, node->op, node->a, node->b, node->data);
@@ -865,6 +1023,8 @@ static inline int run_backward(Tape *tape, Index root, const Index *order, size_
         if (node->op == OP_MUL) {
             a->grad += b->data * g;
             b->grad += a->data * g;
+        } else if (node->op == OP_LINEAR) {
+            linear_backward(nodes, node);
         } else if (!op_backward((Op)node->op, a->data, b->data, node->data, g, &a->grad, &b->grad)) {
             fault_op(tape, FAULT_BACKWARD, node->op, node->a, node->b, node->data);
             walk_end(tape, order, n);
@@ -878,7 +1038,7 @@ static inline int run_backward(Tape *tape, Index root, const Index *order, size_
 static int run_scheduled_backward(Tape *tape, Schedule *schedule) {
     size_t n = schedule->n;
     int is_first = schedule->first && schedule->passes == 0 && schedule->touched == tape->touched;
-    size_t nsaved = is_first ? schedule->leaves : n;  // nobody can have given the others a gradient
+    size_t nsaved = is_first ? schedule->leaves : n;  // the others have had no gradient yet
     settle_all_of(tape, schedule->order, n);  // a number that was set since: its replay was not ready
     save_gradients(tape, schedule->order, nsaved);
     tape->saved[n - 1] = tape->nodes[schedule->root].grad;
@@ -893,7 +1053,7 @@ int tape_backward(Tape *tape, Index root) {
         return replay_backward(tape, replayed->replay);
     }
     Schedule *schedule = schedule_find(tape, root, SCHEDULE_BACKWARD);
-    // who goes forward over a recording will go backward over it again, too
+    // a root with a forward schedule is likely to run both passes again
     if (!schedule && schedule_find(tape, root, SCHEDULE_FORWARD)) {
         schedule = schedule_build(tape, root, SCHEDULE_BACKWARD);
     }
@@ -928,7 +1088,7 @@ ptrdiff_t tape_backward_until(Tape *tape, const Index *order, ptrdiff_t from) {
 void tape_set_function(Tape *tape, Index i, int on) {
     if (on) {
         tape->nodes[i].flags |= NODE_FUNCTION;
-        drop_all_schedules(tape);  // they may have this node, and know nothing of functions
+        drop_schedules_with(tape, i);  // they know nothing of functions
     } else {
         tape->nodes[i].flags &= (uint8_t)~NODE_FUNCTION;
     }
@@ -974,7 +1134,7 @@ static int run_forward(Tape *tape, const Index *order, size_t n) {
     return 0;
 }
 
-// who comes a second time will come again
+// the second forward() on a root compiles its recording
 static void schedule_compile(Tape *tape, Schedule *forward) {
     Index root = forward->root;
     Schedule *backward = schedule_find(tape, root, SCHEDULE_BACKWARD);
@@ -1004,7 +1164,7 @@ int tape_forward(Tape *tape, Index root) {
 ptrdiff_t tape_forward_until(Tape *tape, const Index *order, ptrdiff_t from, ptrdiff_t n) {
     tape_settle(tape);
     for (ptrdiff_t k = from; k < n; k++) {
-        if (tape->nodes[order[k]].op == OP_USER) return k;
+        if (tape->nodes[order[k]].flags & NODE_USER) return k;
         if (node_forward(tape, order[k]) < 0) return -2;
     }
     return n;

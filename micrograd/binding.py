@@ -7,6 +7,10 @@ import importlib
 from . import pure
 from .version import __version__
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 def _is_main_interpreter() -> bool:
     """Tell whether this interpreter is the process's first, and not one inside it."""
@@ -19,7 +23,7 @@ def _is_main_interpreter() -> bool:
     return True
 
 
-if not _is_main_interpreter():  # where C, when it calls Python, always arrives
+if not _is_main_interpreter():  # the tape and the type Value are one for the process
     raise ImportError("the compiled engine works in a process's main interpreter only")
 
 import _micrograd  # noqa: E402  elsewhere to load it fails, and on 3.12 for the whole process
@@ -34,46 +38,43 @@ if _built_from != __version__:
         f"and this is micrograd {__version__}: run 'pip install .' again"
     )
 
-# The operations by their number in C: what each is called in drawings and in
-# pure.RULES. The methods of Value enter themselves here.
-OP_NAMES: dict[int, str] = {}
+tape = lib.shared_tape()  # all of the process's nodes
 
 
-def stale() -> ReferenceError:
-    """Return the exception for a Value whose `__del__` has run, and whose node is gone."""
-    return ReferenceError(
-        "this Value has been finalised: it was garbage together with the object that uses it"
-    )
-
-
-def error() -> Exception:
-    """Return the exception for the last call that failed in this thread.
+def error(code: int, op: int, operands: int, a: float, b: float, out: float) -> Exception:
+    """Return the exception for a fault (csrc/micrograd.h: Fault).
 
     The plain-Python engine knows what is wrong with which numbers: it is asked to do
     the same with them, and its exception is ours.
     """
-    fault = ffi.new("Fault *")
-    lib.shared_fault(fault)
-    if fault.code == lib.FAULT_MEMORY:
+    if code == lib.FAULT_MEMORY:
         return MemoryError("no memory for another node on the tape")
-    if fault.code == lib.FAULT_STALE:
-        return stale()
-    operands = [fault.a, fault.b][: fault.operands]
+    if code == lib.FAULT_MOMENTS:
+        return AttributeError("a parameter has lost the moments m and v that AdamW keeps with it")
+    numbers = [a, b][:operands]
     try:
-        if fault.code == lib.FAULT_DIVISION:
-            pure.divide(*operands)
-        elif fault.code == lib.FAULT_FORWARD:
-            pure.RULES[OP_NAMES[fault.op]][0](*operands)
-        elif fault.code == lib.FAULT_BACKWARD:
-            pure.RULES[OP_NAMES[fault.op]][1](*operands, fault.out)
+        if code == lib.FAULT_DIVISION:
+            pure.divide(*numbers)
+        rules = pure.RULES[ffi.string(lib.op_name(op)).decode()]
+        if code == lib.FAULT_FORWARD:
+            rules[0](*numbers)
+        else:
+            rules[1](*numbers, out)
     except (ArithmeticError, ValueError) as exception:
         return exception.with_traceback(None)
     # C refuses what Python computes: their mathematics libraries do not agree
-    return ArithmeticError(f"operation {fault.op} has no result at {operands}")
+    return ArithmeticError(f"operation {op} has no result at {numbers}")
 
 
-def is_user_fault() -> bool:
-    """Tell whether the last call failed because the graph has the user's own functions."""
-    fault = ffi.new("Fault *")
-    lib.shared_fault(fault)
-    return fault.code == lib.FAULT_USER
+def call(function: Any, *arguments: Any) -> list[Any]:
+    """Call one of C's functions that append to a list what they return or raise.
+
+    The list owns what is in it from the start, so an interrupt loses no node.
+    """
+    out: list[Any] = []
+    if function(*arguments, id(out)) < 0:
+        problem = out.pop() if out else None  # after the results that there were before it
+        if not isinstance(problem, BaseException):
+            problem = MemoryError("no memory for an exception")
+        raise problem
+    return out

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import array
-
 from . import pure
-from .binding import error, ffi, lib
+from .binding import call, lib
 from .pure import check_items, check_pairs, check_target, number
-from .value import Value, _handle, _Slots
+from .value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,66 +16,51 @@ if TYPE_CHECKING:
 
 __all__ = ["dot", "sum", "softmax", "cross_entropy"]
 
-_INDICES = ffi.typeof("Index[]")
-_index_of = vars(_Slots)["_index"].__get__  # refuses what is no Value
+
+def _items(xs: list[Any], what: str) -> list[Any]:
+    """Return a list of Values and numbers that C can read, or raise what check_items raises."""
+    return xs if lib.shared_are_plain(id(xs)) else check_items(xs, what, Value)
 
 
-def _operands(xs: list[Any], what: str) -> tuple[Any, Any]:
-    """Return a list of Values and numbers as C takes it: nodes, and numbers where there is none.
-
-    Nearly all the time of a dot goes into this. So if all are Values, as they mostly are,
-    no line of Python runs for each.
-    """
-    try:
-        return ffi.from_buffer(_INDICES, array.array("I", list(map(_index_of, xs)))), ffi.NULL
-    except (TypeError, AttributeError):  # there are numbers, or worse
-        pass
-    xs = check_items(xs, what, Value)
-    nodes = [x._index if isinstance(x, Value) else 0 for x in xs]
-    numbers = [0.0 if isinstance(x, Value) else x for x in xs]
-    return nodes, numbers
-
-
-def _start(start: Value | Number) -> tuple[int, float]:
-    return (start._index, 0.0) if isinstance(start, Value) else (0, number(start))
+def _values(xs: Iterable[Value | Number]) -> list[Value]:
+    return [x if isinstance(x, Value) else Value(x) for x in xs]
 
 
 def dot(
     ws: Iterable[Value | Number], xs: Iterable[Value | Number], start: Value | Number = 0
 ) -> Value:
     ws, xs = check_pairs(ws, xs)
-    operands = *_operands(ws, "ws"), *_operands(xs, "xs")
-    if not xs and isinstance(start, Value):
+    ws, xs = _items(ws, "ws"), _items(xs, "xs")
+    if not isinstance(start, Value):
+        start = number(start)
+    elif not xs:
         return start
-    return _handle(lib.shared_dot(*_start(start), *operands, len(xs)))
+    return call(lib.shared_dot, id(ws), id(xs), id(start))[0]
 
 
 # from here on the name is not Python's own
 def sum(xs: Iterable[Value | Number], start: Value | Number = 0) -> Value:
-    xs = list(xs)
-    operands = _operands(xs, "xs")
-    if not xs and isinstance(start, Value):
+    items = _items(list(xs), "xs")
+    if not isinstance(start, Value):
+        start = number(start)
+    elif not items:
         return start
-    return _handle(lib.shared_sum(*_start(start), *operands, len(xs)))
+    return call(lib.shared_sum, id(items), id(start))[0]
 
 
 def softmax(xs: Iterable[Value | Number]) -> list[Value]:
-    values = [x if isinstance(x, Value) else Value(x) for x in xs]
+    values = _values(xs)
     if not values:
         raise ValueError("softmax needs at least 1 item, and was given 0")
-    out = ffi.new("Index[]", len(values))
-    if lib.shared_softmax([v._index for v in values], len(values), out) < 0:
-        raise error()
-    return [_handle(index) for index in out]
+    return call(lib.shared_softmax, id(values))
 
 
 def cross_entropy(logits: Iterable[Value | Number], target: SupportsIndex) -> Value:
-    values = [x if isinstance(x, Value) else Value(x) for x in logits]
+    values = _values(logits)
     if not values:
         raise ValueError("cross_entropy needs at least 1 logit, and was given 0")
-    n = len(values)
-    target = check_target(target, n)
-    return _handle(lib.shared_cross_entropy([v._index for v in values], n, target))
+    target = check_target(target, len(values))
+    return call(lib.shared_cross_entropy, id(values), target)[0]
 
 
 dot.__doc__ = pure.dot.__doc__

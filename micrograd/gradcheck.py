@@ -117,7 +117,7 @@ def _result(f: Callable[..., Any], values: list[Any]) -> Any:
 def _gradients(f: Callable[..., Any], values: list[Any]) -> list[float]:
     """Return the inputs' gradients as backward() computes them, and leave all as they were."""
     out = _result(f, values)
-    nodes = list(dict.fromkeys([*trace(out)[0], *values]))
+    nodes = list({id(v): v for v in [*trace(out)[0], *values]}.values())
     before = [v.grad for v in nodes]
     try:
         for v in nodes:

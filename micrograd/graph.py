@@ -25,14 +25,16 @@ def _check_value(v: object) -> None:
 def _walk(root: Any) -> Iterator[Any]:
     """Yield every Value below root once, root first, without recursion."""
     _check_value(root)
-    visited = {root}
+    # by identity: subclasses may have an == of their own. What is visited is kept alive, for
+    # only as long does _prev give the same objects again
+    visited = {id(root): root}
     stack = [root]
     while stack:
         v = stack.pop()
         yield v
         for operand in reversed(v._prev):
-            if operand not in visited:
-                visited.add(operand)
+            if id(operand) not in visited:
+                visited[id(operand)] = operand
                 stack.append(operand)
 
 
@@ -51,8 +53,7 @@ def trace(root: AnyValue) -> tuple[list[AnyValue], list[tuple[AnyValue, AnyValue
         TypeError: root is no Value.
     """
     nodes = list(_walk(root))
-    own = {v: v for v in nodes}  # the same object for a node wherever it occurs
-    edges = [(own[operand], v) for v in nodes for operand in dict.fromkeys(v._prev)]
+    edges = [(x, v) for v in nodes for x in {id(x): x for x in v._prev}.values()]
     return nodes, edges
 
 
@@ -119,8 +120,9 @@ def draw_dot(
         node_attr={"fontsize": "10", "width": "0.1", "height": "0.1"},
     )
     nodes, edges = trace(root)
-    names = {v: f"n{i}" for i, v in enumerate(nodes)}
-    for v, name in names.items():
+    names = {id(v): f"n{i}" for i, v in enumerate(nodes)}
+    for v in nodes:
+        name = names[id(v)]
         label = f"data {v.data:.4f}\ngrad {v.grad:.4f}"
         if v.label:
             label = f"{graphviz.escape(str(v.label))}\n{label}"
@@ -130,7 +132,7 @@ def draw_dot(
             dot.node(f"{name}op", graphviz.escape(v._op))
             dot.edge(f"{name}op", name)
     for operand, v in edges:
-        dot.edge(names[operand], f"{names[v]}op")
+        dot.edge(names[id(operand)], f"{names[id(v)]}op")
 
     if outfile is not None:
         source = dot.save(f"{outfile}.dot")

@@ -8,19 +8,21 @@ import operator
 import weakref
 
 from . import data, pure
-from .binding import error, ffi, lib
+from .binding import call, ffi, lib, tape
 from .functions import cross_entropy
 from .pure import (
     ACTIVATIONS,
     check_activation,
     check_generator,
+    check_sizes,
     check_split,
     check_target,
     count,
     number,
 )
+from .recording import no_grad
 from .state import load_network
-from .value import Value, _handle, no_grad
+from .value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,16 +65,14 @@ class _Network:
         self._arrays = (
             ffi.new("uint32_t[]", sizes),
             ffi.new("uint8_t[]", activations),
-            ffi.new("Index[]", [p._index for p in parameters]),
+            ffi.new("Index[]", [p._place for p in parameters]),
         )
         self.mlp = ffi.new("MLP *", (len(shape), *self._arrays))
 
     def __call__(self, x: list[Value | Number]) -> Any:
-        nodes, numbers = _inputs(x)
-        out = ffi.new("Index[]", self.nout)
-        if lib.shared_mlp_call(self.mlp, nodes, numbers, out) < 0:
-            raise error()
-        out = [_handle(index) for index in out]
+        if not lib.shared_are_plain(id(x)):
+            x = [xi if isinstance(xi, Value) else number(xi) for xi in x]
+        out = call(lib.shared_mlp_call, self.mlp, id(x))
         return out[0] if self.nout == 1 else out
 
 
@@ -91,7 +91,7 @@ def _network(module: Module, layers: list[list[Neuron]]) -> _Network:
     for neurons in layers:
         neurons_shape: list[tuple[int, bool, str]] = []
         for n in neurons:
-            if type(n) is not Neuron:
+            if not _is_called_as(n, Neuron):
                 raise _NotPlain
             w = [*n.w]
             neurons_shape.append((len(w), n.nonlin, n.activation))
@@ -111,6 +111,11 @@ def _network(module: Module, layers: list[list[Neuron]]) -> _Network:
     return known
 
 
+def _is_called_as(x: object, kind: type[Module]) -> bool:
+    """Tell whether x is of this kind, or of a subclass that has no __call__ of its own."""
+    return type(x) is kind or (isinstance(x, kind) and type(x).__call__ is kind.__call__)
+
+
 def _are_same(values: list[Value], others: list[Value]) -> bool:
     """Tell whether they are the same handles: a subclass may have an == of its own."""
     return len(values) == len(others) and all(map(operator.is_, values, others))
@@ -118,13 +123,6 @@ def _are_same(values: list[Value], others: list[Value]) -> bool:
 
 class _NotPlain(Exception):
     """The network is not one that C knows: its neurons must be called one by one."""
-
-
-def _inputs(x: list[Value | Number]) -> tuple[Any, Any]:
-    """Return a list of Values and numbers as C takes it: nodes, and numbers where there is none."""
-    nodes = [xi._index if isinstance(xi, Value) else 0 for xi in x]
-    numbers = [0.0 if isinstance(xi, Value) else number(xi) for xi in x]
-    return ffi.new("Index[]", nodes), ffi.new("double[]", numbers)
 
 
 def _check_inputs(x: list[Value | Number], nin: int) -> None:
@@ -142,8 +140,7 @@ class Module(pure.Module):
     def zero_grad(self) -> None:
         """Set the gradients of all parameters to 0."""
         parameters = list(self.parameters())
-        if lib.shared_zero_grad([p._index for p in parameters], len(parameters)) < 0:
-            raise error()
+        lib.zero_grad(tape, [p._index for p in parameters], len(parameters))
 
 
 class Neuron(Module):
@@ -225,9 +222,7 @@ class MLP(Module):
         activation: str = "tanh",
         rng: SupportsUniform | None = None,
     ) -> None:
-        sizes = [count(nin, "nin", least=1), *(count(n, "nout", least=1) for n in nouts)]
-        if len(sizes) < 2:
-            raise ValueError("an MLP needs at least 1 layer, and nouts has 0")
+        sizes = check_sizes(nin, nouts)
         last = len(sizes) - 2
         self.layers = [
             Layer(sizes[i], sizes[i + 1], nonlin=i != last, activation=activation, rng=rng)
@@ -236,7 +231,7 @@ class MLP(Module):
 
     def _network(self) -> _Network:
         layers = [*self.layers]
-        if any(type(layer) is not Layer for layer in layers):
+        if not all(_is_called_as(layer, Layer) for layer in layers):
             raise _NotPlain
         return _network(self, [layer.neurons for layer in layers])
 
@@ -276,7 +271,7 @@ load.__doc__ = pure.load.__doc__
 
 def mean_cross_entropy(model: Model[Value], split: Split[Value]) -> Value:
     split = check_split(split)
-    if type(model) is MLP:
+    if _is_called_as(model, MLP):
         try:
             return _mean_cross_entropy_of(model, split)
         except _NotPlain:
@@ -297,7 +292,7 @@ def _mean_cross_entropy_of(model: Any, split: list[Any]) -> Value:
         points = _Points(split, network)
     else:
         points = plain
-    return _handle(lib.shared_mean_cross_entropy(network.mlp, *points.arrays, len(split)))
+    return call(lib.shared_mean_cross_entropy, network.mlp, *points.arrays, len(split))[0]
 
 
 class _Points:
@@ -310,8 +305,12 @@ class _Points:
             _check_inputs(x, network.nin)
             labels.append(check_target(y, network.nout))
             values += x
-        self.values = values  # nobody else keeps them where an x is an iterator
-        self.arrays = (*_inputs(values), ffi.new("int32_t[]", labels))
+        if not lib.shared_are_plain(id(values)):
+            values = [xi if isinstance(xi, Value) else number(xi) for xi in values]
+        self.values = values  # where an x is an iterator it is the only one that keeps them
+        nodes, numbers = ffi.new("Index[]", len(values)), ffi.new("double[]", len(values))
+        call(lib.shared_read, id(values), nodes, numbers)
+        self.arrays = (nodes, numbers, ffi.new("int32_t[]", labels))
 
 
 class _PlainPoints:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import pure
-from .binding import error, ffi, lib
+from .binding import call, ffi, lib, tape
 from .pure import check_betas, check_parameters, check_steps, number
 from .value import Value
 
@@ -25,7 +25,7 @@ class Optimizer(pure.Optimizer):
         self._find_indices()
 
     def _find_indices(self) -> None:
-        self._indices = ffi.new("Index[]", [p._index for p in self._parameters])
+        self._indices = ffi.new("Index[]", [p._place for p in self._parameters])
 
     # copies and pickles take the parameters along, and those their moments
 
@@ -38,8 +38,7 @@ class Optimizer(pure.Optimizer):
 
     def zero_grad(self) -> None:
         """Set the gradients of all parameters to 0."""
-        if lib.shared_zero_grad(self._indices, len(self._parameters)) < 0:
-            raise error()
+        lib.zero_grad(tape, self._indices, len(self._parameters))
 
 
 class AdamW(Optimizer):
@@ -61,8 +60,7 @@ class AdamW(Optimizer):
         self.eps = number(eps)
         self.weight_decay = number(weight_decay)
         self.t = 0
-        if lib.shared_adamw_init(self._indices, len(self._parameters)) < 0:
-            raise error()
+        call(lib.shared_adamw_init, self._indices, len(self._parameters))
 
     def step(self) -> None:
         t = check_steps(self.t)
@@ -70,8 +68,7 @@ class AdamW(Optimizer):
         lr, eps, weight_decay, beta1, beta2, before = [number(rate) for rate in rates]
         adamw = ffi.new("AdamW *", (lr, beta1, beta2, eps, weight_decay, before))
         try:
-            if lib.shared_adamw_step(adamw, self._indices, len(self._parameters)) < 0:
-                raise error()
+            call(lib.shared_adamw_step, adamw, self._indices, len(self._parameters))
         finally:  # an interrupt may come after the step, too
             if adamw.t != before:
                 self.t = t + 1
@@ -88,6 +85,4 @@ class SGD(Optimizer):
 
     def step(self) -> None:
         """Move every parameter against its gradient."""
-        lr = number(self.lr)
-        if lib.shared_sgd_step(lr, self._indices, len(self._parameters)) < 0:
-            raise error()
+        lib.sgd_step(tape, number(self.lr), self._indices, len(self._parameters))

@@ -16,21 +16,21 @@ Andrej Karpathy's micrograd.
 
 from __future__ import annotations
 
-import functools
 import math
 import operator
-import threading
+
+from . import recording
+from .recording import is_recording, no_grad
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # never run: type checkers alone take it for True
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any, SupportsIndex
 
     from .types import (
         AnyValue,
         Model,
         Number,
-        P,
         Parts,
         Path,
         Point,
@@ -152,9 +152,11 @@ def cos(x: float) -> float:
 
 
 def sigmoid(x: float) -> float:
-    """1 / (1 + e**-x), by a formula that never takes exp of a positive number."""
-    e = math.exp(-abs(x))
-    return 1 / (1 + e) if x >= 0 else e / (1 + e)
+    """1 / (1 + e**-x), and another form of the same where e**-x is too large for a float."""
+    try:
+        return 1 / (1 + math.exp(-x))
+    except OverflowError:
+        return math.exp(x) / (1 + math.exp(x))
 
 
 def relu(x: float) -> float:
@@ -187,46 +189,6 @@ RULES: dict[str, tuple[Callable[..., float], Callable[..., tuple[float, ...]]]] 
 }
 
 # -----------------------------------------------------------------------------
-# no_grad: numbers only, no graph
-
-
-class _Mode(threading.local):
-    recording = True  # each thread has its own
-
-
-_mode = _Mode()
-
-
-class no_grad:
-    """Compute without recording: inside the `with` block results carry no graph.
-
-    Also a decorator. It holds for the thread that enters it, and may be nested.
-
-        with no_grad():
-            print(model(x).data)
-    """
-
-    def __init__(self) -> None:
-        self._before: list[bool] = []  # what held before each `with` that is still open
-
-    def __enter__(self) -> no_grad:
-        self._before.append(_mode.recording)
-        _mode.recording = False
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        _mode.recording = self._before.pop()
-
-    def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
-        @functools.wraps(function)
-        def without_grad(*args: P.args, **kwargs: P.kwargs) -> T:
-            with type(self)():
-                return function(*args, **kwargs)
-
-        return without_grad
-
-
-# -----------------------------------------------------------------------------
 # Value
 
 
@@ -237,16 +199,21 @@ class Value:
         data: the number. Ints and whatever else converts become a float.
         _prev: the Values it was computed from, if you make the node yourself. Set its
             `_backward` to a function that adds to their gradients, and its `_forward`
-            to one that returns its number, if you want `forward()` to work.
-        _op: what such a node is called in drawings.
+            to one that returns its number, if you want `forward()` to work. `children` and
+            `_children` are other names for it.
+        _op: what such a node is called in drawings; or its local gradients.
         label: a name for this Value, for drawings.
+        local_grads: a tuple or a list of numbers, one for each operand: how much the node
+            grows per unit of it. Then `backward()` adds number * grad to each operand's
+            gradient, and there is no need for a `_backward`.
 
     Any further attribute may be set. `copy` and `pickle` make of a leaf another leaf with
     its data, grad and attributes, and of Values that are shared one that is shared. What is
     computed from others has to be detached first.
 
     Raises:
-        TypeError: data is no number, an operand no Value, or _op no text.
+        TypeError: data or a local gradient is no number, an operand no Value, or _op no text.
+        ValueError: there are not as many local gradients as operands.
 
     Example:
         >>> x = Value(3.0)
@@ -256,31 +223,48 @@ class Value:
         6.0
     """
 
+    no_grad = recording.no_grad  # `with Value.no_grad():` is found in scripts, too
+
     label = ""  # shown in drawings
     _rule: str | None = None  # the name in RULES of the operation that made this node
     _exponent: float | None = None  # k, in a node a**k
+    _slopes: tuple[float, ...] | None = None  # the local_grads of a node that has some
     # of a leaf that forward() recomputes: the function, and its Values
     _source: tuple[Callable[[Iterator[float]], float], list[Value]] | None = None
 
     def __init__(
-        self, data: Number, _prev: Iterable[Value] = (), _op: str = "", label: str = ""
+        self,
+        data: Number,
+        _prev: Iterable[Value] = (),
+        _op: str | Sequence[Number] = "",
+        label: str = "",
+        *,
+        children: Iterable[Value] | None = None,
+        _children: Iterable[Value] | None = None,
+        local_grads: Sequence[Number] | None = None,
     ) -> None:
         self._data = number(data)
         self._grad = 0.0
+        slopes = None
+        named = children is not None or _children is not None or local_grads is not None
+        if named or not isinstance(_op, str):
+            _prev, _op, slopes = check_node(_prev, _op, children, _children, local_grads)
         self._prev: tuple[Value, ...] = tuple(_prev)
-        self._op = check_op(_op)
+        self._op = _op
         for operand in self._prev:
             if not isinstance(operand, Value):
                 raise TypeError(f"an operand must be a Value, not {operand!r}")
-        if not _mode.recording:
+        if not is_recording():
             self._prev = ()
             self._op = ""
+        elif slopes is not None:
+            self._slopes = slopes
         if label:
             self.label = label
 
     @property
     def data(self) -> float:
-        """The number, a float. It may be set; whoever was computed from it stays as it is."""
+        """The number, a float. It may be set; what was computed from it stays as it is."""
         return self._data
 
     @data.setter
@@ -426,7 +410,7 @@ class Value:
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
         check_copied(self)
-        return super().__reduce_ex__(protocol)
+        return super().__reduce_ex__(max(2, protocol.__index__()))  # those below know no slots
 
     # the passes over the graph
 
@@ -439,12 +423,21 @@ class Value:
         numbers = [operand._data for operand in self._prev]
         return numbers if self._exponent is None else [*numbers, self._exponent]
 
+    @property
+    def _children(self) -> tuple[Value, ...]:
+        """The operands, by another name that scripts use."""
+        return self._prev
+
+    @property
+    def _local_grads(self) -> tuple[float, ...]:
+        """How much this Value grows per unit of each operand; () if only the user knows."""
+        if self._rule is not None:
+            return RULES[self._rule][1](*self._numbers(), self._data)
+        return self._slopes or ()
+
     def _run_rule(self) -> None:
         """Run this node's own rule once: pass its gradient on to its operands."""
-        if self._rule is None:
-            return
-        slopes = RULES[self._rule][1](*self._numbers(), self._data)
-        for operand, slope in zip(self._prev, slopes):
+        for operand, slope in zip(self._prev, self._local_grads):
             operand._grad += slope * self._grad
 
     if TYPE_CHECKING:  # users may set `_backward`, and any other attribute
@@ -531,11 +524,59 @@ def _data(x: Value | Number) -> float:
     return x._data if isinstance(x, Value) else number(x)
 
 
-def check_op(op: str) -> str:
+def check_op(op: object) -> str:
     """Return what a user's node is called, or raise a TypeError if it is no text."""
     if not isinstance(op, str):
         raise TypeError(f"the name of an operation must be text, not {op!r}")
     return op
+
+
+def check_node(
+    _prev: Iterable[T],
+    _op: object,
+    children: Iterable[T] | None = None,
+    _children: Iterable[T] | None = None,
+    local_grads: object = None,
+) -> tuple[tuple[T, ...], str, tuple[float, ...] | None]:
+    """Bring the arguments of Value that have other names, and local gradients, into order.
+
+    Returns:
+        (operands, op, slopes). What the operands are is not looked at. The slopes are a tuple
+        of as many floats, or None if there are no local gradients.
+
+    Raises:
+        What Value raises.
+    """
+    given = ["_prev"] if type(_prev) is not tuple or _prev else []
+    for name, operands in ("children", children), ("_children", _children):
+        if operands is not None:
+            given.append(name)
+            _prev = operands
+    if len(given) > 1:
+        raise TypeError(f"{' and '.join(given)} are one argument: give one of them")
+    if isinstance(_op, (tuple, list)):
+        if local_grads is not None:
+            raise TypeError("local_grads was given twice: in the place of _op, and by name")
+        _op, local_grads = "", _op
+    operands = tuple(_prev)
+    return operands, check_op(_op), check_slopes(local_grads, len(operands))
+
+
+def check_slopes(slopes: object, n: int) -> tuple[float, ...] | None:
+    """Return n local gradients as a tuple of floats, and None for None."""
+    if slopes is None:
+        return None
+    if not isinstance(slopes, (tuple, list)):
+        raise TypeError(f"local_grads must be a tuple or a list of numbers, not {slopes!r}")
+    if len(slopes) != n:
+        raise ValueError(f"{len(slopes)} local gradients were given for {n} operands")
+    checked = []
+    for i, x in enumerate(slopes):
+        try:
+            checked.append(number(x))
+        except TypeError as problem:
+            raise TypeError(f"local_grads[{i}]: {problem}") from None
+    return tuple(checked)
 
 
 def check_copied(v: AnyValue) -> None:
@@ -567,13 +608,13 @@ def topological_order(root: Value, with_sources: bool = False) -> list[Value]:
         return iter(v._source[1] if with_sources and v._source else v._prev)
 
     order: list[Value] = []
-    visited = {root}
+    visited = {id(root)}  # by identity: subclasses may have an == of their own
     stack = [(root, operands_of(root))]  # the nodes we are below, and where in each
     while stack:
         v, operands = stack[-1]
         for operand in operands:
-            if operand not in visited:
-                visited.add(operand)
+            if id(operand) not in visited:
+                visited.add(id(operand))
                 stack.append((operand, operands_of(operand)))
                 break
         else:  # all operands are in the order: now it is v's turn
@@ -703,7 +744,7 @@ def _recomputed_leaf(
 ) -> Value:
     """Return a leaf with the number function(data of the values); forward() recomputes it."""
     leaf = Value(function(v.data for v in values))
-    if _mode.recording:
+    if is_recording():
         leaf._source = function, values
     return leaf
 
@@ -953,7 +994,7 @@ class Module:
         """Set the numbers to those in a file that `save` has written.
 
         Raises:
-            ValueError: it is no such file, not all of it, or that of another module.
+            ValueError: it is no such file, not all of it, that of another module, or a folder.
             OSError: it cannot be read. Every number is then as it was before.
         """
         from .state import load_module
@@ -970,6 +1011,14 @@ def check_activation(activation: str) -> str:
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation must be 'tanh' or 'relu', not {activation!r}")
     return activation
+
+
+def check_sizes(nin: SupportsIndex, nouts: Iterable[SupportsIndex]) -> list[int]:
+    """Return the sizes of an MLP as a list: its inputs, then each layer's neurons."""
+    sizes = [count(nin, "nin", least=1), *(count(n, "nout", least=1) for n in nouts)]
+    if len(sizes) < 2:
+        raise ValueError("an MLP needs at least 1 layer, and nouts has 0")
+    return sizes
 
 
 class Neuron(Module):
@@ -1078,9 +1127,7 @@ class MLP(Module):
         activation: str = "tanh",
         rng: SupportsUniform | None = None,
     ) -> None:
-        sizes = [count(nin, "nin", least=1), *(count(n, "nout", least=1) for n in nouts)]
-        if len(sizes) < 2:
-            raise ValueError("an MLP needs at least 1 layer, and nouts has 0")
+        sizes = check_sizes(nin, nouts)
         last = len(sizes) - 2
         self.layers = [
             Layer(sizes[i], sizes[i + 1], nonlin=i != last, activation=activation, rng=rng)
@@ -1123,7 +1170,7 @@ def load(path: Path) -> Any:
         The network. `micrograd.random` is not used for it.
 
     Raises:
-        ValueError: it is no such file, or not all of it.
+        ValueError: it is no such file, not all of it, or a folder.
         OSError: it cannot be read.
 
     Example:
@@ -1294,7 +1341,8 @@ class Optimizer:
         """Go on from the state in a file, which `Module.save` may have written, too.
 
         Raises:
-            ValueError: it is no such file, not all of it, or that of another optimiser.
+            ValueError: it is no such file, not all of it, that of another optimiser, or a
+                folder.
             OSError: it cannot be read. All is then as it was before.
         """
         from .state import load_optimizer

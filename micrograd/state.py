@@ -21,10 +21,12 @@ import contextlib
 import json
 import math
 import os
+import re
 import reprlib
 import secrets
 import shutil
 import stat
+import sys
 from collections import Counter
 from collections.abc import Mapping
 
@@ -39,15 +41,19 @@ from .pure import (
     number,
 )
 
+if sys.platform != "win32":
+    import fcntl
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from typing import Any
 
     from .types import Path, State
 
 FORMAT = "micrograd"
 VERSION = 1
+TEMPORARY = re.compile(r"\.micrograd-[0-9a-f]{16}")  # names of files that are being written
 
 # -----------------------------------------------------------------------------
 # states: dicts of numbers by name
@@ -56,18 +62,19 @@ VERSION = 1
 def _named_leaves(module: Module) -> dict[str, Any]:
     """Return a dict of the leaf Values in a module, by the way that leads to them."""
     leaves: dict[str, Any] = {}
-
-    def walk(x: Any, name: str, inside: frozenset[int]) -> None:
-        if getattr(x, "_is_leaf", False) is True:
-            if name in leaves:
-                raise ValueError(f"two Values have the name {name}")
-            leaves[name] = x
-        elif id(x) not in inside:  # a module may well know the one that it is part of
-            for key, part in _parts(x):
-                walk(part, f"{name}.{key}" if name else str(key), inside | {id(x)})
-
-    walk(module, "", frozenset())
+    _add_leaves(leaves, module, "", frozenset())
     return leaves
+
+
+def _add_leaves(leaves: dict[str, Any], x: Any, name: str, inside: frozenset[int]) -> None:
+    """Add the leaves in x, which has this name and is inside of what has these ids."""
+    if getattr(x, "_is_leaf", False) is True:
+        if name in leaves:
+            raise ValueError(f"two Values have the name {name}")
+        leaves[name] = x
+    elif id(x) not in inside:  # a module may well know the one that it is part of
+        for key, part in _parts(x):
+            _add_leaves(leaves, part, f"{name}.{key}" if name else str(key), inside | {id(x)})
 
 
 def _parts(x: Any) -> Iterable[tuple[object, Any]]:
@@ -80,8 +87,8 @@ def _parts(x: Any) -> Iterable[tuple[object, Any]]:
 def module_state(module: Module) -> dict[str, float]:
     """What `Module.state_dict` returns."""
     leaves = _named_leaves(module)
-    found = set(leaves.values())
-    lost = [p for p in module.parameters() if p not in found]
+    found = {id(p) for p in leaves.values()}  # by identity: a subclass may have an == of its own
+    lost = [p for p in module.parameters() if id(p) not in found]
     if lost:
         raise ValueError(
             f"{len(lost)} of the parameters are no leaf Values in an attribute, a list or a "
@@ -95,9 +102,9 @@ def load_module_state(module: Module, state: State) -> None:
     leaves = _named_leaves(module)
     _check_names(state, leaves)
     numbers = {name: _number(state[name], name) for name in leaves}
-    first: dict[Any, str] = {}  # of each Value's names
+    first: dict[int, str] = {}  # of each Value's names, by its id
     for name, p in leaves.items():
-        other = first.setdefault(p, name)
+        other = first.setdefault(id(p), name)
         if repr(numbers[name]) != repr(numbers[other]):
             raise ValueError(
                 f"{other} and {name} are one Value, and cannot be both "
@@ -242,7 +249,7 @@ def _network(module: Any) -> dict[str, Any] | None:
 
 def _is_as_made(module: Module, network: dict[str, Any] | None, state: State) -> bool:
     """Tell whether the constructor makes a network that takes this state."""
-    if network is None or len(set(_named_leaves(module).values())) < len(state):
+    if network is None or len({id(p) for p in _named_leaves(module).values()}) < len(state):
         return False  # what it makes shares no Values
     try:
         _check_network(network, len(state))
@@ -304,9 +311,13 @@ def _replace(path: Path, text: str) -> None:
     """Write a file so that at any time there is the old one or the new one, and all of it."""
     path = os.path.realpath(os.fsdecode(path))  # a link stays a link
     is_there = os.path.exists(path)
+    if os.path.isdir(path):
+        raise PermissionError(f"{path} is a folder, and no file that may be written")
     if is_there and not (os.path.isfile(path) and os.access(path, os.W_OK)):
         raise PermissionError(f"{path} is no file that may be written")
-    temporary = os.path.join(os.path.dirname(path), f".micrograd-{secrets.token_hex(8)}")
+    folder = os.path.dirname(path)
+    temporary = os.path.join(folder, f".micrograd-{secrets.token_hex(8)}")
+    lock = _lock(folder)
     try:
         with open(temporary, "x", encoding="ascii", newline="\n") as file:
             file.write(text)
@@ -319,6 +330,38 @@ def _replace(path: Path, text: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.remove(temporary)
         raise
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _lock(folder: str) -> int | None:
+    """Lock a folder for a save, and remove the temporary files of saves that were killed.
+
+    Each save has a shared lock on the folder while it has a temporary file there, and the
+    system releases it when the process dies. Under an exclusive lock no temporary file is in use.
+
+    Returns:
+        The file descriptor, to be closed. None if the folder cannot be locked: on Windows, say.
+    """
+    if sys.platform == "win32":
+        return None
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        with contextlib.suppress(OSError):  # another save is under way
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for name in os.listdir(folder):
+                if TEMPORARY.fullmatch(name):
+                    os.remove(os.path.join(folder, name))
+        with contextlib.suppress(OSError):  # there are file systems that have no locks
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 # -----------------------------------------------------------------------------
@@ -353,20 +396,29 @@ def load_optimizer(path: Path, optimizer: Optimizer) -> None:
         optimizer.load_state_dict(_read(path, "optimizer")["optimizer"])
 
 
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Whatever is wrong with the file is a ValueError that names it."""
-    name = os.fsdecode(path)
-    try:
-        yield
-    except (ValueError, TypeError, RecursionError) as problem:
-        raise ValueError(f"{name}: {problem}") from problem
+class _reading:
+    """Whatever is wrong with the file is a ValueError that names it.
+
+    It is a class because contextlib.contextmanager leaves a reference cycle on Python 3.13.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.name = os.fsdecode(path)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, problem: BaseException | None, traceback: object) -> None:
+        if isinstance(problem, (ValueError, TypeError, RecursionError)):
+            raise ValueError(f"{self.name}: {problem}") from problem
 
 
 def _read(path: Path, wanted: str) -> dict[str, Any]:
     """Return what is in a file, after all checks, as a dict that has the part wanted."""
     mode = os.stat(path).st_mode
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a pipe or a device might never end
+    if stat.S_ISDIR(mode):
+        raise ValueError("this is a folder: give the path of the file that save() has written")
+    if not stat.S_ISREG(mode):  # a pipe or a device might never end
         raise ValueError("this is no file")
     with open(path, "rb") as binary:
         text = binary.read().decode("utf-8")

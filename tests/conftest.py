@@ -31,6 +31,7 @@ class _NotHere(types.ModuleType):
 
 if IS_CPYTHON:
     from micrograd import compiled
+    from micrograd.binding import tape
     from micrograd.value import live_nodes
 
     ENGINES = {"c": compiled, "python": pure}
@@ -71,6 +72,11 @@ def collect_garbage():
     """
     for _ in range(3):
         gc.collect()
+
+
+def nodes_with_attributes():
+    """How many nodes have attributes that were set: those that outlive the last reference."""
+    return tape.watched
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
 """Drawings."""
 
+import math
 import subprocess
 import sys
 
 import pytest
 
-from micrograd import draw_dot, trace, vis_color
+from micrograd import draw_dot, gradcheck, trace, vis_color
 
 graphviz = pytest.importorskip("graphviz")
 
@@ -19,6 +20,38 @@ def test_trace(engine):
     assert nodes[0] is e and len(nodes) == 5 and set(nodes) == {a, b, c, d, e}
     assert len(edges) == 5 and set(edges) == {(a, c), (c, d), (b, d), (d, e), (c, e)}
     assert {id(v) for edge in edges for v in edge} == {id(v) for v in nodes}
+
+
+@pytest.mark.parametrize("hash_of", [lambda self: hash(self.data), None], ids=["hash", "no hash"])
+def test_values_with_an_equality_of_their_own(engine, hash_of):
+    """Nodes are told apart by identity: an equal Value is another one."""
+
+    class Equal(engine.Value):
+        def __eq__(self, other):
+            return self.data == (other.data if isinstance(other, engine.Value) else other)
+
+        __hash__ = hash_of
+
+    a, b, c = Equal(1.0), Equal(1.0), Equal(2.0)
+    y = a * b + c * a + a.tanh() * b
+    nodes, edges = trace(y)
+    assert len(nodes) == 9 == len({id(v) for v in nodes}) and len(edges) == 11
+    assert {id(v) for edge in edges for v in edge} == {id(v) for v in nodes}
+    source = draw_dot(y, outfile=None).source
+    assert source.count("shape=box") == 9
+    y.backward()
+    tanh = math.tanh(1.0)
+    assert (a.grad, b.grad, c.grad) == (1.0 + 2.0 + (1 - tanh**2) * 1.0, 1.0 + tanh, 1.0)
+    b.data = 3.0
+    y.forward()
+    assert y.data == 1.0 * 3.0 + 2.0 * 1.0 + tanh * 3.0
+    assert gradcheck(lambda a, b: a * b + b.exp(), [Equal(0.5), Equal(0.5)])
+    before = [0.5, 0.25]
+    inputs = [Equal(1.0), Equal(1.0)]
+    for v, grad in zip(inputs, before):
+        v.grad = grad
+    assert gradcheck(lambda a, b: a * b + b.exp(), inputs)
+    assert [v.grad for v in inputs] == before
 
 
 def test_draw_dot(engine, tmp_path):

@@ -6,6 +6,7 @@ as many nodes on the tape as the plain-Python graph asks for, and none when all 
 """
 
 import copy
+import gc
 import pickle
 
 from conftest import bits, collect_garbage, outcome
@@ -132,6 +133,7 @@ inputs = st.lists(item, min_size=2, max_size=2)
 class Engines(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
+        gc.freeze()  # the collector looks at what this program makes, not at all of hypothesis
         self.before = live_nodes()
         self.worlds = [World(compiled), World(pure)]
         self.blocks = []  # of no_grad, while they are open
@@ -396,3 +398,6 @@ class TestEngines(Engines.TestCase):
 
     def setUp(self):
         collect_garbage()  # what other tests have left
+
+    def tearDown(self):
+        gc.unfreeze()

@@ -9,7 +9,7 @@ README = Path(__file__).parent.parent / "README.md"
 def test_examples(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # they write files
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    assert len(blocks) == 8
+    assert len(blocks) == 9
     names = {}
     for block in blocks:
         exec(block, names)

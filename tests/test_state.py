@@ -1,21 +1,25 @@
 """Copies, pickles, states and files of modules and optimisers, on both engines and across."""
 
+import contextlib
 import copy
+import gc
 import json
 import math
 import multiprocessing
 import os
 import pathlib
 import pickle
+import signal
 import stat
 import subprocess
 import sys
 import tempfile
 import textwrap
 import time
+import weakref
 
 import pytest
-from conftest import bits, outcome
+from conftest import IS_CPYTHON, bits, collect_garbage, live_nodes, outcome
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -944,6 +948,255 @@ def test_what_is_there_is_no_plain_file(engine, path):
             with pytest.raises(ValueError, match="this is no file"):
                 load(other)
     assert stat.S_ISFIFO(pipe.stat().st_mode) and stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+
+def test_a_folder_is_given(engine, path):
+    """The message says that it is one, and what to give."""
+    neuron, optimizer = small_run(engine)
+    neuron.save(path, optimizer=optimizer)
+    folder = path.parent
+    for name in (folder, str(folder), os.fsencode(folder)):
+        for load in (engine.load, neuron.load, optimizer.load):
+            with pytest.raises(ValueError, match="is a folder: give the path of") as caught:
+                load(name)
+            assert str(folder) in str(caught.value)
+        for save in (neuron.save, optimizer.save):
+            with pytest.raises(PermissionError, match="is a folder, and no file") as caught:
+                save(name)
+            assert str(folder) in str(caught.value)
+    assert path.read_text() == FILE
+
+
+# -----------------------------------------------------------------------------
+# processes that are killed while they write
+
+
+needs_locks = pytest.mark.skipif(os.name != "posix", reason="folders cannot be locked")
+
+KILLED = """
+    import os, signal, sys
+    import micrograd
+    import micrograd.state as files
+
+    def die(*args):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(files.os, sys.argv[2], die)
+    micrograd.MLP(2, [16, 3]).save(sys.argv[1])
+"""
+
+
+def start(program, *arguments):
+    return subprocess.Popen([sys.executable, "-c", textwrap.dedent(program), *map(str, arguments)])
+
+
+@needs_locks
+@pytest.mark.parametrize("function", ["fsync", "replace"])
+@pytest.mark.parametrize("is_there", [True, False], ids=["old file", "no old file"])
+def test_nothing_is_left_of_a_save_that_was_killed(engine, path, function, is_there):
+    neuron, optimizer = small_run(engine)
+    if is_there:
+        path.write_text("the old file")
+    others = {".micrograd-notes", ".micrograd-0123456789abcdef.txt", "x.micrograd-0123456789abcdef"}
+    for name in others:
+        (path.parent / name).touch()
+    before = {*others, path.name} if is_there else others
+    for _ in range(3):  # each removes what the one before has left
+        process = start(KILLED, path, function)
+        assert process.wait() == -signal.SIGKILL
+        left = set(os.listdir(path.parent)) - before
+        assert len(left) == 1
+    assert not is_there or path.read_text() == "the old file"
+    neuron.save(path.parent / "other.json")
+    assert set(os.listdir(path.parent)) == {*before, "other.json"}
+    neuron.save(path, optimizer=optimizer)
+    assert path.read_text() == FILE
+
+
+@needs_locks
+def test_a_save_under_way_keeps_its_file(engine, path, monkeypatch):
+    """Others that save into the folder at the same time leave it alone."""
+    neuron, optimizer = small_run(engine)
+    fsync, seen = os.fsync, []
+
+    def save_another(*args):
+        monkeypatch.setattr(files.os, "fsync", fsync)
+        before = set(os.listdir(path.parent))
+        program = "import micrograd, sys; micrograd.Neuron(1).save(sys.argv[1])"
+        assert start(program, path.parent / "other.json").wait() == 0
+        neuron.save(path.parent / "third.json")
+        seen.append(set(os.listdir(path.parent)) - before)
+        fsync(*args)
+
+    monkeypatch.setattr(files.os, "fsync", save_another)
+    neuron.save(path, optimizer=optimizer)
+    assert seen == [{"other.json", "third.json"}]
+    assert path.read_text() == FILE
+    assert set(os.listdir(path.parent)) == {path.name, "other.json", "third.json"}
+
+
+SAVING = """
+    import sys
+    import micrograd
+    neuron = micrograd.Neuron(3)
+    while True:
+        neuron.save(sys.argv[1])
+"""
+
+
+@needs_locks
+def test_many_save_and_some_are_killed(path):
+    neuron = pure.Neuron(3)
+    running = [start(SAVING, path) for _ in range(2)]
+    for i in range(12):
+        killed = start(SAVING, path)
+        stop = time.monotonic() + 0.2 + 0.03 * i
+        while time.monotonic() < stop:
+            neuron.save(path)
+            pure.load(path)
+        killed.kill()
+        killed.wait()
+    assert [process.poll() for process in running] == [None, None]  # they could always save
+    for process in running:
+        process.kill()
+        process.wait()
+    neuron.save(path)
+    assert os.listdir(path.parent) == [path.name]
+
+
+@needs_locks
+def test_folders_that_cannot_be_locked(engine, path, monkeypatch):
+    neuron, optimizer = small_run(engine)
+
+    def refuse(*args):
+        raise OSError("no locks here")
+
+    monkeypatch.setattr(files.fcntl, "flock", refuse)
+    neuron.save(path, optimizer=optimizer)
+    monkeypatch.undo()
+    assert os.listdir(path.parent) == [path.name] and path.read_text() == FILE
+    descriptors = len(os.listdir("/dev/fd"))
+    with pytest.raises(TypeError):
+        neuron.save(path, optimizer=3)
+    monkeypatch.setattr(files.os, "fsync", fail)
+    with pytest.raises(Failure):
+        neuron.save(path)
+    monkeypatch.undo()
+    neuron.save(path, optimizer=optimizer)
+    assert len(os.listdir("/dev/fd")) == descriptors
+    if os.getuid():
+        path.parent.chmod(0o300)  # where nothing can be listed
+        try:
+            neuron.save(path)
+        finally:
+            path.parent.chmod(0o700)
+
+
+# -----------------------------------------------------------------------------
+# nothing but its owner keeps a leaf
+
+
+def test_states_and_files_keep_no_leaves(engine, path):
+    """As long as no garbage collection runs; what failed has let go once its exception is gone."""
+
+    def use(attempt):
+        model, optimizer = new_run(engine)
+        attempt(model, optimizer)
+        return [weakref.ref(p) for p in model.parameters()]
+
+    def fails(attempt):
+        def caught(model, optimizer):
+            with contextlib.suppress(ValueError, TypeError):
+                attempt(model, optimizer)
+                raise AssertionError("it has not failed")
+
+        return caught
+
+    def tied(model):
+        model.layers[1].neurons[0].w[0] = model.layers[0].neurons[0].w[0]
+        return {name: i for i, name in enumerate(model.state_dict())}
+
+    def leaf_in_two_places(model):
+        model.more = [model.layers[0].neurons[0].b]
+        setattr(model, "more.0", engine.Value(1.0))
+        return model
+
+    wrong = path.parent / "wrong.json"
+    model, optimizer = new_run(engine)
+    model.save(path, optimizer=optimizer)
+    wrong.write_text(path.read_text()[:-10])
+    other = path.parent / "other.json"
+    engine.MLP(3, [3, 2]).save(other)
+    attempts = [
+        lambda m, o: m.state_dict(),
+        lambda m, o: m.load_state_dict(m.state_dict()),
+        lambda m, o: o.load_state_dict(o.state_dict()),
+        lambda m, o: m.save(path.parent / "saved.json", optimizer=o),
+        lambda m, o: m.load(path),
+        lambda m, o: o.load(path),
+        lambda m, o: engine.load(path),
+        fails(lambda m, o: m.load_state_dict({})),
+        fails(lambda m, o: m.load_state_dict({**m.state_dict(), "layers.0.neurons.0.b": "x"})),
+        fails(lambda m, o: m.load_state_dict(tied(m))),
+        fails(lambda m, o: leaf_in_two_places(m).state_dict()),
+        fails(lambda m, o: o.load_state_dict({**o.state_dict(), "m": [1.0]})),
+        fails(lambda m, o: m.load(wrong)),
+        fails(lambda m, o: m.load(other)),
+        fails(lambda m, o: m.load(path.parent)),
+        fails(lambda m, o: o.load(wrong)),
+        fails(lambda m, o: o.load(other)),
+        fails(lambda m, o: engine.load(wrong)),
+    ]
+    collect_garbage()
+    gc.disable()
+    try:
+        for i, attempt in enumerate(attempts):
+            before = live_nodes()
+            references = use(attempt)
+            if IS_CPYTHON:
+                assert [r() for r in references if r() is not None] == [], i
+            assert live_nodes() == before, i
+    finally:
+        gc.enable()
+
+
+def test_values_with_an_equality_of_their_own(engine, path):
+    """They are told apart by identity: an equal Value is another one."""
+
+    class ByNumber(engine.Value):
+        def __eq__(self, other):
+            return self.data == (other.data if isinstance(other, engine.Value) else other)
+
+        def __hash__(self):
+            return hash(self.data)
+
+    class NoHash(engine.Value):
+        def __eq__(self, other):
+            return self.data == (other.data if isinstance(other, engine.Value) else other)
+
+        __hash__ = None
+
+    for kind in (ByNumber, NoHash):
+        model = engine.Neuron(2)
+        model.w, model.b = [kind(1.0), kind(1.0)], kind(1.0)
+        state = {"w.0": 1.0, "w.1": 2.0, "b": 3.0}
+        assert model.state_dict() == dict.fromkeys(state, 1.0)
+        model.save(path)
+        assert "network" in json.loads(path.read_text())
+        assert engine.load(path).state_dict() == dict.fromkeys(state, 1.0)
+        model.load_state_dict(state)
+        assert model.state_dict() == state
+
+        class Other(engine.Module):
+            def __init__(self, here, there):
+                self.here, self._there = here, there
+
+            def parameters(self):
+                return [self.here, *self._there.values()]
+
+        lost = Other(kind(1.0), {"lost": kind(1.0)})
+        with pytest.raises(ValueError, match="1 of the parameters are no leaf"):
+            lost.state_dict()
 
 
 def test_messages_do_not_say_what_a_terminal_obeys(engine, path):

@@ -12,12 +12,11 @@ import textwrap
 import threading
 
 import pytest
-from conftest import bits
+from conftest import bits, nodes_with_attributes
 from test_value import sine
 
 from micrograd import compiled, pure
 from micrograd.compiled import MLP, RNG, SGD, AdamW, Value, dot, mean_cross_entropy, no_grad
-from micrograd.value import _attributes
 
 THREADS = 8
 
@@ -25,11 +24,11 @@ THREADS = 8
 @pytest.fixture(autouse=True)
 def many_switches(no_new_nodes):
     """Threads take turns as often as they can, and leave nothing behind."""
-    interval, known = sys.getswitchinterval(), len(_attributes)
+    interval, known = sys.getswitchinterval(), nodes_with_attributes()
     sys.setswitchinterval(1e-6)
     yield
     sys.setswitchinterval(interval)
-    assert len(_attributes) == known
+    assert nodes_with_attributes() == known
 
 
 def in_threads(work, n=THREADS):
@@ -340,10 +339,10 @@ def end_soon():
 def child_of_a_fork(expected):
     """What a forked child does, as its exit status."""
     end_soon()
-    known = len(_attributes)
+    known = nodes_with_attributes()
     for _ in range(50):
         Value(1.0, label="x")
-    if len(_attributes) > known:
+    if nodes_with_attributes() > known:
         return 1
     return 0 if train(5) == expected else 2
 
@@ -520,11 +519,11 @@ def test_interpreters_inside_the_process(is_isolated):
     program = """
         run_in_another()
         from micrograd.compiled import Value
-        from micrograd.value import _attributes
+        from micrograd.binding import tape
         x = Value(1.0, label="ours")
         run_in_another()
         y = Value(2.0, label="y")
         del y
-        assert (x.label, len(_attributes)) == ("ours", 1)
+        assert (x.label, tape.watched) == ("ours", 1)
     """
     assert in_interpreters(program, is_isolated) == (0, "python 6.0 True\n" * 2, "")

@@ -4,6 +4,7 @@ import inspect
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ def test_the_installed_package_says_that_it_is_typed(tmp_path):
     run = [sys.executable, "-I", "-c", program]  # -I: neither this folder nor PYTHONPATH
     folder = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     files = set(os.listdir(folder.strip()))
-    assert {"py.typed", "types.pyi"} <= files
+    assert {"py.typed", "types.pyi", "handle.pyi"} <= files
 
 
 @needs_c  # it names both
@@ -38,6 +39,15 @@ def test_user_code_runs_on_either_engine(tmp_path):
     ]
     assert [run.stderr for run in runs] == ["", ""]
     assert runs[0].stdout == runs[1].stdout and runs[0].stdout.count("\n") == 6
+
+
+def stub_of_value():
+    """The class in handle.pyi, which type checkers take for the type that C makes."""
+    code = (Path(micrograd.__file__).parent / "handle.pyi").read_text()
+    lines = [line for line in code.splitlines() if not line.startswith("from .")]
+    namespace = {"__name__": "micrograd.handle"}
+    exec("from __future__ import annotations\n" + "\n".join(lines), namespace)
+    return namespace["Value"]
 
 
 def functions_of(thing):
@@ -71,7 +81,8 @@ def signature(function, is_method):
 @pytest.mark.parametrize("name", NAMES)
 def test_both_engines_take_and_return_the_same(name):
     thing = getattr(pure, name)
-    of_pure, of_compiled = functions_of(thing), functions_of(getattr(compiled, name))
+    theirs = stub_of_value() if name == "Value" else getattr(compiled, name)
+    of_pure, of_compiled = functions_of(thing), functions_of(theirs)
     assert of_pure  # at least one
     public = {name for name in of_compiled if not name.startswith("_")}
     assert public == {name for name in of_pure if not name.startswith("_")}
@@ -83,9 +94,42 @@ def test_both_engines_take_and_return_the_same(name):
         assert signature(of_compiled[member], is_method) == expected, f"{name}.{member}"
 
 
+@needs_c
+def test_the_stub_is_what_c_makes():
+    stub, made = vars(stub_of_value()), vars(compiled.Value)
+    annotated = stub["__annotations__"].keys() - {"__iter__", "__index__"}
+    for name in [*stub, *annotated]:
+        if name in ("__getattr__", "__annotations__", "__weakref__"):
+            continue  # Python's own, or of the attributes that a program may set
+        assert name in made or hasattr(object, name), name
+    public = {name for name in made if not name.startswith("_")}
+    assert public - {"m", "v"} == {name for name in {*stub, *annotated} if name[0] != "_"}
+    for name in public:
+        if callable(made[name]) and inspect.isfunction(stub.get(name)):
+            ours, theirs = (inspect.signature(x[name]).parameters for x in (stub, made))
+            assert list(ours) == list(theirs), name
+    if sys.version_info < (3, 10):  # which drops the signature of a type made from a specification
+        return
+    ours = inspect.signature(stub["__init__"]).parameters
+    theirs = inspect.signature(compiled.Value).parameters
+    assert [(p.name, p.default, p.kind) for p in ours.values()][1:] == [
+        (p.name, p.default, p.kind) for p in theirs.values()
+    ]
+
+
+@needs_c
+def test_the_methods_in_c_are_documented_as_those_in_python():
+    for name, member in vars(pure.Value).items():
+        if not name.startswith("_") and isinstance(member, (types.FunctionType, property)):
+            assert inspect.getdoc(getattr(compiled.Value, name)) == inspect.getdoc(member), name
+    assert compiled.Value.__doc__ == pure.Value.__doc__
+
+
 @pytest.mark.parametrize("name", [*NAMES, *OURS])
 def test_everything_is_annotated(engine, name):
     thing = getattr(micrograd if name in OURS else engine, name)
+    if thing is compiled.Value:
+        thing = stub_of_value()
     for member, function in functions_of(thing).items():
         parameters, result = signature(function, isinstance(thing, type))
         missing = [p[0] for p in parameters if p[3] is inspect.Parameter.empty]

@@ -187,11 +187,49 @@ def test_operators_are_made_of_the_course_s_nodes(Value):
     assert (a.sigmoid()._op, abs(a)._op) == ("sigmoid", "abs")
 
 
+LAST = -709.782712893384  # below it exp(-x) overflows
+
+
 def test_sigmoid_is_stable(Value):
     assert Value(-1000.0).sigmoid().data == 0.0
     assert Value(1000.0).sigmoid().data == 1.0
     assert Value(0).sigmoid().data == 0.5
-    assert Value(-700.0).sigmoid().data == math.exp(-700.0) / (1 + math.exp(-700.0)) > 0
+    assert Value(math.inf).sigmoid().data == 1.0
+    assert Value(-math.inf).sigmoid().data == 0.0
+    assert math.isnan(Value(math.nan).sigmoid().data)
+    assert Value(-1e308).sigmoid().data == Value(-5e3).sigmoid().data == 0.0
+
+
+def test_sigmoid_is_the_usual_formula(engine):
+    """Not exp(x) / (1 + exp(x)) for a negative x, whose last digit differs every second time."""
+    random = engine.RNG(1)
+    xs = [random.uniform(-10.0, 10.0) for _ in range(2000)]
+    xs += [random.uniform(-709.0, 709.0) for _ in range(2000)]
+    xs += [-700.0, 700.0, -0.0, 5e-324, -5e-324, -36.7, 36.7, -708.4, LAST, -LAST]
+    leaves = [engine.Value(x) for x in xs]
+    outs = [x.sigmoid() for x in leaves]
+    assert [bits(v.data) for v in outs] == [bits(1 / (1 + math.exp(-x))) for x in xs]
+    total = engine.sum(outs)
+    for x, v in zip(xs, leaves):
+        v.data = x / 2
+    total.forward()  # has the same formula
+    assert [bits(v.data) for v in outs] == [bits(1 / (1 + math.exp(-x / 2))) for x in xs]
+
+
+def test_sigmoid_where_the_formula_overflows(Value):
+    math.exp(-LAST)
+    with pytest.raises(OverflowError):
+        math.exp(-math.nextafter(LAST, -math.inf))
+    x, before = LAST + 1e-11, 1.0
+    while x > LAST - 1e-11:
+        out = Value(x).sigmoid()
+        if x < LAST:
+            assert bits(out.data) == bits(math.exp(x) / (1 + math.exp(x)))
+        assert 0 < out.data <= before
+        out.backward()
+        x, before = math.nextafter(x, -math.inf), out.data
+    for x in range(-760, -700):
+        assert Value(x - 1).sigmoid().data <= Value(x).sigmoid().data
 
 
 def test_power_of_values(Value):

@@ -247,8 +247,19 @@ def double(x: Value) -> Value:
     return out
 
 
+def half(x: Value) -> Value:
+    out = Value(x.data / 2, (x,), (0.5,))
+    out = Value(out.data, children=[x], local_grads=[0.5], label="half")
+    out = Value(out.data, _children=iter([x]), _op="half", local_grads=(0.5,))
+    assert_type(out._local_grads, tuple[float, ...])
+    with Value.no_grad():
+        assert_type(out._children, tuple[Value, ...])
+    return out
+
+
 def checks() -> None:
     assert_type(gradcheck(softplus, [1.0]), bool)
+    assert_type(gradcheck(half, [1.0]), bool)
     assert_type(gradcheck(lambda a, b: (a * b).tanh(), [0.5, Value(-2.0)], eps=1e-5), bool)
     try:
         gradcheck(Value.relu, [0.0])
@@ -341,6 +352,9 @@ if TYPE_CHECKING:
     AdamW([1.0])  # type: ignore[list-item]
     AdamW([v], lr="fast")  # type: ignore[arg-type]
     cross_entropy([v, v], 0.5)  # type: ignore[arg-type]
+    Value(1.0, (v,), ("1",))  # type: ignore[arg-type]
+    Value(1.0, children=v)  # type: ignore[arg-type]
+    Value(1.0, (v,), local_grads=0.5)  # type: ignore[arg-type]
     mean_cross_entropy(softplus, [([1.0], 0)])  # type: ignore[arg-type]
     dot([v], ["a"])  # type: ignore[list-item]
     softmax(v)  # type: ignore[arg-type]

@@ -1,7 +1,8 @@
 // Is a tape whole? A second opinion for tests: it knows the header, and looks at every node
 // for itself. With it a test need not guess where a mistake would show.
 //
-//     CHECK_WHOLE(tape, holds)   holds[i]: how many owners outside node i has
+//     tape_is_whole(tape, holds)   holds[i]: how many owners outside node i has; the one
+//                                  that watches it is not counted
 //
 // Included after tape.c it looks at the schedules and replays, too.
 
@@ -27,18 +28,19 @@ static int tape_is_broken(int line, const char *what, Index i) {
 // what is found out about every node
 typedef struct Found {
     uint64_t uses;     // how many operands of living nodes it is
-    int is_free, is_dead;
+    int is_free;
+    int is_unused;     // on the list of watched nodes that have lost their last user
     size_t position;   // in an order that is looked at, from 1
     int is_used;       // by another node in it
     int is_replayed;   // by a replay
 } Found;
 
 static int is_living(const Tape *tape, Index i) {
-    return i > 0 && i <= tape->used && tape->nodes[i].op < OP_DEAD;
+    return i > 0 && i <= tape->used && tape->nodes[i].op < OP_FREE;
 }
 
 // -----------------------------------------------------------------------------
-// the arena: each place is on one list or holds a living node, and each node's reference
+// the arena: each place is on the free list or holds a living node, and each node's reference
 // count is what it should be
 
 static int check_operands(const Tape *tape, Index i) {
@@ -54,7 +56,7 @@ static int check_operands(const Tape *tape, Index i) {
     case OP_MOMENTS:
         WHOLE(i, !a && !b);
         return 1;
-    case OP_USER:
+    case OP_USER: case OP_LINEAR:
         WHOLE(i, !b && (!a || op_a == OP_LIST));
         return 1;
     case OP_LIST:
@@ -73,38 +75,58 @@ static int check_operands(const Tape *tape, Index i) {
 static int check_nodes(const Tape *tape, Found *found, const Index *holds) {
     const Node *nodes = tape->nodes;
     uint64_t absent = 0;
-    Index living = 0, listed = 0;
-    for (Index i = tape->free; i; i = nodes[i].a, listed++) {
+    Index living = 0, nfree = 0;
+    for (Index i = tape->free; i; i = nodes[i].a, nfree++) {
         WHOLE(i, i <= tape->used && nodes[i].op == OP_FREE && !found[i].is_free);
         found[i].is_free = 1;
-    }
-    for (Index i = tape->dead; i; i = nodes[i].a, listed++) {
-        WHOLE(i, i <= tape->used && nodes[i].op == OP_DEAD && !found[i].is_dead);
-        WHOLE(i, nodes[i].flags & NODE_WATCHED);
-        found[i].is_dead = 1;
     }
     for (Index i = 1; i <= tape->used; i++) {
         WHOLE(i, nodes[i].op <= OP_FREE);
         if (!is_living(tape, i)) {
-            WHOLE(i, nodes[i].op == OP_FREE ? found[i].is_free : found[i].is_dead);
-            WHOLE(i, !holds || !holds[i]);
+            WHOLE(i, found[i].is_free && (!holds || !holds[i]));
             continue;
         }
         living++;
         WHOLE(i, !(nodes[i].flags & NODE_VISITED));
-        WHOLE(i, (nodes[i].op == OP_USER) == ((nodes[i].flags & NODE_USER) != 0));
+        WHOLE(i, (nodes[i].op == OP_USER || nodes[i].op == OP_LINEAR) == ((nodes[i].flags & NODE_USER) != 0));
         WHOLE(i, (nodes[i].op == OP_SHIFT) == ((nodes[i].flags & NODE_SHIFT) != 0));
         if (!check_operands(tape, i)) return 0;
         absent += (uint64_t)(!nodes[i].a + !nodes[i].b);
         found[nodes[i].a].uses++;
         found[nodes[i].b].uses++;
     }
-    for (Index i = 1; i <= tape->used && holds; i++) {
-        if (is_living(tape, i)) WHOLE(i, nodes[i].refs == found[i].uses + holds[i] && nodes[i].refs > 0);
-    }
-    WHOLE(0, tape->live == living && tape->used == living + listed);
+    WHOLE(0, tape->live == living && tape->used == living + nfree);
     WHOLE(0, tape->used <= tape->capacity && tape->aside == 0 && !tape->log);
     if (nodes) WHOLE(0, nodes[0].refs == 1 + absent && nodes[0].a == 0 && nodes[0].b == 0);
+    return 1;
+}
+
+// the list of unused nodes has each once, and room for all that are watched
+static int check_unused(const Tape *tape, Found *found) {
+    size_t watched = 0, needed = tape->nunused;
+    for (size_t k = 0; k < tape->nunused; k++) {
+        Index i = tape->unused[k];
+        WHOLE(i, is_living(tape, i) && !found[i].is_unused);
+        found[i].is_unused = 1;
+    }
+    for (Index i = 1; i <= tape->used; i++) {
+        if (!is_living(tape, i) || !(tape->nodes[i].flags & NODE_WATCHED)) continue;
+        watched++;
+        needed += !found[i].is_unused;
+    }
+    WHOLE(0, tape->watched == watched && needed <= tape->unused_room);
+    return 1;
+}
+
+// the list holds a node, too; only a watched one may have no user and no hold that counts
+static int check_refs(const Tape *tape, const Found *found, const Index *holds) {
+    const Node *nodes = tape->nodes;
+    for (Index i = 1; i <= tape->used; i++) {
+        if (!is_living(tape, i)) continue;
+        uint64_t refs = found[i].uses + (uint64_t)found[i].is_unused;
+        WHOLE(i, holds ? nodes[i].refs == refs + holds[i] : nodes[i].refs >= refs);
+        WHOLE(i, !holds || nodes[i].refs > 0 || nodes[i].flags & NODE_WATCHED);
+    }
     return 1;
 }
 
@@ -142,7 +164,7 @@ static int check_order(const Tape *tape, Found *found, const Schedule *schedule)
         if (nodes[i].op <= leaf) continue;
         WHOLE(i, found[nodes[i].a].position && (!nodes[i].b || found[nodes[i].b].position));
         found[nodes[i].a].is_used = found[nodes[i].b].is_used = 1;
-        WHOLE(i, nodes[i].op != OP_USER);
+        WHOLE(i, !(nodes[i].flags & NODE_USER));
     }
     for (size_t k = 0; k < schedule->n; k++) {
         Index i = schedule->order[k];
@@ -208,6 +230,7 @@ static int check_schedule(const Tape *tape, Found *found, const Schedule *schedu
 static int check_schedules(const Tape *tape, Found *found) {
     size_t kept = 0, replays = 0, held = 0;
     Index scheduled = 0;
+    WHOLE(0, (tape->buckets & (tape->buckets - 1)) == 0);
     for (Index i = 0; i < tape->buckets; i++) {
         for (const Schedule *schedule = tape->schedules[i]; schedule; schedule = schedule->next) {
             WHOLE(schedule->root, (schedule->root & (tape->buckets - 1)) == i);
@@ -235,7 +258,8 @@ static int check_schedules(const Tape *tape, Found *found) {
 // 1, or 0 and a line on stderr; holds may be NULL where they are not known
 static int tape_is_whole(const Tape *tape, const Index *holds) {
     Found *found = calloc((size_t)tape->used + 1, sizeof *found);
-    int whole = check_nodes(tape, found, holds) && check_acyclic(tape, found);
+    int whole = check_nodes(tape, found, holds) && check_unused(tape, found)
+        && check_refs(tape, found, holds) && check_acyclic(tape, found);
 #ifdef CHECK_SCHEDULES
     whole = whole && check_schedules(tape, found);
 #endif

@@ -42,6 +42,8 @@ typedef struct Handles {
 static const uint8_t *next_byte, *last_byte;
 static Tape tape;
 static Handles handles, parameters, optimised;  // of the program, its network and its optimiser
+static Handles watched;   // nodes that the program watches: its hold on them is not counted
+static Handles let_go;    // and does not watch any more; the tape's list of unused nodes has them still
 static size_t nlayers;                          // 0: there is no network
 static uint32_t sizes[MOST_LAYERS + 1];
 static uint8_t activations[MOST_LAYERS];
@@ -68,7 +70,8 @@ static double number(void) {
 }
 
 static Handle *handle(void) {
-    return &handles.at[below(handles.n)];
+    int i = below(handles.n + watched.n);
+    return i < handles.n ? &handles.at[i] : &watched.at[i - handles.n];
 }
 
 // so many nodes, or nodes and numbers, as C takes them and as the model does; some are handles
@@ -118,8 +121,10 @@ static void compare_node(const Twin *node, Index *operands) {
         const Node *moments = &nodes[found->a];
         MUST((found->a != 0) == node->has_moments);
         MUST(!found->a || (is_same(moments->data, node->m) && is_same(moments->grad, node->v)));
-    } else if (node->op == OP_USER) {
+    } else if (is_user(node)) {
         MUST(tape_operands(&tape, node->place, operands) == (size_t)node->n);
+        Index list = found->a;
+        for (int k = 0; k < node->n; k++, list = nodes[list].b) MUST(is_same(nodes[list].data, node->slopes[k]));
     } else {
         MUST((found->a != 0) + (found->b != 0) == node->n);
         operands[0] = found->a;
@@ -142,7 +147,7 @@ static void meet(int node, Index place) {
 static void meet_all(const Handles *held, Index *holds) {
     for (int i = 0; i < held->n; i++) {
         meet(held->at[i].node, held->at[i].place);
-        holds[held->at[i].place]++;
+        if (holds) holds[held->at[i].place]++;
     }
 }
 
@@ -153,14 +158,16 @@ static void compare(void) {
     meet_all(&handles, holds);
     meet_all(&parameters, holds);
     meet_all(&optimised, holds);
+    meet_all(&watched, NULL);
+    meet_all(&let_go, NULL);
     while (nmet) {
         const Twin *node = twin(met[--nmet]);
         compare_node(node, operands);
         for (int i = 0; i < node->n; i++) meet(node->operands[i], operands[i]);
         // with its list or its moments, which are nodes, too
-        live += (Index)(1 + (node->op == OP_USER ? node->n : 0) + node->has_moments);
+        live += (Index)(1 + (is_user(node) ? node->n : 0) + node->has_moments);
     }
-    MUST(tape.live == live);
+    MUST(tape.live == live && tape.watched == (Index)watched.n);
     MUST(tape_is_whole(&tape, holds));
     free(holds);
 }
@@ -237,11 +244,122 @@ static void hold_operand(void) {
     hold(&handles, operands[i], twin(user->node)->operands[i]);
 }
 
-static void bury_all(void) {
-    for (Index i; (i = tape_dead(&tape));) {
-        MUST(tape.nodes[i].op == OP_DEAD);
-        tape_bury(&tape, i);
+// -----------------------------------------------------------------------------
+// watched nodes
+
+static void count_user(int node) {
+    if (twin(node)->mark != model.marks) {
+        twin(node)->mark = model.marks;
+        twin(node)->users = 0;
+        met[nmet++] = node;
     }
+    twin(node)->users++;
+}
+
+static void count_all(const Handles *held, int uses) {
+    for (int i = 0; i < held->n; i++) {
+        count_user(held->at[i].node);
+        twin(held->at[i].node)->users -= !uses;
+    }
+}
+
+// by the model: how many nodes and counted holds use each node that can be reached
+static void count_users(void) {
+    model.marks++;
+    count_all(&handles, 1);
+    count_all(&parameters, 1);
+    count_all(&optimised, 1);
+    count_all(&watched, 0);
+    count_all(&let_go, 0);
+    while (nmet) {
+        const Twin *node = twin(met[--nmet]);
+        for (int i = 0; i < node->n; i++) count_user(node->operands[i]);
+    }
+}
+
+static int is_listed(Index place) {
+    size_t k = 0;
+    while (k < tape.nunused && tape.unused[k] != place) k++;
+    return k < tape.nunused;
+}
+
+// watched nodes that had users before the last instruction and have none now are on the list
+static void check_watched(void) {
+    int had_users[MOST_HANDLES];
+    for (int i = 0; i < watched.n; i++) had_users[i] = twin(watched.at[i].node)->users;
+    count_users();
+    for (int i = 0; i < watched.n; i++) {
+        const Handle *one = &watched.at[i];
+        MUST(!had_users[i] || twin(one->node)->users || is_listed(one->place));
+        MUST(!is_listed(one->place) || tape.nodes[one->place].refs > 0);
+    }
+}
+
+// the hold of one of the handles becomes the owner's, which is not counted
+static void watch(void) {
+    int i = below(handles.n);
+    Handle one = handles.at[i];
+    if (twin(one.node)->is_watched || watched.n == MOST_HANDLES) return;
+    int result = tape_watch(&tape, one.place);
+    MUST(result == 0 || is_out_of_memory());
+    if (result < 0) return;
+    twin(one.node)->is_watched = 1;
+    twin(one.node)->users = 0;  // as far as it is known; none has been lost
+    handles.at[i] = handles.at[--handles.n];
+    watched.at[watched.n++] = one;
+}
+
+static void unwatch_at(int i) {
+    Handle one = watched.at[i];
+    watched.at[i] = watched.at[--watched.n];
+    twin(one.node)->is_watched = 0;
+    if (is_listed(one.place)) let_go.at[let_go.n++] = one;
+    tape_unwatch(&tape, one.place);
+}
+
+// used or not, on the list or not
+static void unwatch(void) {
+    if (watched.n && let_go.n < MOST_HANDLES) unwatch_at(below(watched.n));
+}
+
+// a second holder, beside the owner
+static void hold_watched(void) {
+    if (!watched.n || handles.n == MOST_HANDLES) return;
+    const Handle *one = &watched.at[below(watched.n)];
+    hold(&handles, one->place, one->node);
+}
+
+// the next node that the tape hands out is watched, alive and has no users: its place among
+// those that are watched, or -1
+static int next_unused(void) {
+    Index place = tape_unused(&tape);
+    for (int i = let_go.n; i-- > 0;) {
+        if (!is_listed(let_go.at[i].place)) let_go.at[i] = let_go.at[--let_go.n];
+    }
+    if (!place) {
+        MUST(tape.nunused == 0 && let_go.n == 0);
+        return -1;
+    }
+    int i = 0;
+    while (i < watched.n && watched.at[i].place != place) i++;
+    MUST(i < watched.n && !is_listed(place));
+    count_users();
+    MUST(twin(watched.at[i].node)->users == 0 && tape.nodes[place].refs == 0);
+    return i;
+}
+
+// the owner goes on watching, lets another hold it, too, makes the hold a counted one again,
+// or lets go of it
+static void hand_out(void) {
+    for (int times = 1 + below(4), i; times > 0 && (i = next_unused()) >= 0; times--) {
+        int what = below(4), is_kept = what && what < 3 && handles.n < MOST_HANDLES;
+        if (is_kept) hold(&handles, watched.at[i].place, watched.at[i].node);
+        if (what > 1) unwatch_at(i);
+    }
+}
+
+static void let_all_unused_go(void) {
+    for (int i; (i = next_unused()) >= 0;) unwatch_at(i);
 }
 
 // -----------------------------------------------------------------------------
@@ -289,11 +407,14 @@ static void record_pow(void) {
 }
 
 static void record_user_node(void) {
-    int n = below(5), nodes[MOST_OPERANDS];
-    double data = number();
+    int n = below(10), is_linear = n >= 5, nodes[MOST_OPERANDS];
+    double data = number(), slopes[MOST_OPERANDS];
+    if (is_linear) n -= 5;
     Items x = take_items(n, 0);
     for (int i = 0; i < n; i++) nodes[i] = x.items[i].node;
-    keep(tape_user(&tape, data, x.places, (size_t)n), model_user(data, nodes, n));
+    for (int i = 0; i < n && is_linear; i++) slopes[i] = number();
+    keep(tape_user(&tape, data, x.places, is_linear ? slopes : NULL, (size_t)n),
+         model_user(data, nodes, is_linear ? slopes : NULL, n));
 }
 
 // -----------------------------------------------------------------------------
@@ -510,17 +631,22 @@ static void settle(void) {
 // -----------------------------------------------------------------------------
 // nodes with functions of their owner's, and passes over them as the owner makes them
 
-static void watch(void) {
-    const Handle *one = handle();
-    tape.nodes[one->place].flags |= NODE_WATCHED;
-    twin(one->node)->is_watched = 1;
-}
-
 static void set_function(void) {
     const Handle *one = handle();
     int on = below(4) != 0;
     tape_set_function(&tape, one->place, on);
     twin(one->node)->has_function = on;
+}
+
+// of an operand, which other roots may be above, too
+static void set_function_below(void) {
+    Index operands[MOST_OPERANDS];
+    const Handle *user = handle();
+    int n = (int)tape_operands(&tape, user->place, operands);
+    if (n == 0) return;
+    int i = below(n), on = below(4) != 0;
+    tape_set_function(&tape, operands[i], on);
+    twin(twin(user->node)->operands[i])->has_function = on;
 }
 
 static Index own_order[2 * MOST_TWINS];  // a user node's list is on the tape, too
@@ -608,11 +734,12 @@ static void (*const instructions[])(void) = {
     backward, backward, forward, forward, replay, replay, set_data, set_data, set_gradient,
     run_rule, own_backward, own_forward, set_function, watch,
     hold_operand, drop_handle, drop_handle,
+    unwatch, hand_out, hold_watched, set_function_below,
 };
 
 // with these nothing can fail
 static void (*const others[])(void) = {
-    compare, bury_all, shrink, trim_soon, settle, forget_optimiser, forget_network
+    compare, let_all_unused_go, shrink, trim_soon, settle, forget_optimiser, forget_network
 };
 
 static void run_instruction(void) {
@@ -641,14 +768,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     while (next_byte < last_byte && model.n < MOST_TWINS - MOST_AT_ONCE) {
         if (handles.n == 0) record_leaf();
         run_instruction();
+        if (watched.n) check_watched();
     }
     compare();
     drop_all(&handles);
     forget_network();
     forget_optimiser();
-    bury_all();
+    let_all_unused_go();
+    while (watched.n) {  // those that were never used, or were handed out before
+        int i = 0;
+        while (i < watched.n && tape.nodes[watched.at[i].place].refs) i++;
+        MUST(i < watched.n);
+        unwatch_at(i);
+        let_all_unused_go();
+    }
     MUST(tape_is_whole(&tape, NULL));
-    MUST(tape.live == 0 && tape.scheduled == 0 && tape.kept == 0 && !tape.held);
+    MUST(tape.live == 0 && tape.watched == 0 && tape.nunused == 0 && tape.scheduled == 0 && tape.kept == 0 && !tape.held);
     tape_free(&tape);
     MUST(outstanding == before);
     return 0;

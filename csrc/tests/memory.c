@@ -74,8 +74,12 @@ static int kept_all(Run *run, int result, const Index *nodes, size_t n) {
 
 static void drop(Run *run, size_t at) {
     Index i = run->handles[at];
-    run->holds[i]--;
     run->handles[at] = run->handles[--run->n];
+    if (run->tape.nodes[i].flags & NODE_WATCHED) {
+        tape_unwatch(&run->tape, i);
+        return;
+    }
+    run->holds[i]--;
     tape_release(&run->tape, i);
 }
 
@@ -135,10 +139,60 @@ static int record_sum(Run *run) {
     return kept(run, tape_sum(&run->tape, 0, 1.5, x, xs, 4));
 }
 
+// the run's hold is not counted from now on
+static int watch_last(Run *run) {
+    if (tape_watch(&run->tape, last(run)) < 0) return -1;
+    run->holds[last(run)]--;
+    return 0;
+}
+
 static int record_user_node(Run *run) {
-    if (kept(run, tape_user(&run->tape, 4.0, run->parameters, 4)) < 0) return -1;
+    if (kept(run, tape_user(&run->tape, 4.0, run->parameters, NULL, 4)) < 0) return -1;
     tape_set_function(&run->tape, last(run), 1);
-    run->tape.nodes[last(run)].flags |= NODE_WATCHED;
+    if (watch_last(run) == 0) return 0;
+    drop(run, run->n - 1);
+    return -1;
+}
+
+static int record_linear(Run *run) {
+    static const double slopes[] = {0.5, -2.0, 3.0};
+    return kept(run, tape_user(&run->tape, 1.5, run->parameters, slopes, 3));
+}
+
+// a watched node is used for a moment: then it is on the list, and out of memory it is not
+static int lose_user(Run *run) {
+    Tape *tape = &run->tape;
+    size_t listed = tape->nunused;
+    Index x = last(run), user = tape_unary(tape, OP_TANH, x);
+    CHECK(tape->nunused == listed && tape->nodes[x].refs == (user != 0));
+    if (!user) return -1;
+    tape_hold(tape, user);
+    tape_release(tape, user);
+    CHECK(tape->nunused == listed + 1 && tape->unused[listed] == x && tape->nodes[x].refs == 1);
+    return 0;
+}
+
+// a node on the list gets a user again
+static int use_unused(Run *run) {
+    Tape *tape = &run->tape;
+    Index x = tape->unused[tape->nunused - 1];
+    return kept(run, tape_binary(tape, OP_ADD, x, run->parameters[0]));
+}
+
+// so it is not handed out
+static int take_none(Run *run) {
+    CHECK(run->tape.nunused > 0 && tape_unused(&run->tape) == 0 && run->tape.nunused == 0);
+    return 0;
+}
+
+static int let_unused_go(Run *run) {
+    CHECK(run->tape.nunused > 0);
+    for (Index i; (i = tape_unused(&run->tape));) {
+        size_t at = 0;
+        while (run->handles[at] != i) at++;
+        CHECK(run->tape.nodes[i].refs == 0);
+        drop(run, at);
+    }
     return 0;
 }
 
@@ -279,12 +333,23 @@ static int record_root(Run *run) {
     return kept(run, tape_unary(&run->tape, OP_TANH, tape_binary(&run->tape, OP_MUL, run->parameters[run->n % PARAMETERS], run->parameters[0])));
 }
 
+// then it shrinks, if there is memory for a smaller one
+static int drop_roots(Run *run) {
+    CHECK(run->tape.buckets == 32);
+    for (int i = 0; i < ROOTS; i++) drop(run, run->n - 1);
+    CHECK(run->tape.buckets == 16 || failed);
+    return 0;
+}
+
 typedef int (*Step)(Run *);
 
 static const Step scenario[] = {
     make_parameters, make_inputs, record_operations, backward, forward, forward, backward, record_sum,
     record_dot_of_nodes, forward, forward, forward, backward, backward, record_dot_of_both,
-    record_user_node, walk_to_user_node, record_softmax, backward, forward, record_cross_entropy,
+    record_user_node, walk_to_user_node, record_linear, backward, watch_last, lose_user, use_unused,
+    take_none, backward, drop_last, let_unused_go, record_linear, watch_last, lose_user,
+    record_dot_of_nodes, forward, watch_last, lose_user, record_sum, watch_last, use_unused, forward,
+    drop_last, let_unused_go, record_softmax, backward, forward, record_cross_entropy,
     call_network, backward, forward, backward, make_moments, record_loss, backward, optimise,
     forward, backward, optimise, forward, backward, optimise, forward, forward, backward,
     evaluate_network, evaluate_softmax, evaluate_dot, evaluate_sum, evaluate_cross_entropy,
@@ -296,6 +361,7 @@ enum { STEPS = sizeof scenario / sizeof *scenario };
 
 static Step step_at(int i) {
     if (i < STEPS) return scenario[i];
+    if (i == STEPS + 3 * ROOTS) return drop_roots;
     return (Step[]){record_root, forward, forward}[(i - STEPS) % 3];
 }
 
@@ -318,11 +384,6 @@ static void see_all(Run *run) {
         see(run, mv->data);
         see(run, mv->grad);
     }
-}
-
-// dead places that their owner has cleaned up
-static void bury_all(Tape *tape) {
-    for (Index i; (i = tape_dead(tape));) tape_bury(tape, i);
 }
 
 // moments that came before the memory ended stay with their leaf, and are 0
@@ -387,22 +448,21 @@ static int run_scenario(Run *run, int steps, int looks, Index slack, long nth, i
             CHECK(tape_is_whole(&run->tape, run->holds));
         }
         run->nseen = nseen;
-        bury_all(&run->tape);
         if (looks) see_all(run);
     }
     step_now = -1;
     see_all(run);
     while (run->n) drop(run, run->n - 1);
-    bury_all(&run->tape);
+    CHECK(tape_unused(&run->tape) == 0);  // which frees what was let go of while it was on the list
     CHECK(tape_is_whole(&run->tape, run->holds));
-    CHECK(run->tape.live == 0 && run->tape.scheduled == 0 && run->tape.kept == 0 && !run->tape.held);
+    CHECK(run->tape.live == 0 && run->tape.watched == 0 && run->tape.scheduled == 0 && run->tape.kept == 0 && !run->tape.held);
     tape_free(&run->tape);
     CHECK(outstanding == before);
     return failed > 0;
 }
 
 static long compare_runs(int looks, Index slack) {
-    int steps = STEPS + 3 * ROOTS;
+    int steps = STEPS + 3 * ROOTS + 1;
     long runs = 0;
     run_scenario(&first, steps, looks, slack, LONG_MAX, 0);
     for (int all = 0; all <= 1; all++) {

@@ -17,10 +17,12 @@ typedef struct Twin {  // of a node on the tape; nodes are known by their twins'
     int op;
     double data, grad;
     int operands[MOST_OPERANDS], n;
+    double slopes[MOST_OPERANDS];  // of OP_LINEAR
     int is_integer, has_function, is_watched;
     int has_moments;
     double m, v;
     int mark;          // of the last walk that was here
+    int users;         // how many nodes and holds that can be reached use it, when last counted
     Index place;       // of the node, as the last comparison found it
 } Twin;
 
@@ -35,6 +37,11 @@ static struct {
 
 static Twin *twin(int i) {
     return &model.twins[i];
+}
+
+// a user node, whose number only its owner can recompute
+static int is_user(const Twin *node) {
+    return node->op == OP_USER || node->op == OP_LINEAR;
 }
 
 // what its user sees of a node's operands, as tape_operands says
@@ -92,9 +99,11 @@ static int model_div(int a, int b) {
     return model_binary(OP_MUL, a, model_pow(b, -1.0, 1));
 }
 
-static int model_user(double data, const int *operands, int n) {
-    int i = model_new(OP_USER, data, 0, 0);
+// slopes: NULL, or constants
+static int model_user(double data, const int *operands, const double *slopes, int n) {
+    int i = model_new(slopes ? OP_LINEAR : OP_USER, data, 0, 0);
     for (int k = 0; k < n; k++) twin(i)->operands[k] = operands[k];
+    for (int k = 0; k < n && slopes; k++) twin(i)->slopes[k] = slopes[k];
     twin(i)->n = n;
     return i;
 }
@@ -242,6 +251,10 @@ static int model_restore(int n) {
 // a node's own rule, once
 static int model_rule(int i) {
     Twin *node = twin(i), none = {0};
+    if (node->op == OP_LINEAR) {
+        for (int k = 0; k < node->n; k++) twin(node->operands[k])->grad += node->slopes[k] * node->grad;
+        return 0;
+    }
     Twin *a = node->n > 0 ? twin(node->operands[0]) : &none, *b = node->n > 1 ? twin(node->operands[1]) : &none;
     if (op_backward((Op)node->op, a->data, b->data, node->data, node->grad, &a->grad, &b->grad)) return 0;
     model_fault(FAULT_BACKWARD, node->op, node->n, a->data, b->data, node->data);
@@ -281,14 +294,14 @@ static int model_backward(int root, int with_functions) {
 static int model_forward(int root, int with_functions) {
     int n = model_walk(root, 1);
     for (int k = 0; k < n && !with_functions; k++) {
-        if (twin(model.order[k])->op == OP_USER) return model_fault(FAULT_USER, 0, 0, 0.0, 0.0, 0.0) - 1;
+        if (is_user(twin(model.order[k]))) return model_fault(FAULT_USER, 0, 0, 0.0, 0.0, 0.0) - 1;
     }
     for (int k = 0; k < n; k++) {
         Twin *node = twin(model.order[k]);
         if (node->op == OP_LEAF) continue;
         double a = node->n > 0 ? twin(node->operands[0])->data : 0.0;
         double b = node->n > 1 ? twin(node->operands[1])->data : 0.0, out = 0.0;
-        if (node->op == OP_USER) {
+        if (is_user(node)) {
             out = function_forward(node);
         } else if (!op_forward((Op)node->op, a, b, &out)) {
             model_fault(FAULT_FORWARD, node->op, node->n, a, b, out);

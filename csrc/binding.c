@@ -1,0 +1,227 @@
+// The calls over the shared tape whose results are Python objects: see binding.h.
+
+#include "handle.h"
+#include <string.h>
+
+// -----------------------------------------------------------------------------
+// what is given and what comes back
+
+// append to `out` the exception that is set
+static int give_problem(Object out) {
+    PyObject *type, *problem, *traceback;
+    PyErr_Fetch(&type, &problem, &traceback);
+    PyErr_NormalizeException(&type, &problem, &traceback);
+    if (!problem || PyList_Append((PyObject *)out, problem) < 0) PyErr_Clear();  // no memory
+    Py_XDECREF(type);
+    Py_XDECREF(problem);
+    Py_XDECREF(traceback);
+    return -1;
+}
+
+static int give_fault(Object out) {
+    raise_fault();
+    return give_problem(out);
+}
+
+// append the Values of new nodes; none of them is lost on the tape if that fails
+static int give_nodes(const Index *nodes, size_t n, Object out) {
+    int failed = 0;
+    for (size_t k = 0; k < n; k++) {
+        if (failed) {
+            tape_discard(&tape, nodes[k]);
+            continue;
+        }
+        PyObject *value = new_handle(nodes[k], 1);
+        failed = !value || PyList_Append((PyObject *)out, value) < 0;
+        Py_XDECREF(value);
+    }
+    handles_tend();
+    return failed ? give_problem(out) : 0;
+}
+
+static int give_node(Index i, Object out) {
+    return i ? give_nodes(&i, 1, out) : give_fault(out);
+}
+
+int shared_are_plain(Object xs) {
+    PyObject *list = (PyObject *)xs;
+    for (Py_ssize_t k = 0; k < PyList_Size(list); k++) {
+        PyObject *x = PyList_GetItem(list, k);
+        if (!is_value(x) && Py_TYPE(x) != &PyFloat_Type && Py_TYPE(x) != &PyLong_Type) return 0;
+    }
+    return 1;
+}
+
+static size_t size_of(Object xs) {
+    return (size_t)PyList_Size((PyObject *)xs);
+}
+
+int shared_read(Object xs, Index *nodes, double *numbers, Object out) {
+    size_t n = size_of(xs);
+    for (size_t k = 0; k < n; k++) {
+        PyObject *x = PyList_GetItem((PyObject *)xs, (Py_ssize_t)k);
+        if (operand_read(x, &nodes[k], &numbers[k]) < 0) return give_problem(out);
+    }
+    return 0;
+}
+
+// the nodes and numbers of up to three lists in one piece of memory
+typedef struct Items {
+    Index *nodes;
+    double *numbers;
+} Items;
+
+static int items_new(Items *items, size_t n, Object out) {
+    items->numbers = malloc((n + 1) * (sizeof(double) + sizeof(Index)));
+    items->nodes = (Index *)(items->numbers + n + 1);
+    if (items->numbers) return 0;
+    tape.fault = (Fault){.code = FAULT_MEMORY};
+    return give_fault(out);
+}
+
+static void items_free(Items *items) {
+    free(items->numbers);
+}
+
+// -----------------------------------------------------------------------------
+// functions of many Values, and networks
+
+int shared_dot(Object ws, Object xs, Object start, Object out) {
+    size_t n = size_of(ws);
+    int recording = is_recording(), failed = -1;
+    Items items;
+    Index first;
+    double number;
+    if (recording < 0 || operand_read((PyObject *)start, &first, &number) < 0) return give_problem(out);
+    if (items_new(&items, 2 * n, out) < 0) return -1;
+    Index *w = items.nodes, *x = w + n;
+    double *w_numbers = items.numbers, *x_numbers = w_numbers + n;
+    if (size_of(xs) == n && shared_read(ws, w, w_numbers, out) == 0 && shared_read(xs, x, x_numbers, out) == 0) {
+        failed = give_node((recording ? tape_dot : dot_evaluate)(&tape, first, number, w, w_numbers, x, x_numbers, n), out);
+    }
+    items_free(&items);
+    return failed;
+}
+
+int shared_sum(Object xs, Object start, Object out) {
+    size_t n = size_of(xs);
+    int recording = is_recording(), failed = -1;
+    Items items;
+    Index first;
+    double number;
+    if (recording < 0 || operand_read((PyObject *)start, &first, &number) < 0) return give_problem(out);
+    if (items_new(&items, n, out) < 0) return -1;
+    if (shared_read(xs, items.nodes, items.numbers, out) == 0) {
+        failed = give_node((recording ? tape_sum : sum_evaluate)(&tape, first, number, items.nodes, items.numbers, n), out);
+    }
+    items_free(&items);
+    return failed;
+}
+
+int shared_softmax(Object xs, Object out) {
+    size_t n = size_of(xs);
+    int recording = is_recording(), failed = -1;
+    Items items;
+    if (recording < 0) return give_problem(out);
+    if (items_new(&items, 2 * n, out) < 0) return -1;
+    Index *results = items.nodes + n;
+    if (shared_read(xs, items.nodes, items.numbers, out) == 0) {
+        failed = (recording ? softmax : softmax_evaluate)(&tape, items.nodes, n, results);
+        failed = failed ? give_fault(out) : give_nodes(results, n, out);
+    }
+    items_free(&items);
+    return failed;
+}
+
+int shared_cross_entropy(Object logits, size_t target, Object out) {
+    size_t n = size_of(logits);
+    int recording = is_recording(), failed = -1;
+    Items items;
+    if (recording < 0) return give_problem(out);
+    if (items_new(&items, n, out) < 0) return -1;
+    if (shared_read(logits, items.nodes, items.numbers, out) == 0) {
+        failed = give_node((recording ? cross_entropy : cross_entropy_evaluate)(&tape, items.nodes, n, target), out);
+    }
+    items_free(&items);
+    return failed;
+}
+
+int shared_mlp_call(const MLP *mlp, Object xs, Object out) {
+    size_t n = size_of(xs), nout = mlp->sizes[mlp->nlayers];
+    int recording = is_recording(), failed = -1;
+    Items items;
+    if (recording < 0) return give_problem(out);
+    if (items_new(&items, n + nout, out) < 0) return -1;
+    Index *results = items.nodes + n;
+    if (n == mlp->sizes[0] && shared_read(xs, items.nodes, items.numbers, out) == 0) {
+        failed = (recording ? mlp_call : mlp_evaluate)(&tape, mlp, items.nodes, items.numbers, results);
+        failed = failed ? give_fault(out) : give_nodes(results, nout, out);
+    }
+    items_free(&items);
+    return failed;
+}
+
+int shared_mean_cross_entropy(const MLP *mlp, const Index *x, const double *numbers,
+                              const int32_t *labels, size_t n, Object out) {
+    int recording = is_recording();
+    if (recording < 0) return give_problem(out);
+    return give_node((recording ? mean_cross_entropy : mean_cross_entropy_evaluate)(&tape, mlp, x, numbers, labels, n), out);
+}
+
+int shared_adamw_init(const Index *parameters, size_t n, Object out) {
+    if (adamw_init(&tape, parameters, n) < 0) return give_fault(out);
+    for (size_t k = 0; k < n; k++) handle_drop_moments(parameters[k]);
+    return 0;
+}
+
+int shared_adamw_step(AdamW *adamw, const Index *parameters, size_t n, Object out) {
+    return adamw_step(&tape, adamw, parameters, n) < 0 ? give_fault(out) : 0;
+}
+
+// -----------------------------------------------------------------------------
+// passes
+
+size_t shared_walk(Index root, int forward, Index *order, size_t room) {
+    size_t n = tape_walk(&tape, root, forward);
+    if (n <= room) memcpy(order, tape.order, n * sizeof *order);
+    return n;
+}
+
+ptrdiff_t shared_backward_until(const Index *order, ptrdiff_t from, Object out) {
+    ptrdiff_t position = tape_backward_until(&tape, order, from);
+    if (position == -2) give_fault(out);
+    return position;
+}
+
+ptrdiff_t shared_forward_until(const Index *order, ptrdiff_t from, ptrdiff_t n, Object out) {
+    ptrdiff_t position = tape_forward_until(&tape, order, from, n);
+    if (position == -2) give_fault(out);
+    return position;
+}
+
+void shared_save(const Index *order, size_t n, double *data, double *grad) {
+    tape_settle(&tape);
+    for (size_t k = 0; k < n; k++) {
+        data[k] = tape.nodes[order[k]].data;
+        grad[k] = tape.nodes[order[k]].grad;
+    }
+}
+
+void shared_restore(const Index *order, size_t n, const double *data, const double *grad) {
+    tape_settle(&tape);
+    for (size_t k = 0; k < n; k++) {
+        tape.nodes[order[k]].data = data[k];
+        tape.nodes[order[k]].grad = grad[k];
+    }
+}
+
+void shared_forget_gradients(const Index *order, size_t n) {
+    tape_settle(&tape);
+    for (size_t k = 0; k < n; k++) {
+        if (tape.nodes[order[k]].op != OP_LEAF) tape.nodes[order[k]].grad = 0.0;
+    }
+}
+
+const char *micrograd_version(void) {
+    return MICROGRAD_VERSION;
+}

@@ -1,0 +1,60 @@
+// What Python needs besides the library: the one tape that all of a process shares, and the
+// calls over it whose results are Python objects. cffi reads this file after micrograd.h.
+//
+// Python calls all of C with the GIL held, so that is the lock of the tape.
+
+#ifndef MICROGRAD_BINDING_H
+#define MICROGRAD_BINDING_H
+
+#include "micrograd.h"
+
+// id() of a Python object that the caller keeps alive
+typedef uintptr_t Object;
+
+// The tape. What needs no more than an index and a number is called on it directly.
+Tape *shared_tape(void);
+
+// Make the type Value (handle.c) and append it to the list `out`; 0, or -1. `hooks` is a tuple of
+// what C needs of Python:
+//     error(code, op, operands, a, b, out)   the exception for a fault
+//     number(x)                              x as a float, or a TypeError
+//     is_number(x)                           whether number() takes it
+//     node(data, ...)                        what Value's constructor was given, as a tuple
+//     backward(root), forward(root)          the passes over nodes with functions in Python
+//     is_recording()                         False under no_grad
+//     no_grad_blocks                         a set: while it is empty recording is on everywhere
+//     types                                  of functions, cells, methods and partials
+int handle_type_new(Object hooks, Object out);
+
+// Each of these appends its result to the Python list `out` and returns 0, or appends the
+// exception and returns -1. A list owns what is in it, so an interrupt after the call loses
+// no node. xs, ws and logits are lists whose items are all plain: Values, floats and ints.
+int shared_are_plain(Object xs);
+int shared_dot(Object ws, Object xs, Object start, Object out);
+int shared_sum(Object xs, Object start, Object out);
+int shared_softmax(Object xs, Object out);
+int shared_cross_entropy(Object logits, size_t target, Object out);
+int shared_mlp_call(const MLP *mlp, Object xs, Object out);
+int shared_mean_cross_entropy(const MLP *mlp, const Index *x, const double *numbers,
+                              const int32_t *labels, size_t n, Object out);
+int shared_adamw_init(const Index *parameters, size_t n, Object out);
+int shared_adamw_step(AdamW *adamw, const Index *parameters, size_t n, Object out);
+
+// Fill in, for each item, its node, or 0 and its number.
+int shared_read(Object xs, Index *nodes, double *numbers, Object out);
+
+// What tape_walk finds, copied to `order` if it has room for it; how many nodes, or 0 without memory.
+size_t shared_walk(Index root, int forward, Index *order, size_t room);
+
+// The passes in pieces, as in micrograd.h; a fault is appended to `out`.
+ptrdiff_t shared_backward_until(const Index *order, ptrdiff_t from, Object out);
+ptrdiff_t shared_forward_until(const Index *order, ptrdiff_t from, ptrdiff_t n, Object out);
+
+// The numbers of all nodes in an order, to restore them when a pass fails.
+void shared_save(const Index *order, size_t n, double *data, double *grad);
+void shared_restore(const Index *order, size_t n, const double *data, const double *grad);
+void shared_forget_gradients(const Index *order, size_t n);  // of all but the leaves
+
+const char *micrograd_version(void);  // of the package that this was compiled from
+
+#endif

@@ -1,0 +1,34 @@
+// What handle.c and binding.c share: handles as Python objects, over the one tape.
+
+#ifndef MICROGRAD_HANDLE_H
+#define MICROGRAD_HANDLE_H
+
+#include <pyconfig.h>
+#ifdef Py_GIL_DISABLED
+#error "the GIL is the lock of the tape, and this Python has none"
+#endif
+#define Py_LIMITED_API 0x03090000  // one binary for CPython 3.9 and later
+#include <Python.h>
+#include "binding.h"
+
+extern Tape tape;
+
+int is_value(PyObject *x);
+int is_recording(void);                  // 0 under no_grad, -1 with an exception set
+PyObject *handle_of(Index i);            // the Value of a node, a new reference; NULL with an exception
+PyObject *new_handle(Index i, int recording);  // of a result: under no_grad of a leaf with its number
+void handle_drop_moments(Index i);       // attributes called m and v, which AdamW's take the place of
+void *raise_fault(void);                 // NULL, with the exception for tape.fault set
+void handles_tend(void);                 // call it after what may have freed nodes
+
+// x as an operand: a Value's node, or 0 and a number
+typedef enum Kind {
+    KIND_FAILED = -1,  // with an exception set
+    KIND_OTHER,        // not a number, either
+    KIND_VALUE,
+    KIND_NUMBER
+} Kind;
+
+Kind operand_read(PyObject *x, Index *index, double *number);
+
+#endif
