@@ -84,6 +84,7 @@ def test_a_number_that_makes_its_partner_anew(Value, no_new_nodes):
         del below, stack, operands, result
 
 
+@needs_c  # it counts on CPython's collector
 def test_operands_while_their_user_is_made_anew(engine, no_new_nodes):
     """What the collector runs in the middle of `_prev`."""
     v = x = engine.Value(2.0)
