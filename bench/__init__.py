@@ -23,7 +23,7 @@ What is measured:
 
 and how:
 
-    paths.py                   every way to take a step: its command, and who has to be installed
+    paths.py                   every way to take a step: its command, and which package it needs
     py_steps.py, py_nodes.py   the commands of those in Python, twins of c_steps.c and c_nodes.c
     programs.py                compiles those in C
     measure.py                 runs them in turn, in rounds, and looks at their numbers first
