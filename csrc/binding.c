@@ -11,6 +11,7 @@ static int give_problem(Object out) {
     PyObject *type, *problem, *traceback;
     PyErr_Fetch(&type, &problem, &traceback);
     PyErr_NormalizeException(&type, &problem, &traceback);
+    if (problem && traceback) PyException_SetTraceback(problem, traceback);
     if (!problem || PyList_Append((PyObject *)out, problem) < 0) PyErr_Clear();  // no memory
     Py_XDECREF(type);
     Py_XDECREF(problem);
@@ -187,10 +188,12 @@ size_t shared_walk(Index root, int forward, Index *order, size_t room) {
     return n;
 }
 
-ptrdiff_t shared_backward_until(const Index *order, ptrdiff_t from, Object out) {
-    ptrdiff_t position = tape_backward_until(&tape, order, from);
-    if (position == -2) give_fault(out);
-    return position;
+int shared_backward(const Index *order, size_t n, Object out) {
+    ptrdiff_t position = (ptrdiff_t)n;
+    while ((position = tape_backward_until(&tape, order, position)) >= 0) {
+        if (handle_run_backward(order[position]) < 0) return give_problem(out);
+    }
+    return position == -2 ? give_fault(out) : 0;
 }
 
 ptrdiff_t shared_forward_until(const Index *order, ptrdiff_t from, ptrdiff_t n, Object out) {

@@ -46,8 +46,10 @@ int shared_read(Object xs, Index *nodes, double *numbers, Object out);
 // What tape_walk finds, copied to `order` if it has room for it; how many nodes, or 0 without memory.
 size_t shared_walk(Index root, int forward, Index *order, size_t room);
 
-// The passes in pieces, as in micrograd.h; a fault is appended to `out`.
-ptrdiff_t shared_backward_until(const Index *order, ptrdiff_t from, Object out);
+// Go backward over an order and call each _backward that is a function of the user's.
+int shared_backward(const Index *order, size_t n, Object out);
+
+// The forward pass in pieces, as in micrograd.h; a fault is appended to `out`.
 ptrdiff_t shared_forward_until(const Index *order, ptrdiff_t from, ptrdiff_t n, Object out);
 
 // The numbers of all nodes in an order, to restore them when a pass fails.

@@ -1056,15 +1056,15 @@ static PyObject *value_at(PyObject *none, PyObject *index) {
     return PyErr_Format(PyExc_ValueError, "there is no node %lu", i);
 }
 
-// the rule of the node at an index, which is a function of the user's: what a pass over many of
-// them spends its time on
-static PyObject *value_run_at(PyObject *none, PyObject *index) {
-    PyObject *value = value_at(none, index);
+int handle_run_backward(Index i) {
+    PyObject *value = handle_of(i);
     PyObject *function = value ? value_get_backward(value, NULL) : NULL;
     PyObject *result = function ? PyObject_CallObject(function, NULL) : NULL;
+    int failed = result ? 0 : -1;
+    Py_XDECREF(result);
     Py_XDECREF(function);
     Py_XDECREF(value);
-    return result;
+    return failed;
 }
 
 // -----------------------------------------------------------------------------
@@ -1099,8 +1099,6 @@ static PyMethodDef value_methods[] = {
            "    What building the graph would raise. All data are then as they were before."),
     {"_run_rule", value_run_rule, METH_NOARGS,
      "_run_rule($self, /)\n--\n\nRun this node's own rule once: pass its gradient on to its operands."},
-    {"_run_at", value_run_at, METH_O | METH_STATIC,
-     "_run_at(index, /)\n--\n\nCall the _backward of the Value at an index."},
     {"_at", value_at, METH_O | METH_STATIC, "_at(index, /)\n--\n\nThe Value of the node at an index."},
     {NULL, NULL, 0, NULL},
 };

@@ -18,6 +18,7 @@ int is_recording(void);                  // 0 under no_grad, -1 with an exceptio
 PyObject *handle_of(Index i);            // the Value of a node, a new reference; NULL with an exception
 PyObject *new_handle(Index i, int recording);  // of a result: under no_grad of a leaf with its number
 void handle_drop_moments(Index i);       // attributes called m and v, which AdamW's take the place of
+int handle_run_backward(Index i);        // call the _backward of its Value; 0, or -1 with an exception set
 void *raise_fault(void);                 // NULL, with the exception for tape.fault set
 void handles_tend(void);                 // call it after what may have freed nodes
 

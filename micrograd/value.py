@@ -87,18 +87,9 @@ def _order(root: int, forward: bool) -> tuple[Any, int]:
 def _backward(root: Value) -> None:
     """Go backward over a graph in which nodes have a `_backward` of the user's."""
     graph = _Pass(root, forward=False)
-    problem: list[Exception] = []
-    position, where = graph.n, id(problem)
-    order, backward_until, run_at = graph.order, lib.shared_backward_until, Value._run_at
     try:
         root.grad = 1.0
-        while True:
-            position = backward_until(order, position, where)
-            if position == -1:
-                return
-            if position == -2:
-                raise problem[0] if problem else MemoryError("no memory for an exception")
-            run_at(order[position])
+        call(lib.shared_backward, graph.order, graph.n)
     except BaseException:
         graph.restore()
         raise

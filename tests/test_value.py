@@ -485,8 +485,9 @@ def test_user_function_that_raises(engine):
 
     bad._backward = fail
     x.grad = 7.0
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as raised:
         root.backward()
+    assert raised.traceback[-1].name == "fail"  # the traceback shows the user's line
     assert (x.grad, y.grad, root.grad) == (7.0, 0.0, 0.0)
     with pytest.raises(ValueError, match="user node 'bad'"):
         root.forward()
