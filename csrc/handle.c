@@ -91,16 +91,25 @@ static void *no_memory(void) {
     return raise_fault();
 }
 
-// x, which is no Value, as a number: 1, or 0 if it is none, or -1 with an exception set
-static int number_read(PyObject *x, double *number) {
-    if (Py_TYPE(x) == &PyFloat_Type) {
+// floats and ints, NumPy's float64 and bools among them, need no Python: 1, or 0 if it is something
+// else, or -1 with an exception set
+static int number_read_fast(PyObject *x, double *number) {
+    PyTypeObject *type = Py_TYPE(x);
+    if (type == &PyFloat_Type || PyType_IsSubtype(type, &PyFloat_Type)) {
         *number = PyFloat_AsDouble(x);
         return 1;
     }
-    if (Py_TYPE(x) == &PyLong_Type) {
+    if (type == &PyLong_Type || type == &PyBool_Type) {
         *number = PyLong_AsDouble(x);
         return *number == -1.0 && PyErr_Occurred() ? -1 : 1;
     }
+    return 0;
+}
+
+// x, which is no Value, as a number: 1, or 0 if it is none, or -1 with an exception set
+static int number_read(PyObject *x, double *number) {
+    int found = number_read_fast(x, number);
+    if (found) return found;
     PyObject *answer = PyObject_CallFunctionObjArgs(tell_number, x, NULL);
     int is_number = answer ? PyObject_IsTrue(answer) : -1;
     Py_XDECREF(answer);
@@ -114,10 +123,8 @@ static int number_read(PyObject *x, double *number) {
 
 // the same where a number has to be: 0, or -1 with the TypeError that says so
 static int number_need(PyObject *x, double *number) {
-    if (Py_TYPE(x) == &PyFloat_Type) {
-        *number = PyFloat_AsDouble(x);
-        return 0;
-    }
+    int found = number_read_fast(x, number);
+    if (found) return found < 0 ? -1 : 0;
     PyObject *converted = PyObject_CallFunctionObjArgs(make_number, x, NULL);
     if (!converted) return -1;
     *number = PyFloat_AsDouble(converted);
@@ -622,14 +629,27 @@ static int set_node(Handle *self, double data, PyObject *operands, PyObject *slo
     return failed;
 }
 
-// the form that user nodes are mostly made in: Value(data, (a, b), "name")
-static int is_plain_node(PyObject *args) {
-    if (PyTuple_Size(args) != 3 || Py_TYPE(PyTuple_GetItem(args, 2)) != &PyUnicode_Type) return 0;
-    PyObject *operands = PyTuple_GetItem(args, 1);
+// The forms that nodes are mostly made in, which need no Python: Value(data, (a, b), "name") and
+// Value(data, (a, b), (slope, slope)). 1 and the slopes, a tuple or None; 0: it is another form
+static int is_plain_node(PyObject *args, PyObject **slopes) {
+    *slopes = Py_None;
+    if (PyTuple_Size(args) != 3) return 0;
+    PyObject *operands = PyTuple_GetItem(args, 1), *op = PyTuple_GetItem(args, 2);
     if (Py_TYPE(operands) != &PyTuple_Type) return 0;
     for (Py_ssize_t k = 0; k < PyTuple_Size(operands); k++) {
         if (!is_value(PyTuple_GetItem(operands, k))) return 0;
     }
+    if (Py_TYPE(op) == &PyUnicode_Type) return 1;
+    if (Py_TYPE(op) != &PyTuple_Type || PyTuple_Size(op) != PyTuple_Size(operands)) return 0;
+    for (Py_ssize_t k = 0; k < PyTuple_Size(op); k++) {
+        PyObject *slope = PyTuple_GetItem(op, k);
+        if (Py_TYPE(slope) != &PyFloat_Type && Py_TYPE(slope) != &PyLong_Type) return 0;
+        if (PyFloat_AsDouble(slope) == -1.0 && PyErr_Occurred()) {  // too large an integer
+            PyErr_Clear();
+            return 0;
+        }
+    }
+    *slopes = op;
     return 1;
 }
 
@@ -641,7 +661,7 @@ static int value_init(PyObject *object, PyObject *args, PyObject *kwargs) {
     if (!has_keywords && PyTuple_Size(args) == 1) {
         return number_need(PyTuple_GetItem(args, 0), &data) < 0 ? -1 : set_leaf(self, data);
     }
-    if (!has_keywords && is_plain_node(args)) {
+    if (!has_keywords && is_plain_node(args, &slopes)) {
         if (number_need(PyTuple_GetItem(args, 0), &data) < 0) return -1;
         operands = PyTuple_GetItem(args, 1);
         op = PyTuple_GetItem(args, 2);
@@ -660,7 +680,8 @@ static int value_init(PyObject *object, PyObject *args, PyObject *kwargs) {
     } else {
         failed = set_leaf(self, data);
     }
-    if (!failed && recording && PyUnicode_GetLength(op) > 0) failed = attribute_set(self, name_op, op);
+    int has_name = PyUnicode_Check(op) && PyUnicode_GetLength(op) > 0;
+    if (!failed && recording && has_name) failed = attribute_set(self, name_op, op);
     int has_label = !failed && label ? PyObject_IsTrue(label) : 0;
     if (has_label) failed = has_label < 0 ? -1 : PyObject_SetAttr(object, name_label, label);
     Py_XDECREF(node);

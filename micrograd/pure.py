@@ -60,8 +60,8 @@ def number(x: Number) -> float:
     numbers, lists and arrays are not, and neither is a Value, which would silently
     lose its graph.
     """
-    if type(x) is float:
-        return x
+    if isinstance(x, float):  # NumPy's float64 is one, too
+        return float.__float__(x)
     if hasattr(type(x), "backward"):
         raise TypeError(f"expected a plain number, not {x!r}; x.data is its number")
     if not is_number(x):
@@ -71,7 +71,7 @@ def number(x: Number) -> float:
 
 def is_number(x: object) -> bool:
     """Tell whether `number(x)` would take x."""
-    if type(x) is float or type(x) is int:
+    if isinstance(x, float) or type(x) is int:
         return True
     converts = hasattr(type(x), "__float__") or hasattr(type(x), "__index__")
     return converts and not hasattr(type(x), "__len__") and not hasattr(type(x), "backward")
@@ -527,7 +527,10 @@ def _data(x: Value | Number) -> float:
 def check_op(op: object) -> str:
     """Return what a user's node is called, or raise a TypeError if it is no text."""
     if not isinstance(op, str):
-        raise TypeError(f"the name of an operation must be text, not {op!r}")
+        raise TypeError(
+            f"in third place there is the name of an operation, a text, or a tuple or a list of "
+            f"local gradients, not {op!r}"
+        )
     return op
 
 

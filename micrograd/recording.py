@@ -120,6 +120,8 @@ class no_grad:
     __exit__ = _Exit()
 
     def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
+        if isinstance(function, type):
+            raise TypeError(f"no_grad() decorates functions, not the class {function.__name__}")
         if inspect.iscoroutinefunction(function):
             wrapper = _of_coroutine_function(function)
         elif inspect.isgeneratorfunction(function):

@@ -175,10 +175,33 @@ def test_slopes_that_are_wrong(Value, ab, no_new_nodes):
         with pytest.raises(TypeError, match="local_grads must be a tuple or a list of numbers"):
             Value(1.0, ab, local_grads=bad)
     for bad in (1.0, {1.0, 2.0}, iter((1.0, 2.0)), np.zeros(2), None, b"f"):
-        with pytest.raises(TypeError, match="name of an operation must be text"):
+        with pytest.raises(TypeError, match="there is the name of an operation"):
             Value(1.0, ab, bad)
     with pytest.raises(TypeError, match="twice"):
         Value(1.0, ab, (1.0, 2.0), local_grads=(1.0, 2.0))
+
+
+class OtherFloat(float):
+    def __float__(self):
+        return 7.0
+
+
+@pytest.mark.parametrize("x", [0, True, 2**60 + 1, np.float64(0.1), OtherFloat(0.5)])
+def test_numbers_that_are_read_without_python(engine, x):
+    v = engine.Value(2.0)
+    v.data = v.grad = x
+    exact = float.__float__(x) if isinstance(x, float) else float(x)
+    for number in v.data, v.grad, engine.Value(x).data, engine.Value(1.0, (v,), (x,))._local_grads[0]:
+        assert bits(number) == bits(exact)
+    assert bits((v * x).data) == bits(exact * exact)
+
+
+@pytest.mark.parametrize("slopes", [(1.0, 10**400), (10**400, 1)])
+def test_integers_that_are_too_large(Value, ab, no_new_nodes, slopes):
+    with pytest.raises(OverflowError, match="int too large to convert to float"):
+        Value(1.0, ab, slopes)
+    with pytest.raises(OverflowError, match="int too large to convert to float"):
+        ab[0].grad = slopes[0] * slopes[1]
 
 
 def test_a_leaf_with_no_slopes_is_a_leaf(Value):

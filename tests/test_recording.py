@@ -366,6 +366,11 @@ def test_generators(engine, is_on):
         list(numbers())
 
 
+def test_classes_are_not_decorated(engine):
+    with pytest.raises(TypeError, match="decorates functions, not the class Model"):
+        engine.no_grad()(type("Model", (), {}))
+
+
 def test_a_generator_s_exceptions_leave_no_cycles(engine):
     class Thrown(Exception):
         pass
