@@ -11,7 +11,6 @@ static int give_problem(Object out) {
     PyObject *type, *problem, *traceback;
     PyErr_Fetch(&type, &problem, &traceback);
     PyErr_NormalizeException(&type, &problem, &traceback);
-    if (problem && traceback) PyException_SetTraceback(problem, traceback);
     if (!problem || PyList_Append((PyObject *)out, problem) < 0) PyErr_Clear();  // no memory
     Py_XDECREF(type);
     Py_XDECREF(problem);
@@ -61,7 +60,9 @@ int shared_read(Object xs, Index *nodes, double *numbers, Object out) {
     size_t n = size_of(xs);
     for (size_t k = 0; k < n; k++) {
         PyObject *x = PyList_GetItem((PyObject *)xs, (Py_ssize_t)k);
-        if (operand_read(x, &nodes[k], &numbers[k]) < 0) return give_problem(out);
+        Kind kind = operand_read(x, &nodes[k], &numbers[k]);
+        if (kind == KIND_OTHER) PyErr_Format(PyExc_TypeError, "expected a Value or a number, not %R", x);
+        if (kind == KIND_OTHER || kind == KIND_FAILED) return give_problem(out);
     }
     return 0;
 }
@@ -177,52 +178,6 @@ int shared_adamw_init(const Index *parameters, size_t n, Object out) {
 
 int shared_adamw_step(AdamW *adamw, const Index *parameters, size_t n, Object out) {
     return adamw_step(&tape, adamw, parameters, n) < 0 ? give_fault(out) : 0;
-}
-
-// -----------------------------------------------------------------------------
-// passes
-
-size_t shared_walk(Index root, int forward, Index *order, size_t room) {
-    size_t n = tape_walk(&tape, root, forward);
-    if (n <= room) memcpy(order, tape.order, n * sizeof *order);
-    return n;
-}
-
-int shared_backward(const Index *order, size_t n, Object out) {
-    ptrdiff_t position = (ptrdiff_t)n;
-    while ((position = tape_backward_until(&tape, order, position)) >= 0) {
-        if (handle_run_backward(order[position]) < 0) return give_problem(out);
-    }
-    return position == -2 ? give_fault(out) : 0;
-}
-
-ptrdiff_t shared_forward_until(const Index *order, ptrdiff_t from, ptrdiff_t n, Object out) {
-    ptrdiff_t position = tape_forward_until(&tape, order, from, n);
-    if (position == -2) give_fault(out);
-    return position;
-}
-
-void shared_save(const Index *order, size_t n, double *data, double *grad) {
-    tape_settle(&tape);
-    for (size_t k = 0; k < n; k++) {
-        data[k] = tape.nodes[order[k]].data;
-        grad[k] = tape.nodes[order[k]].grad;
-    }
-}
-
-void shared_restore(const Index *order, size_t n, const double *data, const double *grad) {
-    tape_settle(&tape);
-    for (size_t k = 0; k < n; k++) {
-        tape.nodes[order[k]].data = data[k];
-        tape.nodes[order[k]].grad = grad[k];
-    }
-}
-
-void shared_forget_gradients(const Index *order, size_t n) {
-    tape_settle(&tape);
-    for (size_t k = 0; k < n; k++) {
-        if (tape.nodes[order[k]].op != OP_LEAF) tape.nodes[order[k]].grad = 0.0;
-    }
 }
 
 const char *micrograd_version(void) {

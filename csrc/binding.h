@@ -20,7 +20,7 @@ Tape *shared_tape(void);
 //     number(x)                              x as a float, or a TypeError
 //     is_number(x)                           whether number() takes it
 //     node(data, ...)                        what Value's constructor was given, as a tuple
-//     backward(root), forward(root)          the passes over nodes with functions in Python
+//     recomputed(value)                      what the _forward of a user node returns, as a float
 //     is_recording()                         False under no_grad
 //     no_grad_blocks                         a set: while it is empty recording is on everywhere
 //     types                                  of functions, cells, methods and partials
@@ -42,20 +42,6 @@ int shared_adamw_step(AdamW *adamw, const Index *parameters, size_t n, Object ou
 
 // Fill in, for each item, its node, or 0 and its number.
 int shared_read(Object xs, Index *nodes, double *numbers, Object out);
-
-// What tape_walk finds, copied to `order` if it has room for it; how many nodes, or 0 without memory.
-size_t shared_walk(Index root, int forward, Index *order, size_t room);
-
-// Go backward over an order and call each _backward that is a function of the user's.
-int shared_backward(const Index *order, size_t n, Object out);
-
-// The forward pass in pieces, as in micrograd.h; a fault is appended to `out`.
-ptrdiff_t shared_forward_until(const Index *order, ptrdiff_t from, ptrdiff_t n, Object out);
-
-// The numbers of all nodes in an order, to restore them when a pass fails.
-void shared_save(const Index *order, size_t n, double *data, double *grad);
-void shared_restore(const Index *order, size_t n, const double *data, const double *grad);
-void shared_forget_gradients(const Index *order, size_t n);  // of all but the leaves
 
 const char *micrograd_version(void);  // of the package that this was compiled from
 

@@ -14,7 +14,7 @@ from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
 LIBRARY = ["rng.c", "data.c", "tape.c", "replay.c", "nn.c", "evaluate.c", "repr.c"]
-SOURCES = [*LIBRARY, "handle.c", "binding.c"]
+SOURCES = [*LIBRARY, "handle.c", "passes.c", "binding.c"]
 HEADERS = ["micrograd.h", "ops.h", "replay.h", "handle.h", "binding.h"]
 
 # cffi releases the GIL around each call; it is what protects the tape, so it stays held

@@ -41,7 +41,7 @@ typedef struct Handle {
 static PyTypeObject *value_type;
 
 // what Python has given to handle_type_new
-static PyObject *make_error, *make_number, *tell_number, *read_node, *run_backward, *run_forward;
+static PyObject *make_error, *make_number, *tell_number, *read_node, *recompute;
 static PyObject *tell_recording, *no_grad_blocks;
 static PyObject *methods;            // their names: set of attributes that cannot be set
 static PyObject *name_data, *name_grad, *name_op, *name_backward, *name_label;
@@ -305,14 +305,24 @@ static PyObject *attributes_of(Handle *self) {
     return self->attributes;
 }
 
-// an attribute, a borrowed reference; NULL if it is not there, or with an exception set
+// an attribute; NULL if it is not there, or with an exception set
 static PyObject *attribute_get(Handle *self, PyObject *name) {
-    return self->attributes ? PyDict_GetItemWithError(self->attributes, name) : NULL;
+    PyObject *attributes = self->attributes;
+    if (!attributes) return NULL;
+    Py_INCREF(attributes);  // a key's __eq__ may run, and replace it
+    PyObject *x = PyDict_GetItemWithError(attributes, name);
+    Py_XINCREF(x);
+    Py_DECREF(attributes);
+    return x;
 }
 
 static int attribute_set(Handle *self, PyObject *name, PyObject *x) {
     PyObject *attributes = attributes_of(self);
-    return attributes ? PyDict_SetItem(attributes, name, x) : -1;
+    if (!attributes) return -1;
+    Py_INCREF(attributes);  // as above
+    int failed = PyDict_SetItem(attributes, name, x);
+    Py_DECREF(attributes);
+    return failed;
 }
 
 static int refuse(PyObject *name, const char *what) {
@@ -385,6 +395,7 @@ static void trial_visit(Trial *trial, PyObject *x) {
     while (k < trial->n && trial->suspects[k].object != x) k++;
     if (k == trial->n) {
         if (k == MOST_SUSPECTS) return;  // then not enough references are found
+        Py_INCREF(x);  // so that it outlives the trial, whatever Python code an audit hook runs
         trial->suspects[trial->n++] = (struct Suspect){.object = x};
     }
     trial->suspects[k].found++;
@@ -404,8 +415,12 @@ static void trial_expand(Trial *trial, PyObject *x) {
         if (containers[i].type != type) continue;
         for (int k = 0; k < MOST_PARTS && containers[i].names[k]; k++) {
             PyObject *y = PyObject_GetAttr(x, containers[i].names[k]);
-            if (!y) {  // an empty cell
-                PyErr_Clear();
+            if (!y) {
+                if (PyErr_ExceptionMatches(PyExc_ValueError)) {  // an empty cell
+                    PyErr_Clear();
+                } else {
+                    PyErr_WriteUnraisable(x);
+                }
                 continue;
             }
             Py_DECREF(y);  // x has it
@@ -417,17 +432,19 @@ static void trial_expand(Trial *trial, PyObject *x) {
 // does everything that refers to a handle go with its dict? `ours`: references of the caller's
 static int is_garbage(Handle *self, Py_ssize_t ours) {
     Trial trial = {.n = 1, .suspects = {{.object = (PyObject *)self, .is_expanded = 1}}};
+    int found_all = 0;
     trial_visit(&trial, self->attributes);
-    for (int k = 0; k < trial.n;) {
+    for (int k = 0; k < trial.n && !found_all;) {
         struct Suspect *suspect = &trial.suspects[k++];
-        if (!suspect->is_expanded && suspect->found == Py_REFCNT(suspect->object)) {
+        if (!suspect->is_expanded && suspect->found == Py_REFCNT(suspect->object) - 1) {  // and ours
             suspect->is_expanded = 1;
             trial_expand(&trial, suspect->object);
-            if (trial.suspects[0].found == Py_REFCNT((PyObject *)self) - ours) return 1;
+            found_all = trial.suspects[0].found == Py_REFCNT((PyObject *)self) - ours;
             k = 1;  // what it refers to may stand before it
         }
     }
-    return 0;
+    for (int k = 1; k < trial.n; k++) Py_DECREF(trial.suspects[k].object);
+    return found_all;
 }
 
 // the node of this handle has lost its last user
@@ -437,7 +454,8 @@ static void handle_unused(Handle *self) {
         self->is_kept = 0;
         Py_DECREF(self);
     }
-    if (self->attributes && is_garbage(self, 1)) Py_CLEAR(self->attributes);
+    // the collector clears weak references before anything else, which cannot be done here
+    if (self->attributes && !self->weak && is_garbage(self, 1)) Py_CLEAR(self->attributes);
     Py_DECREF(self);
 }
 
@@ -560,6 +578,13 @@ static int handle_replace(Handle *self, Index i) {
         no_memory();
         return -1;
     }
+    PyObject *function = attribute_get(self, name_backward);
+    int has_function = function != NULL;
+    Py_XDECREF(function);
+    if (!has_function && PyErr_Occurred()) {
+        node_discard(i);
+        return -1;
+    }
     PyObject *attributes = self->attributes;
     int is_watched = attributes != NULL;
     tape_hold(&tape, i);
@@ -577,7 +602,7 @@ static int handle_replace(Handle *self, Index i) {
         self->is_kept = 0;
         Py_DECREF(self);  // the caller has another reference
     }
-    if (attribute_get(self, name_backward)) tape_set_function(&tape, i, 1);
+    if (has_function) tape_set_function(&tape, i, 1);
     if (tape.nunused) handles_tend();
     return 0;
 }
@@ -653,13 +678,22 @@ static int is_plain_node(PyObject *args, PyObject **slopes) {
     return 1;
 }
 
+// the name of the node that the handle was on before
+static int forget_name(Handle *self) {
+    PyObject *op = attribute_get(self, name_op);
+    if (!op) return PyErr_Occurred() ? -1 : 0;
+    Py_DECREF(op);
+    return PyDict_DelItem(self->attributes, name_op);
+}
+
 static int value_init(PyObject *object, PyObject *args, PyObject *kwargs) {
     Handle *self = (Handle *)object;
     double data;
     PyObject *node = NULL, *operands, *op, *slopes = Py_None, *label = NULL;
     int has_keywords = kwargs && PyDict_Size(kwargs) > 0;
     if (!has_keywords && PyTuple_Size(args) == 1) {
-        return number_need(PyTuple_GetItem(args, 0), &data) < 0 ? -1 : set_leaf(self, data);
+        if (number_need(PyTuple_GetItem(args, 0), &data) < 0 || set_leaf(self, data) < 0) return -1;
+        return forget_name(self);
     }
     if (!has_keywords && is_plain_node(args, &slopes)) {
         if (number_need(PyTuple_GetItem(args, 0), &data) < 0) return -1;
@@ -681,7 +715,7 @@ static int value_init(PyObject *object, PyObject *args, PyObject *kwargs) {
         failed = set_leaf(self, data);
     }
     int has_name = PyUnicode_Check(op) && PyUnicode_GetLength(op) > 0;
-    if (!failed && recording && has_name) failed = attribute_set(self, name_op, op);
+    if (!failed) failed = recording && has_name ? attribute_set(self, name_op, op) : forget_name(self);
     int has_label = !failed && label ? PyObject_IsTrue(label) : 0;
     if (has_label) failed = has_label < 0 ? -1 : PyObject_SetAttr(object, name_label, label);
     Py_XDECREF(node);
@@ -919,9 +953,7 @@ static PyObject *value_get_op(PyObject *self, void *closure) {
     }
     const char *name = op_name((Op)node->op);
     PyObject *op = *name ? NULL : attribute_get((Handle *)self, name_op);
-    if (!op) return PyErr_Occurred() ? NULL : PyUnicode_FromString(name);
-    Py_INCREF(op);
-    return op;
+    return op || PyErr_Occurred() ? op : PyUnicode_FromString(name);
 }
 
 static PyObject *value_get_index(PyObject *self, void *is_exported) {
@@ -960,7 +992,6 @@ static PyObject *value_get_moment(PyObject *self, void *closure) {
     if (moments) return PyFloat_FromDouble(*name == 'm' ? moments->data : moments->grad);
     PyObject *key = PyUnicode_FromString(name);
     PyObject *x = key ? attribute_get((Handle *)self, key) : NULL;
-    Py_XINCREF(x);
     Py_XDECREF(key);
     return x || PyErr_Occurred() ? x : no_attribute(self, name);
 }
@@ -989,7 +1020,7 @@ static int value_set_moment(PyObject *self, PyObject *x, void *closure) {
     if (moments && x) {
         double number;
         if (number_need(x, &number) < 0) return -1;
-        moments = tape_moments(&tape, i);
+        moments = tape_moments(&tape, index_of(self));  // what ran before may have made it anew
         if (moments) *(*name == 'm' ? &moments->data : &moments->grad) = number;
         return 0;
     }
@@ -1004,7 +1035,7 @@ static int value_set_moment(PyObject *self, PyObject *x, void *closure) {
         PyObject *other = PyFloat_FromDouble(*name == 'm' ? moments->grad : moments->data);
         failed = other ? attribute_set(handle, key, other) : -1;
         Py_XDECREF(other);
-        if (!failed) tape_forget_moments(&tape, i);
+        if (!failed) tape_forget_moments(&tape, index_of(self));
     }
     Py_DECREF(key);
     return failed;
@@ -1021,7 +1052,6 @@ static PyObject *value_run_rule(PyObject *self, PyObject *none) {
 static PyObject *value_get_backward(PyObject *self, void *closure) {
     (void)closure;
     PyObject *function = attribute_get((Handle *)self, name_backward);
-    Py_XINCREF(function);
     return function || PyErr_Occurred() ? function : PyObject_GetAttrString(self, "_run_rule");
 }
 
@@ -1057,7 +1087,8 @@ static PyObject *value_backward(PyObject *self, PyObject *none) {
     if (!i) return NULL;
     if (tape_backward(&tape, i) == 0) Py_RETURN_NONE;
     if (tape.fault.code != FAULT_USER) return raise_fault();
-    return PyObject_CallFunctionObjArgs(run_backward, self, NULL);
+    if (pass_backward(i) < 0) return NULL;
+    Py_RETURN_NONE;
 }
 
 static PyObject *value_forward(PyObject *self, PyObject *none) {
@@ -1066,7 +1097,8 @@ static PyObject *value_forward(PyObject *self, PyObject *none) {
     if (!i) return NULL;
     if (tape_forward(&tape, i) == 0) Py_RETURN_NONE;
     if (tape.fault.code != FAULT_USER) return raise_fault();
-    return PyObject_CallFunctionObjArgs(run_forward, self, NULL);
+    if (pass_forward(i) < 0) return NULL;
+    Py_RETURN_NONE;
 }
 
 static PyObject *value_at(PyObject *none, PyObject *index) {
@@ -1084,6 +1116,16 @@ int handle_run_backward(Index i) {
     int failed = result ? 0 : -1;
     Py_XDECREF(result);
     Py_XDECREF(function);
+    Py_XDECREF(value);
+    return failed;
+}
+
+int handle_run_forward(Index i, double *number) {
+    PyObject *value = handle_of(i);
+    PyObject *result = value ? PyObject_CallFunctionObjArgs(recompute, value, NULL) : NULL;
+    if (result) *number = PyFloat_AsDouble(result);
+    int failed = result ? 0 : -1;
+    Py_XDECREF(result);
     Py_XDECREF(value);
     return failed;
 }
@@ -1191,8 +1233,9 @@ static PyType_Spec value_spec = {
 
 int handle_type_new(Object hooks, Object out) {
     PyObject *types[CONTAINERS];
-    if (!PyArg_ParseTuple((PyObject *)hooks, "OOOOOOOO(OOOO)", &make_error, &make_number, &tell_number,
-                          &read_node, &run_backward, &run_forward, &tell_recording, &no_grad_blocks,
+    int is_again = value_type != NULL;  // the package is imported anew: it gets the same type
+    if (!PyArg_ParseTuple((PyObject *)hooks, "OOOOOOO(OOOO)", &make_error, &make_number, &tell_number,
+                          &read_node, &recompute, &tell_recording, &no_grad_blocks,
                           &types[0], &types[1], &types[2], &types[3])) goto failed;
     Py_INCREF((PyObject *)hooks);  // for good: handles live to the end of the process
     for (int i = 0; i < CONTAINERS; i++) {
@@ -1208,7 +1251,7 @@ int handle_type_new(Object hooks, Object out) {
     name_label = PyUnicode_InternFromString("label");
     name_backward = PyUnicode_InternFromString("_backward");
     methods = PySet_New(NULL);
-    tending = PyThread_tss_alloc();
+    if (!tending) tending = PyThread_tss_alloc();
     if (!tending || PyThread_tss_create(tending) != 0) goto failed;
     if (!name_data || !name_grad || !name_op || !name_label || !name_backward || !methods) goto failed;
     for (const PyMethodDef *method = value_methods; method->ml_name; method++) {
@@ -1217,7 +1260,7 @@ int handle_type_new(Object hooks, Object out) {
         Py_XDECREF(name);
         if (added < 0) goto failed;
     }
-    value_type = (PyTypeObject *)PyType_FromSpec(&value_spec);
+    if (!is_again) value_type = (PyTypeObject *)PyType_FromSpec(&value_spec);
     if (value_type && PyList_Append((PyObject *)out, (PyObject *)value_type) == 0) return 0;
 failed:
     PyErr_Clear();

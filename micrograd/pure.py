@@ -243,17 +243,17 @@ class Value:
         _children: Iterable[Value] | None = None,
         local_grads: Sequence[Number] | None = None,
     ) -> None:
-        self._data = number(data)
-        self._grad = 0.0
-        slopes = None
+        x, slopes = number(data), None
         named = children is not None or _children is not None or local_grads is not None
         if named or not isinstance(_op, str):
             _prev, _op, slopes = check_node(_prev, _op, children, _children, local_grads)
-        self._prev: tuple[Value, ...] = tuple(_prev)
-        self._op = _op
-        for operand in self._prev:
+        operands = tuple(_prev)
+        for operand in operands:
             if not isinstance(operand, Value):
                 raise TypeError(f"an operand must be a Value, not {operand!r}")
+        self._data, self._grad = x, 0.0
+        self._prev: tuple[Value, ...] = operands
+        self._op = _op
         if not is_recording():
             self._prev = ()
             self._op = ""

@@ -1,8 +1,7 @@
 """Value over the tape in C: the type that csrc/handle.c makes, and its methods in Python.
 
 A Value is a handle on a node of the tape. What happens for every operation is in C; here is
-what happens less often: pictures, copies and pickles, the passes over graphs with functions of
-the user's.
+what happens less often: pictures, copies and pickles.
 """
 
 from __future__ import annotations
@@ -52,70 +51,6 @@ def _node(
 _node.__qualname__ = "Value.__init__"  # what Python's messages about the arguments say
 
 
-class _Pass:
-    """A pass over the nodes below root, some of which have functions of the user's.
-
-    Attributes:
-        order: their indices, operands before their users. n: how many they are.
-    """
-
-    def __init__(self, root: Value, forward: bool) -> None:
-        self.root = root  # keeps the nodes alive
-        self.order, self.n = _order(root._index, forward)
-        self.data = ffi.new("double[]", self.n)
-        self.grad = ffi.new("double[]", self.n)
-        lib.shared_save(self.order, self.n, self.data, self.grad)
-
-    def restore(self) -> None:
-        """Give all nodes the numbers that they had before the pass."""
-        lib.shared_restore(self.order, self.n, self.data, self.grad)
-
-
-def _order(root: int, forward: bool) -> tuple[Any, int]:
-    """Return the indices of all nodes below root, operands before their users, and their number."""
-    room = 1
-    while True:
-        order = ffi.new("Index[]", room)
-        n = lib.shared_walk(root, forward, order, room)
-        if not n:
-            raise MemoryError("no memory for another node on the tape")
-        if n <= room:
-            return order, n
-        room = n
-
-
-def _backward(root: Value) -> None:
-    """Go backward over a graph in which nodes have a `_backward` of the user's."""
-    graph = _Pass(root, forward=False)
-    try:
-        root.grad = 1.0
-        call(lib.shared_backward, graph.order, graph.n)
-    except BaseException:
-        graph.restore()
-        raise
-
-
-def _forward(root: Value) -> None:
-    """Go forward over a graph with nodes that only the user's `_forward` can recompute."""
-    graph = _Pass(root, forward=True)
-    problem: list[Exception] = []
-    position = 0
-    try:
-        while True:
-            position = lib.shared_forward_until(graph.order, position, graph.n, id(problem))
-            if position == -2:
-                raise problem[0] if problem else MemoryError("no memory for an exception")
-            if position == graph.n:
-                break
-            node = Value._at(graph.order[position])
-            node.data = _recomputed(node)
-            position += 1
-        lib.shared_forget_gradients(graph.order, graph.n)
-    except BaseException:
-        graph.restore()
-        raise
-
-
 def _recomputed(node: Value) -> float:
     if hasattr(node, "_forward"):
         return number(node._forward())
@@ -130,7 +65,7 @@ def _new_type() -> type[Value]:
         types.FunctionType, types.CellType, types.MethodType, functools.partial
     )
     hooks = (
-        error, number, is_number, _node, _backward, _forward,
+        error, number, is_number, _node, _recomputed,
         recording.is_recording, recording._open, containers,
     )  # fmt: skip
     out: list[type[Value]] = []

@@ -191,7 +191,8 @@ def test_numbers_that_are_read_without_python(engine, x):
     v = engine.Value(2.0)
     v.data = v.grad = x
     exact = float.__float__(x) if isinstance(x, float) else float(x)
-    for number in v.data, v.grad, engine.Value(x).data, engine.Value(1.0, (v,), (x,))._local_grads[0]:
+    slopes = engine.Value(1.0, (v,), (x,))._local_grads
+    for number in v.data, v.grad, engine.Value(x).data, slopes[0]:
         assert bits(number) == bits(exact)
     assert bits((v * x).data) == bits(exact * exact)
 

@@ -20,6 +20,7 @@ import weakref
 import pytest
 from conftest import ENGINES, IS_CPYTHON, bits, collect_garbage, live_nodes, needs_c
 
+import micrograd
 from micrograd import pure
 
 needs_testcapi = pytest.mark.skipif(
@@ -1258,3 +1259,111 @@ def test_with_python_s_own_checks_of_memory():
         print(live_nodes() - before)
     """
     assert python(program, "-X", "dev") == python(program) == "0\n"
+
+
+# -----------------------------------------------------------------------------
+# passes whose functions do what they like
+
+
+def graph_with_a_function(Value, length=3):
+    """Return a root, and a user node below it, which is the root's operand."""
+    x = Value(2.0)
+    for _ in range(length):
+        x = x * 1.0
+    user = Value(x.data, (x,), "user")
+    user._forward = lambda: 5.0
+    return user * 2, user
+
+
+@pytest.mark.parametrize("name", ["_backward", "_forward"])
+@pytest.mark.parametrize("exception", [None, KeyError])
+def test_the_root_is_made_anew_during_its_own_pass(engine, name, exception):
+    """The pass goes on over the nodes that it has started with, and restores no others."""
+    root, user = graph_with_a_function(engine.Value)
+    others = []
+
+    def make_anew():
+        root.__init__(1.0)
+        others.extend(engine.Value(7.0) for _ in range(100))
+        if exception:
+            raise exception
+        return 3.0
+
+    setattr(user, name, make_anew)
+    del user
+    try:
+        root.backward() if name == "_backward" else root.forward()
+    except KeyError:
+        assert exception
+    assert [(v.data, v.grad) for v in others] == [(7.0, 0.0)] * 100
+    assert root._prev == ()
+
+
+@needs_c
+def test_a_large_root_is_made_anew_during_its_own_pass():
+    """The arena would shrink below the nodes that the pass comes to."""
+    before = live_nodes()
+    graph = list(graph_with_a_function(micrograd.Value, length=2_000_000))
+    graph[1]._backward = lambda: graph[0].__init__(1.0)
+    graph.pop()
+    graph[0].backward()
+    assert live_nodes() == before + 1
+
+
+@needs_c
+def test_a_second_import_gets_the_same_type():
+    code = """
+import sys
+from micrograd import Value, dot, softmax
+xs = [Value(2.0), Value(3.0)]
+for name in [name for name in sys.modules if name.split(".")[0] == "micrograd"]:
+    del sys.modules[name]
+import micrograd
+assert micrograd.Value is Value and type(Value(1.0)) is Value
+assert dot(xs, xs).data == micrograd.dot(xs, xs).data == 13.0
+assert (xs[0] * xs[1]).data == 6.0 and len(softmax(xs)) == 2
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_weak_reference_never_shows_a_value_without_its_attributes(engine):
+    """A Value that has one is left to the collector, which clears weak references first."""
+    seen = []
+
+    class Watcher:
+        def __init__(self, value):
+            self.value = weakref.ref(value)
+
+        def __del__(self):
+            seen.append(self.value())
+
+    def make():
+        user = engine.Value(1.0, (engine.Value(1.0),), "user", "label")
+        user.watcher = Watcher(user)
+        user._backward = lambda: user
+        return user
+
+    user = make()
+    root = user * 2
+    watched = weakref.ref(user)
+    del user, root
+    assert watched() is None or watched().label == "label"
+    collect_garbage()
+    assert seen == [None] and watched() is None
+
+
+def test_names_of_nodes_that_are_made_anew(engine):
+    x = engine.Value(1.0)
+    for arguments in (2.0,), (2.0, (x,)), (2.0, (x,), ""), (2.0, (), (), "l"):
+        v = engine.Value(5.0, (x,), "name")
+        v.__init__(*arguments)
+        assert v._op == ""
+
+
+def test_a_constructor_that_fails_changes_nothing(engine):
+    x = engine.Value(1.0)
+    v = engine.Value(5.0, (x,), "name")
+    v.grad = 3.0
+    with pytest.raises(TypeError):
+        v.__init__(1.0, (3,), "other")
+    assert (v.data, v.grad, v._op, v._prev) == (5.0, 3.0, "name", (x,))

@@ -1,0 +1,95 @@
+// The passes over graphs in which nodes have functions of the user's: C goes over the nodes, and
+// calls each function at its node's turn.
+//
+// A function may do anything: raise, drop the graph, make its root another node. So a pass has
+// a copy of the order, and holds the root's node, which keeps all others.
+
+#include "handle.h"
+#include <string.h>
+
+typedef struct Pass {
+    Index root;
+    Index *order;   // operands before their users
+    ptrdiff_t n;
+    double *saved;  // by position: the node's data and gradient before the pass
+} Pass;
+
+static void pass_free(Pass *pass) {
+    free(pass->order);
+    free(pass->saved);
+}
+
+static int pass_start(Pass *pass, Index root, int forward) {
+    size_t n = tape_walk(&tape, root, forward);
+    *pass = (Pass){.root = root, .n = (ptrdiff_t)n};
+    if (n > 0) {
+        pass->order = malloc(n * sizeof *pass->order);
+        pass->saved = malloc(n * 2 * sizeof *pass->saved);
+    }
+    if (!pass->order || !pass->saved) {
+        pass_free(pass);
+        tape.fault = (Fault){.code = FAULT_MEMORY};
+        raise_fault();
+        return 0;
+    }
+    memcpy(pass->order, tape.order, n * sizeof *pass->order);
+    tape_settle(&tape);
+    for (size_t k = 0; k < n; k++) {
+        const Node *node = &tape.nodes[pass->order[k]];
+        pass->saved[2 * k] = node->data;
+        pass->saved[2 * k + 1] = node->grad;
+    }
+    tape_hold(&tape, root);
+    return 1;
+}
+
+static int pass_end(Pass *pass, int failed) {
+    tape_settle(&tape);
+    for (ptrdiff_t k = 0; k < pass->n && failed; k++) {  // all as it was
+        Node *node = &tape.nodes[pass->order[k]];
+        node->data = pass->saved[2 * k];
+        node->grad = pass->saved[2 * k + 1];
+    }
+    tape_release(&tape, pass->root);
+    pass_free(pass);
+    handles_tend();
+    return failed;
+}
+
+int pass_backward(Index root) {
+    Pass pass;
+    if (!pass_start(&pass, root, 0)) return -1;
+    tape.nodes[root].grad = 1.0;
+    ptrdiff_t at = pass.n;
+    int failed = 0;
+    while (!failed && (at = tape_backward_until(&tape, pass.order, at)) >= 0) {
+        failed = handle_run_backward(pass.order[at]);
+    }
+    if (at == -2) {
+        raise_fault();
+        failed = -1;
+    }
+    return pass_end(&pass, failed);
+}
+
+int pass_forward(Index root) {
+    Pass pass;
+    if (!pass_start(&pass, root, 1)) return -1;
+    ptrdiff_t at = 0;
+    int failed = 0;
+    for (; !failed && (at = tape_forward_until(&tape, pass.order, at, pass.n)) != pass.n; at++) {
+        if (at == -2) {
+            raise_fault();
+            failed = -1;
+            break;
+        }
+        double number;
+        failed = handle_run_forward(pass.order[at], &number);
+        if (!failed) tape_node(&tape, pass.order[at])->data = number;
+    }
+    for (ptrdiff_t k = 0; k < pass.n && !failed; k++) {
+        Node *node = &tape.nodes[pass.order[k]];
+        if (node->op != OP_LEAF) node->grad = 0.0;
+    }
+    return pass_end(&pass, failed);
+}
