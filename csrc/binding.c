@@ -56,13 +56,18 @@ static size_t size_of(Object xs) {
     return (size_t)PyList_Size((PyObject *)xs);
 }
 
+// an operand, or an exception set if it is none
+static int operand_need(PyObject *x, Index *node, double *number) {
+    Kind kind = operand_read(x, node, number);
+    if (kind == KIND_OTHER) PyErr_Format(PyExc_TypeError, "expected a Value or a number, not %R", x);
+    return kind == KIND_VALUE || kind == KIND_NUMBER ? 0 : -1;
+}
+
 int shared_read(Object xs, Index *nodes, double *numbers, Object out) {
     size_t n = size_of(xs);
     for (size_t k = 0; k < n; k++) {
         PyObject *x = PyList_GetItem((PyObject *)xs, (Py_ssize_t)k);
-        Kind kind = operand_read(x, &nodes[k], &numbers[k]);
-        if (kind == KIND_OTHER) PyErr_Format(PyExc_TypeError, "expected a Value or a number, not %R", x);
-        if (kind == KIND_OTHER || kind == KIND_FAILED) return give_problem(out);
+        if (operand_need(x, &nodes[k], &numbers[k]) < 0) return give_problem(out);
     }
     return 0;
 }
@@ -94,7 +99,7 @@ int shared_dot(Object ws, Object xs, Object start, Object out) {
     Items items;
     Index first;
     double number;
-    if (recording < 0 || operand_read((PyObject *)start, &first, &number) < 0) return give_problem(out);
+    if (recording < 0 || operand_need((PyObject *)start, &first, &number) < 0) return give_problem(out);
     if (items_new(&items, 2 * n, out) < 0) return -1;
     Index *w = items.nodes, *x = w + n;
     double *w_numbers = items.numbers, *x_numbers = w_numbers + n;
@@ -111,7 +116,7 @@ int shared_sum(Object xs, Object start, Object out) {
     Items items;
     Index first;
     double number;
-    if (recording < 0 || operand_read((PyObject *)start, &first, &number) < 0) return give_problem(out);
+    if (recording < 0 || operand_need((PyObject *)start, &first, &number) < 0) return give_problem(out);
     if (items_new(&items, n, out) < 0) return -1;
     if (shared_read(xs, items.nodes, items.numbers, out) == 0) {
         failed = give_node((recording ? tape_sum : sum_evaluate)(&tape, first, number, items.nodes, items.numbers, n), out);

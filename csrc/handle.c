@@ -44,7 +44,7 @@ static PyTypeObject *value_type;
 static PyObject *make_error, *make_number, *tell_number, *read_node, *recompute;
 static PyObject *tell_recording, *no_grad_blocks;
 static PyObject *methods;            // their names: set of attributes that cannot be set
-static PyObject *name_data, *name_grad, *name_op, *name_backward, *name_label;
+static PyObject *name_data, *name_grad, *name_op, *name_backward, *name_label, *name_m, *name_v;
 
 // by index: the handle on that node, or NULL
 static Handle **handles;
@@ -323,6 +323,19 @@ static int attribute_set(Handle *self, PyObject *name, PyObject *x) {
     int failed = PyDict_SetItem(attributes, name, x);
     Py_DECREF(attributes);
     return failed;
+}
+
+// 1: it is removed; 0: it was not there; -1 with an exception set
+static int attribute_remove(Handle *self, PyObject *name) {
+    PyObject *x = attribute_get(self, name);
+    if (!x) return PyErr_Occurred() ? -1 : 0;
+    Py_DECREF(x);
+    PyObject *attributes = self->attributes;
+    if (!attributes) return 0;  // what ran in between has taken them away
+    Py_INCREF(attributes);
+    int failed = PyDict_DelItem(attributes, name);
+    Py_DECREF(attributes);
+    return failed ? -1 : 1;
 }
 
 static int refuse(PyObject *name, const char *what) {
@@ -680,10 +693,7 @@ static int is_plain_node(PyObject *args, PyObject **slopes) {
 
 // the name of the node that the handle was on before
 static int forget_name(Handle *self) {
-    PyObject *op = attribute_get(self, name_op);
-    if (!op) return PyErr_Occurred() ? -1 : 0;
-    Py_DECREF(op);
-    return PyDict_DelItem(self->attributes, name_op);
+    return attribute_remove(self, name_op) < 0 ? -1 : 0;
 }
 
 static int value_init(PyObject *object, PyObject *args, PyObject *kwargs) {
@@ -990,55 +1000,47 @@ static PyObject *value_get_moment(PyObject *self, void *closure) {
     if (!i) return NULL;
     const Node *moments = tape_moments(&tape, i);
     if (moments) return PyFloat_FromDouble(*name == 'm' ? moments->data : moments->grad);
-    PyObject *key = PyUnicode_FromString(name);
-    PyObject *x = key ? attribute_get((Handle *)self, key) : NULL;
-    Py_XDECREF(key);
+    PyObject *x = attribute_get((Handle *)self, *name == 'm' ? name_m : name_v);
     return x || PyErr_Occurred() ? x : no_attribute(self, name);
 }
 
-static int attribute_delete(Handle *self, const char *name) {
-    int failed = self->attributes ? PyDict_DelItemString(self->attributes, name) : -1;
-    if (!failed) return 0;
-    PyErr_Clear();
-    no_attribute((PyObject *)self, name);
-    return -1;
+// as `del v.name`
+static int attribute_delete(Handle *self, PyObject *key, const char *name) {
+    int removed = attribute_remove(self, key);
+    if (removed == 0) no_attribute((PyObject *)self, name);
+    return removed > 0 ? 0 : -1;
 }
 
 void handle_drop_moments(Index i) {
     Handle *self = handles[i];
-    for (const char *name = "m"; self && self->attributes && name; name = *name == 'm' ? "v" : NULL) {
-        if (PyDict_DelItemString(self->attributes, name) < 0) PyErr_Clear();
-    }
+    if (!self || !self->attributes) return;
+    if (attribute_remove(self, name_m) < 0) PyErr_Clear();
+    if (attribute_remove(self, name_v) < 0) PyErr_Clear();
+}
+
+// the moments of a parameter are one node: where one of them is deleted the other one becomes an
+// attribute
+static int delete_moment(Handle *self, Index i, int is_m) {
+    const Node *moments = tape_moments(&tape, i);
+    if (!moments) return attribute_delete(self, is_m ? name_m : name_v, is_m ? "m" : "v");
+    PyObject *other = PyFloat_FromDouble(is_m ? moments->grad : moments->data);
+    int failed = other ? attribute_set(self, is_m ? name_v : name_m, other) : -1;
+    Py_XDECREF(other);
+    if (!failed) tape_forget_moments(&tape, self->index);  // what ran before may have made it anew
+    return failed;
 }
 
 static int value_set_moment(PyObject *self, PyObject *x, void *closure) {
-    const char *name = closure;
-    Handle *handle = (Handle *)self;
+    int is_m = *(const char *)closure == 'm';
     Index i = node_of(self);
     if (!i) return -1;
-    Node *moments = tape_moments(&tape, i);
-    if (moments && x) {
-        double number;
-        if (number_need(x, &number) < 0) return -1;
-        moments = tape_moments(&tape, index_of(self));  // what ran before may have made it anew
-        if (moments) *(*name == 'm' ? &moments->data : &moments->grad) = number;
-        return 0;
-    }
-    PyObject *key = PyUnicode_InternFromString(x || *name == 'v' ? (x ? name : "m") : "v");
-    if (!key) return -1;
-    int failed;
-    if (x) {
-        failed = attribute_set(handle, key, x);
-    } else if (!moments) {
-        failed = attribute_delete(handle, name);
-    } else {  // the other one becomes an attribute
-        PyObject *other = PyFloat_FromDouble(*name == 'm' ? moments->grad : moments->data);
-        failed = other ? attribute_set(handle, key, other) : -1;
-        Py_XDECREF(other);
-        if (!failed) tape_forget_moments(&tape, index_of(self));
-    }
-    Py_DECREF(key);
-    return failed;
+    if (!x) return delete_moment((Handle *)self, i, is_m);
+    if (!tape_moments(&tape, i)) return attribute_set((Handle *)self, is_m ? name_m : name_v, x);
+    double number;
+    if (number_need(x, &number) < 0) return -1;
+    Node *moments = tape_moments(&tape, index_of(self));  // what ran before may have made it anew
+    if (moments) *(is_m ? &moments->data : &moments->grad) = number;
+    return 0;
 }
 
 static PyObject *value_run_rule(PyObject *self, PyObject *none) {
@@ -1063,7 +1065,7 @@ static Index collect_above = COLLECT_FROM;
 static int value_set_backward(PyObject *self, PyObject *function, void *closure) {
     (void)closure;
     if (!function) {
-        if (attribute_delete((Handle *)self, "_backward") < 0) return -1;
+        if (attribute_delete((Handle *)self, name_backward, "_backward") < 0) return -1;
     } else if (attribute_set((Handle *)self, name_backward, function) < 0) {
         return -1;
     }
@@ -1101,14 +1103,6 @@ static PyObject *value_forward(PyObject *self, PyObject *none) {
     Py_RETURN_NONE;
 }
 
-static PyObject *value_at(PyObject *none, PyObject *index) {
-    (void)none;
-    unsigned long i = PyLong_AsUnsignedLong(index);
-    if (PyErr_Occurred()) return NULL;
-    if (i > 0 && i <= tape.used && tape.nodes[i].op != OP_FREE) return handle_of((Index)i);
-    return PyErr_Format(PyExc_ValueError, "there is no node %lu", i);
-}
-
 int handle_run_backward(Index i) {
     PyObject *value = handle_of(i);
     PyObject *function = value ? value_get_backward(value, NULL) : NULL;
@@ -1120,10 +1114,10 @@ int handle_run_backward(Index i) {
     return failed;
 }
 
-int handle_run_forward(Index i, double *number) {
+int handle_run_forward(Index i) {
     PyObject *value = handle_of(i);
     PyObject *result = value ? PyObject_CallFunctionObjArgs(recompute, value, NULL) : NULL;
-    if (result) *number = PyFloat_AsDouble(result);
+    if (result) tape_node(&tape, i)->data = PyFloat_AsDouble(result);
     int failed = result ? 0 : -1;
     Py_XDECREF(result);
     Py_XDECREF(value);
@@ -1162,7 +1156,6 @@ static PyMethodDef value_methods[] = {
            "    What building the graph would raise. All data are then as they were before."),
     {"_run_rule", value_run_rule, METH_NOARGS,
      "_run_rule($self, /)\n--\n\nRun this node's own rule once: pass its gradient on to its operands."},
-    {"_at", value_at, METH_O | METH_STATIC, "_at(index, /)\n--\n\nThe Value of the node at an index."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -1250,10 +1243,12 @@ int handle_type_new(Object hooks, Object out) {
     name_op = PyUnicode_InternFromString("_op");
     name_label = PyUnicode_InternFromString("label");
     name_backward = PyUnicode_InternFromString("_backward");
+    name_m = PyUnicode_InternFromString("m");
+    name_v = PyUnicode_InternFromString("v");
     methods = PySet_New(NULL);
     if (!tending) tending = PyThread_tss_alloc();
     if (!tending || PyThread_tss_create(tending) != 0) goto failed;
-    if (!name_data || !name_grad || !name_op || !name_label || !name_backward || !methods) goto failed;
+    if (!name_data || !name_grad || !name_op || !name_label || !name_backward || !name_m || !name_v || !methods) goto failed;
     for (const PyMethodDef *method = value_methods; method->ml_name; method++) {
         PyObject *name = PyUnicode_FromString(method->ml_name);
         int added = name ? PySet_Add(methods, name) : -1;

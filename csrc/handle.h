@@ -19,8 +19,8 @@ PyObject *handle_of(Index i);            // the Value of a node, a new reference
 PyObject *new_handle(Index i, int recording);  // of a result: under no_grad of a leaf with its number
 void handle_drop_moments(Index i);       // attributes called m and v, which AdamW's take the place of
 int handle_run_backward(Index i);        // call the _backward of its Value; 0, or -1 with an exception set
-int handle_run_forward(Index i, double *number);  // the number that its _forward returns; the same
-int pass_backward(Index root);           // passes.c, the same
+int handle_run_forward(Index i);         // set its number to what its _forward returns; the same
+int pass_backward(Index root);           // passes.c: the same
 int pass_forward(Index root);
 void *raise_fault(void);                 // NULL, with the exception for tape.fault set
 void handles_tend(void);                 // call it after what may have freed nodes

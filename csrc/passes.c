@@ -56,18 +56,19 @@ static int pass_end(Pass *pass, int failed) {
     return failed;
 }
 
+// the exception for the rule that the tape could not run
+static int fail(void) {
+    raise_fault();
+    return -1;
+}
+
 int pass_backward(Index root) {
     Pass pass;
     if (!pass_start(&pass, root, 0)) return -1;
     tape.nodes[root].grad = 1.0;
-    ptrdiff_t at = pass.n;
     int failed = 0;
-    while (!failed && (at = tape_backward_until(&tape, pass.order, at)) >= 0) {
-        failed = handle_run_backward(pass.order[at]);
-    }
-    if (at == -2) {
-        raise_fault();
-        failed = -1;
+    for (ptrdiff_t at = pass.n; !failed && (at = tape_backward_until(&tape, pass.order, at)) != -1;) {
+        failed = at == -2 ? fail() : handle_run_backward(pass.order[at]);
     }
     return pass_end(&pass, failed);
 }
@@ -75,17 +76,9 @@ int pass_backward(Index root) {
 int pass_forward(Index root) {
     Pass pass;
     if (!pass_start(&pass, root, 1)) return -1;
-    ptrdiff_t at = 0;
     int failed = 0;
-    for (; !failed && (at = tape_forward_until(&tape, pass.order, at, pass.n)) != pass.n; at++) {
-        if (at == -2) {
-            raise_fault();
-            failed = -1;
-            break;
-        }
-        double number;
-        failed = handle_run_forward(pass.order[at], &number);
-        if (!failed) tape_node(&tape, pass.order[at])->data = number;
+    for (ptrdiff_t at = 0; !failed && (at = tape_forward_until(&tape, pass.order, at, pass.n)) != pass.n; at++) {
+        failed = at == -2 ? fail() : handle_run_forward(pass.order[at]);
     }
     for (ptrdiff_t k = 0; k < pass.n && !failed; k++) {
         Node *node = &tape.nodes[pass.order[k]];

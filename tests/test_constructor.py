@@ -197,12 +197,23 @@ def test_numbers_that_are_read_without_python(engine, x):
     assert bits((v * x).data) == bits(exact * exact)
 
 
-@pytest.mark.parametrize("slopes", [(1.0, 10**400), (10**400, 1)])
-def test_integers_that_are_too_large(Value, ab, no_new_nodes, slopes):
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        lambda Value, ab: Value(10**400),
+        lambda Value, ab: Value(1.0, ab, (1.0, 10**400)),
+        lambda Value, ab: Value(1.0, ab, (10**400, 1)),
+        lambda Value, ab: Value(10**400, ab, (1, 1)),
+        lambda Value, ab: ab[0].__init__(10**400),
+        lambda Value, ab: setattr(ab[0], "data", 10**400),
+        lambda Value, ab: setattr(ab[0], "grad", 10**400),
+        lambda Value, ab: ab[0] * 10**400,
+    ],
+)
+def test_integers_that_are_too_large(Value, ab, no_new_nodes, attempt):
     with pytest.raises(OverflowError, match="int too large to convert to float"):
-        Value(1.0, ab, slopes)
-    with pytest.raises(OverflowError, match="int too large to convert to float"):
-        ab[0].grad = slopes[0] * slopes[1]
+        attempt(Value, ab)
+    assert (ab[0].data, ab[0].grad) == (2.0, 0.0)
 
 
 def test_a_leaf_with_no_slopes_is_a_leaf(Value):

@@ -161,3 +161,25 @@ def test_interrupts_between_handles_arrive(interrupted):
             y._prev  # noqa: B018
 
     assert all(interrupted(walk, seconds) for seconds in [1e-4] * 300)
+
+
+def test_an_interrupt_beside_an_error(interrupted):
+    """A pass that fails restores its numbers, however close behind an interrupt comes."""
+    x = Value(2.0)
+    user = Value(1.0, (x * 3,), "user")
+
+    def _backward():
+        x.grad += 1.0
+        raise KeyError
+
+    user._backward = _backward
+    root = user * 1.0 + x
+
+    def fail():
+        with pytest.raises(KeyError):
+            root.backward()
+
+    for seconds in delays(fail, 20) * 20:
+        x.grad = 5.0
+        interrupted(fail, seconds)
+        assert (x.grad, root.grad) == (5.0, 0.0)

@@ -1367,3 +1367,193 @@ def test_a_constructor_that_fails_changes_nothing(engine):
     with pytest.raises(TypeError):
         v.__init__(1.0, (3,), "other")
     assert (v.data, v.grad, v._op, v._prev) == (5.0, 3.0, "name", (x,))
+
+
+# -----------------------------------------------------------------------------
+# Python code that runs where it is not expected
+
+
+@needs_c
+@pytest.mark.parametrize("name", ["m", "v"])
+def test_a_parameter_is_made_anew_while_its_moment_is_set(no_new_nodes, name):
+    """The number does not go to the node that has taken the place of its old one."""
+    Value, p = micrograd.Value, micrograd.Value(1.0)
+    optimizer = micrograd.AdamW([p])
+    taken, others = copy.copy(p), []
+
+    class Number:
+        def __float__(self):
+            taken.__init__(0.0, (p,), "x")
+            others.append(Value(0.0))
+            others.extend(copy.copy(p) for _ in range(50))
+            return 77.0
+
+    setattr(taken, name, Number())
+    assert [getattr(v, name) for v in others[1:]] == [0.0] * 50
+    assert taken._op == "x" and optimizer.parameters == (p,)
+
+
+@needs_c
+def test_a_parameter_is_made_anew_while_its_moment_is_deleted(no_new_nodes):
+    p = micrograd.Value(1.0)
+    optimizer = micrograd.AdamW([p])
+    taken, others = copy.copy(p), []
+
+    class Last:
+        def __del__(self):
+            taken.__init__(0.0, (p,), "x")
+            others.extend(copy.copy(p) for _ in range(50))
+
+    vars(taken)["v"] = Last()
+    del taken.m
+    assert [(v.m, v.v) for v in others] == [(0.0, 0.0)] * 50
+    assert taken._op == "x" and optimizer.parameters == (p,)
+
+
+class Key:
+    """A key of a dict that is equal to a name, and does something when that is looked up."""
+
+    def __init__(self, name, function):
+        self.name, self.function = name, function
+
+    def __hash__(self):
+        return hash(self.name)
+
+    def __eq__(self, other):
+        if other == self.name and self.function:
+            self.function()
+        return False
+
+
+def failing():
+    raise ValueError("from __eq__")
+
+
+@needs_c
+@pytest.mark.parametrize("name", ["_op", "_backward", "m"])
+def test_attributes_whose_names_fail_to_compare(no_new_nodes, name):
+    """Their exceptions arrive, or nothing happens: no result comes with an exception set."""
+    x = micrograd.Value(2.0)
+    for use in (
+        lambda v: v.__init__(1.0, (x,), "name"),
+        lambda v: v.__init__(1.0),
+        lambda v: (v * 1.0).backward(),
+        lambda v: (v._op, v._backward),
+        lambda v: setattr(v, "m", 3.0),
+        lambda v: setattr(v, "label", "l"),
+        lambda v: setattr(v, "_backward", print),
+        lambda v: delattr(v, "_backward"),
+        lambda v: delattr(v, "m"),
+        lambda v: micrograd.AdamW([v]),
+    ):
+        v = micrograd.Value(1.0)
+        key = Key(name, None)
+        vars(v)[key] = 1
+        key.function = failing
+        try:
+            use(v)
+        except ValueError as problem:
+            assert str(problem) == "from __eq__"
+        except AttributeError as problem:
+            assert "has no attribute" in str(problem)
+        key.function = None
+
+
+@needs_c
+@pytest.mark.parametrize("name", ["_op", "_backward", "m"])
+def test_attributes_that_are_replaced_while_one_is_looked_up(no_new_nodes, name):
+    """A mixin has a `__dict__` of Python's own, which can be set."""
+
+    class Mixin:
+        pass
+
+    class Mixed(Mixin, micrograd.Value):
+        pass
+
+    replace = vars(Mixin)["__dict__"].__set__
+    x = micrograd.Value(2.0)
+    for use in (
+        lambda v: v._op,
+        lambda v: v._backward,
+        lambda v: v.__init__(1.0, (x,), "name"),
+        lambda v: v.__init__(1.0),
+        lambda v: delattr(v, name) if name != "_op" else None,
+    ):
+        v, key = Mixed(1.0, (x,), "op"), Key(name, None)
+
+        def empty(v=v, key=key):
+            key.function = None
+            replace(v, {})
+            [{"a": i} for i in range(100)]
+
+        replace(v, {key: 1, 1: 2})
+        key.function = empty
+        try:
+            use(v)
+        except AttributeError as problem:
+            assert "has no attribute" in str(problem)
+        key.function = None
+        replace(v, {})
+
+
+@needs_c
+@pytest.mark.parametrize("what", ["raise KeyError('from the hook')", "clear(args[0])"])
+def test_an_audit_hook_runs_in_the_middle_of_a_trial_deletion(what):
+    """It may raise, which is reported as from a destructor, or drop what is being looked at."""
+    program = """
+        import gc, sys
+        from micrograd import Value
+        from micrograd.value import live_nodes
+
+        is_on, unraisable = False, []
+        sys.unraisablehook = lambda problem: unraisable.append(problem.exc_type)
+
+        def clear(function):
+            global is_on
+            is_on = False
+            for cell in function.__closure__:
+                if isinstance(cell.cell_contents, Value):
+                    vars(cell.cell_contents).clear()
+                cell.cell_contents = None
+            gc.collect()
+            [[i] * 3 for i in range(50)]
+            is_on = True
+
+        def hook(event, args):
+            if is_on and event == "object.__getattr__":
+                WHAT
+
+        def graph(x):
+            user = Value(1.0, (x,), "user")
+            def _backward():
+                x.grad += user.grad
+            user._backward = _backward
+            user.more = [_backward, (_backward, user)], {"user": user}
+            return user * 2
+
+        gc.disable()
+        sys.addaudithook(hook)
+        x = Value(1.0)
+        for _ in range(100):
+            root = graph(x)
+            is_on = True
+            del root
+            is_on = False
+        for _ in range(3):
+            gc.collect()
+        print(live_nodes(), {problem.__name__ for problem in unraisable})
+    """
+    reported = {"KeyError"} if "raise" in what else set()
+    assert python(program.replace("WHAT", what)) == f"1 {reported}\n"
+
+
+@needs_c
+def test_c_reads_nothing_but_values_and_numbers():
+    """Python looks at all items before; C does so again, and leaves no number as it was."""
+    from micrograd.binding import call, ffi, lib
+
+    items, nodes, numbers = [1.0, "x"], ffi.new("Index[]", 2), ffi.new("double[]", 2)
+    with pytest.raises(TypeError, match="expected a Value or a number, not 'x'"):
+        call(lib.shared_read, id(items), nodes, numbers)
+    with pytest.raises(TypeError, match="expected a Value or a number, not 'y'"):
+        call(lib.shared_sum, id(items[:1]), id("y"))

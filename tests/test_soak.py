@@ -93,7 +93,7 @@ def test_training_takes_no_memory(record, hidden):
     grown = resident() - memory
     print(f"\n{record.__name__}: {memory >> 10} kB after {WARM_UP} steps, {grown >> 10} kB more")
     assert live_nodes() == nodes
-    assert grown < 200_000  # bytes: 60,000 steps that lose 4 each would show
+    assert grown < 120_000  # bytes: 60,000 steps that lose 2 each would show
 
 
 def test_twenty_million_nodes():
