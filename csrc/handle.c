@@ -327,15 +327,15 @@ static int attribute_set(Handle *self, PyObject *name, PyObject *x) {
 
 // 1: it is removed; 0: it was not there; -1 with an exception set
 static int attribute_remove(Handle *self, PyObject *name) {
-    PyObject *x = attribute_get(self, name);
-    if (!x) return PyErr_Occurred() ? -1 : 0;
-    Py_DECREF(x);
     PyObject *attributes = self->attributes;
-    if (!attributes) return 0;  // what ran in between has taken them away
-    Py_INCREF(attributes);
+    if (!attributes) return 0;
+    Py_INCREF(attributes);  // as above
     int failed = PyDict_DelItem(attributes, name);
     Py_DECREF(attributes);
-    return failed ? -1 : 1;
+    if (!failed) return 1;
+    if (!PyErr_ExceptionMatches(PyExc_KeyError)) return -1;
+    PyErr_Clear();
+    return 0;
 }
 
 static int refuse(PyObject *name, const char *what) {

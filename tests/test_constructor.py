@@ -213,6 +213,8 @@ def test_numbers_that_are_read_without_python(engine, x):
 def test_integers_that_are_too_large(Value, ab, no_new_nodes, attempt):
     with pytest.raises(OverflowError, match="int too large to convert to float"):
         attempt(Value, ab)
+    with Value.no_grad(), pytest.raises(OverflowError, match="int too large to convert to float"):
+        attempt(Value, ab)
     assert (ab[0].data, ab[0].grad) == (2.0, 0.0)
 
 
