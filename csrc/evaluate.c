@@ -114,7 +114,7 @@ int mlp_evaluate(Tape *tape, const MLP *mlp, const Index *x, const double *numbe
 // max_val = max(val.data for val in x)
 // ex = [(xi - max_val).exp() for xi in x]
 // denom = sum(ex)
-static int exponentials(Tape *tape, const double *x, size_t n, double *ex, double *denom) {
+static int exponential_numbers(Tape *tape, const double *x, size_t n, double *ex, double *denom) {
     double largest = x[0];
     for (size_t i = 1; i < n; i++) op_forward(OP_LARGER, largest, x[i], &largest);
     *denom = 0.0;
@@ -138,7 +138,7 @@ int softmax_evaluate(Tape *tape, const Index *x, size_t n, Index *out) {
     double *ex = numbers_new(tape, n), denom;
     if (!ex) return -1;
     numbers_of(tape, x, NULL, n, ex);
-    int failed = exponentials(tape, ex, n, ex, &denom);
+    int failed = exponential_numbers(tape, ex, n, ex, &denom);
     for (size_t i = 0; i < n && !failed; i++) failed = divide(tape, ex[i], denom, &ex[i]);
     if (!failed) failed = leaves_new(tape, ex, n, out);
     free(ex);
@@ -148,7 +148,7 @@ int softmax_evaluate(Tape *tape, const Index *x, size_t n, Index *out) {
 // return -(ex[target] / denom).log()
 static int cross_entropy_number(Tape *tape, double *logits, size_t n, size_t target, double *out) {
     double denom, probability, logarithm = 0.0;
-    if (exponentials(tape, logits, n, logits, &denom)) return -1;
+    if (exponential_numbers(tape, logits, n, logits, &denom)) return -1;
     if (divide(tape, logits[target], denom, &probability)) return -1;
     if (compute(tape, OP_LOG, probability, 0.0, 1, &logarithm)) return -1;
     *out = logarithm * -1.0;

@@ -59,6 +59,7 @@ typedef enum Op {
     OP_SIN,      // a.sin()
     OP_COS,      // a.cos()
     OP_ABS,      // abs(a)
+    OP_TAKE,     // take(items, i): a copy of one of them
     OP_USER,     // Value(data, operands, "name"); the operands in a list
     OP_LINEAR,   // Value(data, operands, slopes): a user node whose slopes are constants
     OP_LIST,     // one operand of a user node (a), its slope (data), the rest of the list (b)
@@ -85,6 +86,7 @@ enum NodeFlag {
     NODE_FUNCTION = 4,  // its backward rule is its owner's own function
     NODE_USER = 8,      // a user node, whose number only its owner can recompute
     NODE_INTEGER = 16,  // this exponent was written as an integer: **2, not **2.0
+    NODE_CHOICE = 16,   // of an OP_TAKE: a recording may give it another operand
     NODE_SHIFT = 32,    // a shift, which is below other nodes in a forward pass only
     NODE_SCHEDULED = 64,  // the tape keeps the order of its passes
     NODE_REPLAYED = 128   // its numbers may be in a replay: see tape_node
@@ -97,7 +99,8 @@ typedef enum FaultCode {
     FAULT_BACKWARD,  // nor has its derivative: 1/0, 0**-0.5 ...
     FAULT_DIVISION,  // a / b where b is zero
     FAULT_MOMENTS,   // AdamW's moments of a parameter are gone
-    FAULT_USER       // the graph has nodes that only their owner can run
+    FAULT_USER,      // the graph has nodes that only their owner can run
+    FAULT_INDEX      // there is no item a among b of them
 } FaultCode;
 
 typedef struct Fault {
@@ -109,6 +112,7 @@ typedef struct Fault {
 } Fault;
 
 typedef struct Schedule Schedule;  // the order of a root's passes, kept with the root
+typedef struct Choice Choice;      // of an item by an integer, in a recording
 typedef struct Replay Replay;      // and the compact program compiled from it
 
 typedef struct Tape {
@@ -133,6 +137,7 @@ typedef struct Tape {
     Schedule *log;    // the one that the recording under way is writing
     uint64_t touched; // grows whenever a node may have got another user, owner or gradient
     Replay *held;     // the first replay that holds numbers its nodes do not have yet
+    uint64_t chosen;  // grows whenever a recording gives a node another operand
     Fault fault;      // what the last call that failed had to say
 } Tape;
 
@@ -221,6 +226,36 @@ int node_backward(Tape *tape, Index i);      // one node's rule, once
 void tape_set_function(Tape *tape, Index i, int on);  // its rule is its owner's, or not
 
 // -----------------------------------------------------------------------------
+// recordings whose inputs change (recorded.c): leaves get other numbers, nodes of OP_TAKE other
+// operands, and forward goes over what was recorded
+
+typedef struct Recording {
+    Index root;           // below it are all outputs
+    Index *outputs;       // those that are computed; backward goes from the first one
+    size_t noutputs;
+    Index *inputs;        // leaves
+    double *numbers;      // what they were before recording_set
+    size_t ninputs;
+    Choice *choices;
+    size_t nchoices;
+} Recording;
+
+// The first two return 0, or -1 without memory; then, too, recording_free has to be called. Choices
+// are added one by one: `takes` copy one row of `width` of the n rows of items, the one that
+// integer number `integer` says. Then recording_end compiles, if that is possible.
+int recording_start(Tape *tape, Recording *recording, const Index *outputs, size_t noutputs,
+                    const Index *inputs, size_t ninputs);
+int recording_choice(Tape *tape, Recording *recording, size_t integer, const Index *takes, size_t width,
+                     const Index *items, size_t n, size_t chosen);
+void recording_end(Tape *tape, Recording *recording);
+void recording_free(Tape *tape, Recording *recording);
+
+// Set all inputs; 0, or -1 if an integer is out of range, and then all is as it was.
+int recording_set(Tape *tape, Recording *recording, const double *numbers, const int64_t *integers);
+void recording_undo(Tape *tape, Recording *recording);  // all as before the last recording_set
+int recording_forward(Tape *tape, Recording *recording);  // as tape_forward over all outputs
+
+// -----------------------------------------------------------------------------
 // the networks (nn.c), recorded on the tape as the course's Python loops would
 
 // A model's parameters are the nodes of its neurons in order, for each neuron its nin
@@ -241,6 +276,14 @@ Index neuron_call(Tape *tape, const Index *parameters, size_t nin,
 int layer_call(Tape *tape, const Index *parameters, size_t nin, size_t nout,
                const Index *x, const double *numbers, int activation, Index *out);
 int mlp_call(Tape *tape, const MLP *mlp, const Index *x, const double *numbers, Index *out);
+
+// dot(row, x) for each of the nout rows of w, which stand one after the other; 0, or -1. As for
+// tape_dot.
+int linear(Tape *tape, const Index *x, const double *x_numbers, size_t nin,
+           const Index *w, const double *w_numbers, size_t nout, Index *out);
+
+// exp(x - max(x)), into out, and their sum; 0, or -1.
+int exponentials(Tape *tape, const Index *x, size_t n, Index *out, Index *sum);
 
 // exp(x) / sum(exp(x)), into out; 0, or -1.
 int softmax(Tape *tape, const Index *x, size_t n, Index *out);

@@ -122,32 +122,45 @@ int mlp_init(Tape *tape, MLP *mlp, RNG *rng) {
 // -----------------------------------------------------------------------------
 // softmax and the losses
 
+// return [dot(row, x) for row in w]
+int linear(Tape *tape, const Index *x, const double *x_numbers, size_t nin,
+           const Index *w, const double *w_numbers, size_t nout, Index *out) {
+    for (size_t i = 0; i < nout; i++) {
+        out[i] = tape_dot(tape, 0, 0.0, w + i * nin, w_numbers + i * nin, x, x_numbers, nin);
+        if (!out[i]) {
+            discard_all(tape, out, i);
+            return -1;
+        }
+    }
+    return 0;
+}
+
 // max_val = max(val.data for val in x)
 // ex = [(xi - max_val).exp() for xi in x]
 // denom = sum(ex)
 //
-// Returns denom, or 0 and leaves nothing in ex. The course's max_val is a number; ours is
+// Leaves nothing in ex if it fails. The course's max_val is a number; ours is
 // computed again when forward goes over the recording.
-static Index exponentials(Tape *tape, const Index *x, size_t n, Index *ex) {
+int exponentials(Tape *tape, const Index *x, size_t n, Index *ex, Index *sum) {
     Index largest = tape_largest(tape, x, n);
-    if (!largest) return 0;
+    if (!largest) return -1;
     for (size_t i = 0; i < n; i++) {
         Index shifted = tape_binary(tape, OP_ADD, x[i], tape_unary(tape, OP_SHIFT, largest));
         ex[i] = tape_unary(tape, OP_EXP, shifted);
         if (!ex[i]) {
             discard_all(tape, ex, i);
-            return 0;
+            return -1;
         }
     }
-    Index denom = tape_sum(tape, 0, 0.0, ex, NULL, n);
-    if (!denom) discard_all(tape, ex, n);
-    return denom;
+    *sum = tape_sum(tape, 0, 0.0, ex, NULL, n);
+    if (!*sum) discard_all(tape, ex, n);
+    return *sum ? 0 : -1;
 }
 
 // return [e / denom for e in ex]
 int softmax(Tape *tape, const Index *x, size_t n, Index *out) {
-    Index denom = exponentials(tape, x, n, out);
-    if (!denom) return -1;
+    Index denom;
+    if (exponentials(tape, x, n, out, &denom)) return -1;
     for (size_t i = 0; i < n; i++) {
         out[i] = tape_div(tape, out[i], denom);
         if (!out[i]) {
@@ -162,8 +175,8 @@ int softmax(Tape *tape, const Index *x, size_t n, Index *out) {
 //
 // The course divides all of ex; who is not the target's would be freed at once.
 static Index cross_entropy_record(Tape *tape, const Index *logits, size_t n, size_t target, Index *ex) {
-    Index denom = exponentials(tape, logits, n, ex);
-    if (!denom) return 0;
+    Index denom;
+    if (exponentials(tape, logits, n, ex, &denom)) return 0;
     return tape_neg(tape, tape_unary(tape, OP_LOG, tape_div(tape, ex[target], denom)));
 }
 

@@ -91,6 +91,7 @@ static inline int op_forward(Op op, double a, double b, double *out) {
     case OP_SIN: *out = sin(a); return !isinf(a);             // math.sin(self.data)
     case OP_COS: *out = cos(a); return !isinf(a);             // math.cos(self.data)
     case OP_ABS: *out = fabs(a); return 1;                    // abs(self.data)
+    case OP_TAKE: *out = a; return 1;                         // items[i].data
     default: return 1;                                        // the others keep their data
     }
 }
@@ -132,6 +133,8 @@ static inline int op_backward(Op op, double a, double b, double out, double g, d
         *da += -sin(a) * g; return 1;
     case OP_ABS:  // self.grad += ((self.data > 0) - (self.data < 0)) * out.grad
         *da += ((a > 0) - (a < 0)) * g; return 1;
+    case OP_TAKE:  // items[i].grad += out.grad
+        *da += g; return 1;
     default:      // the others have no rule
         return 1;
     }

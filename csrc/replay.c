@@ -1,14 +1,9 @@
-// The replay: a recording compiled into a compact program.
+// The replay: the passes over a recording that compile.c has made a program of.
 //
 // A pass over the nodes of a tape jumps from node to node. Here the numbers that a pass
-// needs stand in arrays of their own, in the order in which it comes to them, and a neuron's
-// sum, whose every product and partial sum is a node, is one instruction, a dot:
-//
-//     act = start
-//     for wi, xi in zip(w, x):
-//         act = act + wi*xi
-//
-// The products and sums inside have no place in the arrays. Each has one user, so that its
+// needs stand in arrays of their own, and what the same operation does to many of them is one
+// loop. A neuron's sum, whose every product and partial sum is a node, is one instruction, a
+// dot. The products and sums inside have no place in the arrays: each has one user, so that its
 // gradient is its user's, and its data can be computed again from what does have a place.
 // That is done when somebody asks: see replay_settle.
 
@@ -17,274 +12,131 @@
 #include "ops.h"
 #include "replay.h"
 
-enum { DOT = OP_FREE + 1, DENSE_DOT };  // beyond the operations of nodes
-
-typedef struct Instruction {
-    uint32_t op;
-    Index out;    // slots
-    Index a;      // of a dot: its start
-    Index b;      // of a dot: its first term
-    Index n;      // and how many there are
-    Index w, x;   // a dense dot's first weight and input; the others follow them
-} Instruction;
-
-typedef struct Term {
-    Index w, x;          // slots
-    Index product, sum;  // the nodes
-} Term;
-
-// -----------------------------------------------------------------------------
-// compiling
-
-// what there is to know of a node, by its position in the order of the forward pass
-typedef struct Place {
-    Index slot;     // 0: it is inside a dot (before slots are numbered, 1: it is not)
-    Index uses;     // how many operands it is
-    Index terms;    // of the dot that ends here
-    Index first;    // where they begin
-} Place;
-
-typedef struct Compiler {
-    const Node *nodes;
-    const Index *order;
-    size_t n;
-    Index *position;  // by node: where it is in the order
-    Place *places;
-    Replay *replay;
-} Compiler;
-
-static Place *place_of(const Compiler *compiler, Index i) {
-    return &compiler->places[compiler->position[i]];
-}
-
-static Index slot_of(const Compiler *compiler, Index i) {
-    return i ? place_of(compiler, i)->slot : 0;
-}
-
-static int is_inner(const Compiler *compiler, Index i) {
-    return compiler->nodes[i].op != OP_LEAF;
-}
-
-static void count_uses(Compiler *compiler) {
-    for (size_t k = 0; k < compiler->n; k++) {
-        compiler->position[compiler->order[k]] = (Index)k;
-        compiler->places[k].slot = 1;
-    }
-    for (size_t k = 0; k < compiler->n; k++) {
-        const Node *node = &compiler->nodes[compiler->order[k]];
-        if (node->op == OP_LEAF) continue;  // its operand is AdamW's
-        if (node->a) place_of(compiler, node->a)->uses++;
-        if (node->b) place_of(compiler, node->b)->uses++;
-    }
-}
-
-// Find the dots. All that is inside a dot stands together in the order of backward, with
-// nothing but leaves between: so no gradient is added to earlier or later than it would be.
-static void find_dots(Compiler *compiler, const Index *order, size_t n) {
-    const Node *nodes = compiler->nodes;
-    Index last = 0, before = 0;  // the inner nodes ahead of this one
-    for (size_t k = 0; k < n; k++) {
-        Index i = order[k], a = nodes[i].a, b = nodes[i].b;
-        if (!is_inner(compiler, i)) continue;
-        if (nodes[i].op == OP_ADD && b == last && nodes[b].op == OP_MUL && place_of(compiler, b)->uses == 1) {
-            Place *place = place_of(compiler, i), *start = place_of(compiler, a);
-            int goes_on = a == before && start->terms && start->uses == 1;
-            place->terms = goes_on ? start->terms + 1 : 1;
-            place_of(compiler, b)->slot = 0;
-            if (goes_on) start->slot = 0;
-        }
-        before = last;
-        last = i;
-    }
-}
-
-// Leaves first, then the ends of dots, then the others: so the inputs of a layer, which are
-// the activations of the one before, stand side by side.
-static void number_slots(Compiler *compiler) {
-    Replay *replay = compiler->replay;
-    for (int kind = 0; kind < 3; kind++) {
-        for (size_t k = 0; k < compiler->n; k++) {
-            Place *place = &compiler->places[k];
-            Index i = compiler->order[k];
-            if (!place->slot || kind != (!is_inner(compiler, i) ? 0 : place->terms ? 1 : 2)) continue;
-            place->slot = ++replay->slots;
-            replay->nodes[place->slot] = i;
-            place->first = replay->nterms;
-            replay->nterms += place->terms;
-        }
-        if (kind == 0) replay->leaves = replay->slots;
-    }
-}
-
-static int is_apart(Index a, Index n, Index b, Index m) {
-    return a + n <= b || b + m <= a;
-}
-
-static Instruction compile_dot(Compiler *compiler, Index i) {
-    const Node *nodes = compiler->nodes;
-    Replay *replay = compiler->replay;
-    Place *place = place_of(compiler, i);
-    Index n = place->terms;
-    Instruction dot = {.op = DOT, .out = place->slot, .b = place->first, .n = n};
-    Term *terms = replay->terms + place->first;
-    Index sum = i;
-    for (Index k = n; k > 0; k--) {  // the sums lead back to the start
-        Index product = nodes[sum].b;
-        terms[k - 1] = (Term){slot_of(compiler, nodes[product].a), slot_of(compiler, nodes[product].b), product, sum};
-        sum = nodes[sum].a;
-    }
-    dot.a = slot_of(compiler, sum);
-    dot.w = terms[0].w;
-    dot.x = terms[0].x;
-    // where no two additions meet, their order is free
-    int dense = is_apart(dot.w, n, dot.x, n) && is_apart(dot.a, 1, dot.w, n) && is_apart(dot.a, 1, dot.x, n);
-    for (Index k = 1; k < n && dense; k++) dense = terms[k].w == dot.w + k && terms[k].x == dot.x + k;
-    if (dense) dot.op = DENSE_DOT;
-    return dot;
-}
-
-static Instruction *compile(Compiler *compiler, const Index *order, size_t n, Index *count) {
-    Index instructions = 0;
-    for (size_t k = 0; k < n; k++) {
-        instructions += is_inner(compiler, order[k]) && place_of(compiler, order[k])->slot;
-    }
-    Instruction *code = malloc((instructions + 1) * sizeof *code);
-    if (!code) return NULL;
-    *count = 0;
-    for (size_t k = 0; k < n; k++) {
-        const Node *node = &compiler->nodes[order[k]];
-        const Place *place = place_of(compiler, order[k]);
-        if (!is_inner(compiler, order[k]) || !place->slot) continue;
-        code[(*count)++] = place->terms ? compile_dot(compiler, order[k]) : (Instruction){
-            .op = node->op, .out = place->slot, .a = slot_of(compiler, node->a), .b = slot_of(compiler, node->b)};
-    }
-    return code;
-}
-
-static int is_replayed(const Tape *tape, const Index *order, size_t n) {
-    unsigned flags = 0;
-    for (size_t k = 0; k < n; k++) flags |= tape->nodes[order[k]].flags;
-    return (flags & NODE_REPLAYED) != 0;
-}
-
-// the nodes of the slots and terms beyond the leaves, the root excepted
-static void mark_nodes(Tape *tape, const Replay *replay, uint8_t flag) {
-    Node *nodes = tape->nodes;
-    uint8_t rest = (uint8_t)~NODE_REPLAYED;
-    for (Index slot = replay->leaves + 1; slot <= replay->slots; slot++) {
-        Node *node = &nodes[replay->nodes[slot]];
-        node->flags = (node->flags & rest) | flag;
-    }
-    for (Index k = 0; k < replay->nterms; k++) {
-        Node *product = &nodes[replay->terms[k].product], *sum = &nodes[replay->terms[k].sum];
-        product->flags = (product->flags & rest) | flag;
-        sum->flags = (sum->flags & rest) | flag;
-    }
-    nodes[replay->root].flags &= rest;
-}
-
-// how many slots and terms there will be, and room for them
-static int reserve(Compiler *compiler) {
-    Replay *replay = compiler->replay;
-    size_t slots = 1, terms = 0;
-    for (size_t k = 0; k < compiler->n; k++) {
-        if (!compiler->places[k].slot) continue;
-        slots++;
-        terms += compiler->places[k].terms;
-    }
-    replay->nodes = malloc(slots * sizeof *replay->nodes);
-    replay->data = calloc(slots, sizeof *replay->data);
-    replay->spare = calloc(slots, sizeof *replay->spare);
-    replay->grad = calloc(slots, sizeof *replay->grad);
-    replay->terms = malloc((terms + 1) * sizeof *replay->terms);
-    return replay->nodes && replay->data && replay->spare && replay->grad && replay->terms;
-}
-
-static int compile_all(Compiler *compiler, const Index *backward, size_t m) {
-    Replay *replay = compiler->replay;
-    if (!compiler->position || !compiler->places) return 0;
-    count_uses(compiler);
-    find_dots(compiler, backward, m);
-    if (!reserve(compiler)) return 0;
-    number_slots(compiler);
-    replay->forward = compile(compiler, compiler->order, compiler->n, &replay->forwards);
-    if (backward == compiler->order) {
-        replay->backward = replay->forward;
-        replay->backwards = replay->forwards;
-    } else {
-        replay->backward = compile(compiler, backward, m, &replay->backwards);
-    }
-    return replay->forward && replay->backward;
-}
-
-Replay *replay_new(Tape *tape, const Index *forward, size_t n, const Index *backward, size_t m) {
-    if (is_replayed(tape, forward, n)) return NULL;
-    Replay *replay = calloc(1, sizeof *replay);
-    if (!replay) return NULL;
-    Compiler compiler = {.nodes = tape->nodes, .order = forward, .n = n, .replay = replay};
-    compiler.position = malloc(((size_t)tape->used + 1) * sizeof(Index));
-    compiler.places = calloc(n, sizeof(Place));
-    int compiled = compile_all(&compiler, backward, m);
-    free(compiler.position);
-    free(compiler.places);
-    if (!compiled) {
-        replay->slots = replay->nterms = 0;
-        replay_free(tape, replay);
-        return NULL;
-    }
-    replay->root = forward[n - 1];
-    mark_nodes(tape, replay, NODE_REPLAYED);
-    return replay;
-}
-
-void replay_free(Tape *tape, Replay *replay) {
-    if (!replay) return;
-    if (replay->slots) mark_nodes(tape, replay, 0);
-    if (replay->backward != replay->forward) free(replay->backward);
-    free(replay->forward);
-    free(replay->terms);
-    free(replay->nodes);
-    free(replay->data);
-    free(replay->spare);
-    free(replay->grad);
-    free(replay);
-}
+// A function that is compiled for wider vector units, too, where the linker can choose among
+// them. Each sum keeps its order, so the bits are the same.
+#if defined __x86_64__ && defined __GLIBC__ && defined __GNUC__ && !defined __clang__ && !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
+#define VECTOR __attribute__((target_clones("avx2", "default")))
+#else
+#define VECTOR
+#endif
 
 // -----------------------------------------------------------------------------
 // forward
 
-static int fault(Tape *tape, int code, const Instruction *code_at, const double *data, double out) {
-    tape->fault = (Fault){.code = code, .op = (int)code_at->op, .operands = code_at->b ? 2 : 1,
-                          .a = data[code_at->a], .b = data[code_at->b], .out = out};
-    return -1;
+enum { SIDE_BY_SIDE = 8 };  // sums that are computed together, so that no addition has to wait for another
+
+VECTOR static void rows_forward(const Dot *dots, Index n, Index length, double *data) {
+    const double *x = data + dots->x;
+    Index i = 0;
+    for (; i + SIDE_BY_SIDE <= n; i += SIDE_BY_SIDE, dots += SIDE_BY_SIDE) {
+        const double *w[SIDE_BY_SIDE];
+        double act[SIDE_BY_SIDE];
+        for (int r = 0; r < SIDE_BY_SIDE; r++) {
+            w[r] = data + dots[r].w;
+            act[r] = data[dots[r].start];
+        }
+        for (Index k = 0; k < length; k++) {
+            for (int r = 0; r < SIDE_BY_SIDE; r++) act[r] = act[r] + w[r][k] * x[k];
+        }
+        for (int r = 0; r < SIDE_BY_SIDE; r++) data[dots[r].out] = act[r];
+    }
+    for (; i < n; i++, dots++) {
+        const double *w = data + dots->w;
+        double act = data[dots->start];
+        for (Index k = 0; k < length; k++) act = act + w[k] * x[k];
+        data[dots->out] = act;
+    }
 }
 
-static Index root_slot(const Replay *replay) {
-    return replay->forward[replay->forwards - 1].out;
+static void dense_forward(const Dot *dots, Index n, Index length, double *data) {
+    enum { TOGETHER = 4 };
+    Index i = 0;
+    for (; i + TOGETHER <= n; i += TOGETHER, dots += TOGETHER) {
+        const double *w[TOGETHER], *x[TOGETHER];
+        double act[TOGETHER];
+        for (int r = 0; r < TOGETHER; r++) {
+            w[r] = data + dots[r].w;
+            x[r] = data + dots[r].x;
+            act[r] = data[dots[r].start];
+        }
+        for (Index k = 0; k < length; k++) {
+            for (int r = 0; r < TOGETHER; r++) act[r] = act[r] + w[r][k] * x[r][k];
+        }
+        for (int r = 0; r < TOGETHER; r++) data[dots[r].out] = act[r];
+    }
+    for (; i < n; i++, dots++) {
+        const double *w = data + dots->w, *x = data + dots->x;
+        double act = data[dots->start];
+        for (Index k = 0; k < length; k++) act = act + w[k] * x[k];
+        data[dots->out] = act;
+    }
+}
+
+static void dots_forward(const Dot *dots, Index n, const Term *all, double *data) {
+    for (Index i = 0; i < n; i++, dots++) {
+        const Term *terms = all + dots->terms;
+        double act = data[dots->start];
+        for (Index k = 0; k < dots->n; k++) act = act + data[terms[k].w] * data[terms[k].x];
+        data[dots->out] = act;
+    }
+}
+
+// one operation, again and again: 0 if a result is no float
+static int batch_forward(Op op, const Instruction *at, Index n, double *data) {
+    const Instruction *end = at + n;
+    switch (op) {
+    case OP_TAKE:
+        for (; at < end; at++) data[at->out] = data[at->a];
+        return 1;
+    case OP_ADD:
+        for (; at < end; at++) data[at->out] = data[at->a] + data[at->b];
+        return 1;
+    case OP_MUL:
+        for (; at < end; at++) data[at->out] = data[at->a] * data[at->b];
+        return 1;
+    default:
+        for (; at < end; at++) {
+            if (!op_forward(op, data[at->a], data[at->b], &data[at->out])) return 0;
+        }
+        return 1;
+    }
+}
+
+static int run_forward(const Replay *replay, double *data) {
+    const Program *program = &replay->forward;
+    for (Index i = 0; i < program->nbatches; i++) {
+        const Batch *batch = &program->batches[i];
+        const Dot *dots = program->dots + batch->first;
+        switch (batch->op) {
+        case ROWS: rows_forward(dots, batch->n, batch->length, data); break;
+        case DENSE: dense_forward(dots, batch->n, batch->length, data); break;
+        case DOTS: dots_forward(dots, batch->n, replay->terms, data); break;
+        default:
+            if (!batch_forward((Op)batch->op, program->instructions + batch->first, batch->n, data)) return 0;
+        }
+    }
+    return 1;
+}
+
+// the private leaves' numbers, which nothing but replay_settle takes from here
+static void gather_privates(const Tape *tape, Replay *replay) {
+    for (Index slot = replay->leaves + 1; slot <= replay->privates; slot++) {
+        const Node *node = &tape->nodes[replay->nodes[slot]];
+        replay->data[slot] = replay->spare[slot] = node->data;
+        replay->grad[slot] = node->grad;
+    }
 }
 
 int replay_forward(Tape *tape, Replay *replay) {
     double *data = replay->spare;
-    for (Index slot = 1; slot <= replay->leaves; slot++) data[slot] = tape->nodes[replay->nodes[slot]].data;
-    const Instruction *end = replay->forward + replay->forwards;
-    for (const Instruction *at = replay->forward; at < end; at++) {
-        double act = data[at->a];
-        switch (at->op) {
-        case DENSE_DOT: {
-            const double *w = data + at->w, *x = data + at->x;
-            for (Index k = 0; k < at->n; k++) act = act + w[k] * x[k];
-            break;
-        }
-        case DOT: {
-            const Term *terms = replay->terms + at->b;
-            for (Index k = 0; k < at->n; k++) act = act + data[terms[k].w] * data[terms[k].x];
-            break;
-        }
-        default:
-            if (!op_forward((Op)at->op, act, data[at->b], &act)) return fault(tape, FAULT_FORWARD, at, data, act);
-        }
-        data[at->out] = act;
+    if (replay->holds == HOLDS_NOTHING) gather_privates(tape, replay);
+    for (Index i = 0; i < replay->nspans; i++) {
+        const Span *span = &replay->spans[i];
+        const Node *nodes = tape->nodes + span->node;
+        double *out = data + span->slot;
+        for (Index k = 0; k < span->n; k++) out[k] = nodes[k].data;
     }
+    if (!run_forward(replay, data)) return -1;
     replay->spare = replay->data;  // nothing failed: now these are the numbers
     replay->data = data;
     if (replay->holds == HOLDS_NOTHING) {
@@ -292,8 +144,11 @@ int replay_forward(Tape *tape, Replay *replay) {
         tape->held = replay;
     }
     replay->holds = HOLDS_DATA;
-    tape->nodes[replay->root].data = data[root_slot(replay)];
-    tape->nodes[replay->root].grad = 0.0;
+    for (Index i = 0; i < replay->noutputs; i++) {
+        Node *output = &tape->nodes[replay->nodes[replay->outputs[i]]];
+        output->data = data[replay->outputs[i]];
+        output->grad = 0.0;
+    }
     return 0;
 }
 
@@ -306,87 +161,216 @@ static int is_same(double x, double y) {
 
 int replay_is_ready(const Tape *tape, const Replay *replay) {
     if (replay->holds != HOLDS_DATA) return 0;
-    int same = is_same(tape->nodes[replay->root].data, replay->data[root_slot(replay)]);
-    for (Index slot = 1; slot <= replay->leaves; slot++) {
-        same &= is_same(tape->nodes[replay->nodes[slot]].data, replay->data[slot]);
+    int same = 1;
+    for (Index i = 0; i < replay->noutputs; i++) {
+        const Node *output = &tape->nodes[replay->nodes[replay->outputs[i]]];
+        same &= is_same(output->data, replay->data[replay->outputs[i]]);
+        same &= i == 0 || is_same(output->grad, 0.0);  // backward sets the root's
+    }
+    for (Index i = 0; i < replay->nspans; i++) {
+        const Span *span = &replay->spans[i];
+        const Node *nodes = tape->nodes + span->node;
+        const double *data = replay->data + span->slot;
+        for (Index k = 0; k < span->n; k++) same &= is_same(nodes[k].data, data[k]);
     }
     return same;
 }
 
-// the terms from the last to the first; the start's turn is before the first
-static void dot_backward(const Term *terms, Index n, Index start, const double *data, double *grad, double g) {
-    for (Index k = n; k > 0; k--) {
-        if (k == 1) grad[start] += g;
-        Index w = terms[k - 1].w, x = terms[k - 1].x;
-        grad[w] += data[x] * g;
-        grad[x] += data[w] * g;
+// for each row, from its gradient g:
+//     start.grad += g
+//     for wi, xi in zip(w, x):
+//         wi.grad += xi.data * g; xi.grad += wi.data * g
+VECTOR static void rows_backward(const Dot *dots, Index n, Index length, const double *data, double *grad) {
+    const double *restrict x = data + dots->x;
+    double *restrict dx = grad + dots->x;
+    Index i = 0;
+    for (; i + 4 <= n; i += 4, dots += 4) {
+        const double *restrict w0 = data + dots[0].w, *restrict w1 = data + dots[1].w;
+        const double *restrict w2 = data + dots[2].w, *restrict w3 = data + dots[3].w;
+        double *restrict d0 = grad + dots[0].w, *restrict d1 = grad + dots[1].w;
+        double *restrict d2 = grad + dots[2].w, *restrict d3 = grad + dots[3].w;
+        double g0 = grad[dots[0].out], g1 = grad[dots[1].out], g2 = grad[dots[2].out], g3 = grad[dots[3].out];
+        for (int r = 0; r < 4; r++) grad[dots[r].start] += grad[dots[r].out];
+        for (Index k = 0; k < length; k++) {
+            double xk = x[k];
+            d0[k] += xk * g0;
+            d1[k] += xk * g1;
+            d2[k] += xk * g2;
+            d3[k] += xk * g3;
+            dx[k] = (((dx[k] + w0[k] * g0) + w1[k] * g1) + w2[k] * g2) + w3[k] * g3;
+        }
+    }
+    for (; i < n; i++, dots++) {
+        const double *restrict w = data + dots->w;
+        double *restrict dw = grad + dots->w, g = grad[dots->out];
+        grad[dots->start] += g;
+        for (Index k = 0; k < length; k++) {
+            dw[k] += x[k] * g;
+            dx[k] += w[k] * g;
+        }
     }
 }
 
-static void dense_dot_backward(Index n, const double *restrict w, const double *restrict x,
-                               double *restrict dw, double *restrict dx, double g) {
-    for (Index k = 0; k < n; k++) {
-        dw[k] += x[k] * g;
-        dx[k] += w[k] * g;
+static void dense_backward(const Dot *dots, Index n, Index length, const double *data, double *grad) {
+    for (Index i = 0; i < n; i++, dots++) {
+        const double *restrict w = data + dots->w, *restrict x = data + dots->x;
+        double *restrict dw = grad + dots->w, *restrict dx = grad + dots->x, g = grad[dots->out];
+        grad[dots->start] += g;
+        for (Index k = 0; k < length; k++) {
+            dw[k] += x[k] * g;
+            dx[k] += w[k] * g;
+        }
     }
+}
+
+// the terms from the last to the first; the start's turn is before the first
+static void dots_backward(const Dot *dots, Index n, const Term *all, const double *data, double *grad) {
+    for (Index i = 0; i < n; i++, dots++) {
+        const Term *terms = all + dots->terms;
+        double g = grad[dots->out];
+        for (Index k = dots->n; k > 0; k--) {
+            if (k == 1) grad[dots->start] += g;
+            Index w = terms[k - 1].w, x = terms[k - 1].x;
+            grad[w] += data[x] * g;
+            grad[x] += data[w] * g;
+        }
+    }
+}
+
+static int batch_backward(Op op, const Instruction *at, Index n, const double *data, double *grad) {
+    const Instruction *end = at + n;
+    switch (op) {
+    case OP_TAKE:
+        for (; at < end; at++) grad[at->a] += grad[at->out];
+        return 1;
+    case OP_ADD:
+        for (; at < end; at++) {
+            double g = grad[at->out];
+            grad[at->a] += g;
+            grad[at->b] += g;
+        }
+        return 1;
+    case OP_MUL:
+        for (; at < end; at++) {
+            double g = grad[at->out];
+            grad[at->a] += data[at->b] * g;
+            grad[at->b] += data[at->a] * g;
+        }
+        return 1;
+    default:
+        for (; at < end; at++) {
+            if (!op_backward(op, data[at->a], data[at->b], data[at->out], grad[at->out],
+                             &grad[at->a], &grad[at->b])) return 0;
+        }
+        return 1;
+    }
+}
+
+static int run_backward(const Replay *replay) {
+    const Program *program = &replay->backward;
+    const double *data = replay->data;
+    double *grad = replay->grad;
+    for (Index i = 0; i < program->nbatches; i++) {
+        const Batch *batch = &program->batches[i];
+        const Dot *dots = program->dots + batch->first;
+        switch (batch->op) {
+        case ROWS: rows_backward(dots, batch->n, batch->length, data, grad); break;
+        case DENSE: dense_backward(dots, batch->n, batch->length, data, grad); break;
+        case DOTS: dots_backward(dots, batch->n, replay->terms, data, grad); break;
+        default:
+            if (!batch_backward((Op)batch->op, program->instructions + batch->first, batch->n, data, grad)) return 0;
+        }
+    }
+    return 1;
 }
 
 int replay_backward(Tape *tape, Replay *replay) {
-    const double *data = replay->data;
     double *grad = replay->grad;
-    Index leaves = replay->leaves;
-    for (Index slot = 1; slot <= leaves; slot++) grad[slot] = tape->nodes[replay->nodes[slot]].grad;
-    memset(grad + leaves + 1, 0, (replay->slots - leaves) * sizeof *grad);
-    grad[root_slot(replay)] = 1.0;
-    for (const Instruction *at = replay->backward + replay->backwards; at-- > replay->backward;) {
-        double g = grad[at->out];
-        switch (at->op) {
-        case DENSE_DOT:
-            grad[at->a] += g;
-            dense_dot_backward(at->n, data + at->w, data + at->x, grad + at->w, grad + at->x, g);
-            break;
-        case DOT:
-            dot_backward(replay->terms + at->b, at->n, at->a, data, grad, g);
-            break;
-        default:
-            if (!op_backward((Op)at->op, data[at->a], data[at->b], data[at->out], g, &grad[at->a], &grad[at->b])) {
-                return fault(tape, FAULT_BACKWARD, at, data, data[at->out]);
-            }
-        }
+    Index leaves = replay->leaves, privates = replay->privates;
+    for (Index i = 0; i < replay->nspans; i++) {
+        const Span *span = &replay->spans[i];
+        const Node *nodes = tape->nodes + span->node;
+        for (Index k = 0; k < span->n; k++) grad[span->slot + k] = nodes[k].grad;
+    }
+    memcpy(replay->before, grad + leaves + 1, (privates - leaves) * sizeof *grad);
+    memset(grad + privates + 1, 0, (replay->slots - privates) * sizeof *grad);
+    grad[replay->outputs[0]] = 1.0;
+    if (!run_backward(replay)) {
+        memcpy(grad + leaves + 1, replay->before, (privates - leaves) * sizeof *grad);
+        return -1;
     }
     replay->holds = HOLDS_GRADIENTS;
-    for (Index slot = 1; slot <= leaves; slot++) tape->nodes[replay->nodes[slot]].grad = grad[slot];
-    tape->nodes[replay->root].grad = 1.0;
+    for (Index i = 0; i < replay->nspans; i++) {
+        const Span *span = &replay->spans[i];
+        Node *nodes = tape->nodes + span->node;
+        for (Index k = 0; k < span->n; k++) nodes[k].grad = grad[span->slot + k];
+    }
+    for (Index i = 0; i < replay->noutputs; i++) {
+        tape->nodes[replay->nodes[replay->outputs[i]]].grad = grad[replay->outputs[i]];
+    }
     return 0;
 }
 
 // -----------------------------------------------------------------------------
-// settling
+// choosing and settling
 
-void replay_settle(Tape *tape, Replay *replay) {
-    Node *nodes = tape->nodes, root = nodes[replay->root];
-    const double *data = replay->data;
-    int has_gradients = replay->holds == HOLDS_GRADIENTS;
-    replay->holds = HOLDS_NOTHING;
-    for (Index slot = replay->leaves + 1; slot <= replay->slots; slot++) {
-        Node *node = &nodes[replay->nodes[slot]];
-        node->data = data[slot];
-        node->grad = has_gradients ? replay->grad[slot] : 0.0;
+void replay_choose(Replay *replay, size_t choice, Index item) {
+    const Switch *chooser = &replay->switches[choice];
+    for (Index j = 0; j < chooser->width; j++) {
+        Index slot = chooser->items[item * chooser->width + j];
+        replay->forward.instructions[chooser->forward[j]].a = slot;
+        replay->backward.instructions[chooser->backward[j]].a = slot;
     }
-    for (Index i = 0; i < replay->forwards; i++) {
-        const Instruction *dot = &replay->forward[i];
-        if (dot->op != DOT && dot->op != DENSE_DOT) continue;
-        double act = data[dot->a], g = has_gradients ? replay->grad[dot->out] : 0.0;
+    Dot *rows = replay->backward.dots + chooser->first;
+    for (Index k = chooser->nrows; k > 0; k--) {  // from the last to the first, without the chosen one
+        if (k - 1 != item) *rows++ = chooser->rows[k - 1];
+    }
+    if (chooser->nrows) *rows = chooser->rows[item];
+}
+
+static void settle_dots(Tape *tape, const Replay *replay, int has_gradients) {
+    Node *nodes = tape->nodes;
+    const double *data = replay->data;
+    for (Index i = 0; i < replay->forward.ndots; i++) {
+        const Dot *dot = &replay->forward.dots[i];
+        double act = data[dot->start], g = has_gradients ? replay->grad[dot->out] : 0.0;
         for (Index k = 0; k < dot->n; k++) {
-            const Term *term = &replay->terms[dot->b + k];
+            const Term *term = &replay->terms[dot->terms + k];
             double product = data[term->w] * data[term->x];
             act = act + product;
-            nodes[term->product].data = product;
-            nodes[term->product].grad = g;
+            if (term->product) {
+                nodes[term->product].data = product;
+                nodes[term->product].grad = g;
+            }
             nodes[term->sum].data = act;
             nodes[term->sum].grad = g;
         }
     }
-    nodes[replay->root].data = root.data;  // it may have been set since
-    nodes[replay->root].grad = root.grad;
+}
+
+void replay_settle(Tape *tape, Replay *replay) {
+    Node *nodes = tape->nodes;
+    const double *data = replay->data, *grad = replay->grad;
+    double *outputs = replay->spare + replay->slots + 1;
+    int has_gradients = replay->holds == HOLDS_GRADIENTS;
+    replay->holds = HOLDS_NOTHING;
+    for (Index i = 0; i < replay->noutputs; i++) {  // they may have been set since
+        const Node *output = &nodes[replay->nodes[replay->outputs[i]]];
+        outputs[2 * i] = output->data;
+        outputs[2 * i + 1] = output->grad;
+    }
+    for (Index slot = replay->leaves + 1; slot <= replay->privates; slot++) {
+        nodes[replay->nodes[slot]].grad = grad[slot];
+    }
+    for (Index slot = replay->privates + 1; slot <= replay->slots; slot++) {
+        Node *node = &nodes[replay->nodes[slot]];
+        node->data = data[slot];
+        node->grad = has_gradients ? grad[slot] : 0.0;
+    }
+    settle_dots(tape, replay, has_gradients);
+    for (Index i = 0; i < replay->noutputs; i++) {
+        Node *output = &nodes[replay->nodes[replay->outputs[i]]];
+        output->data = outputs[2 * i];
+        output->grad = outputs[2 * i + 1];
+    }
 }

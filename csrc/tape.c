@@ -19,7 +19,7 @@ enum {
     FEWEST_BUCKETS = 16         // of the table of schedules
 };
 
-enum { SCHEDULE_FORWARD = 1, SCHEDULE_BACKWARD = 2 };
+enum { SCHEDULE_FORWARD = 1, SCHEDULE_BACKWARD = 2, SCHEDULE_RECORDING = 4 };
 
 struct Schedule {
     Schedule *next;  // in the same bucket
@@ -28,7 +28,9 @@ struct Schedule {
     size_t n, room;
     Index *order;    // operands before their users
     int forwards;    // how often forward has come here
-    Replay *replay;  // compiled when it came a second time
+    Replay *replay;  // compiled when it came a second time, or for a recording whose inputs change
+    int has_choices; // a recording may give its nodes other operands,
+    uint64_t chosen; // and has not as long as tape->chosen is this
 
     // of a recording that was logged: the leaves from before it stand first in the order, and
     // then the nodes that it made. Where those stand side by side in the arena, too, one
@@ -58,6 +60,7 @@ const char *op_name(Op op) {
     case OP_SIN: return "sin";
     case OP_COS: return "cos";
     case OP_ABS: return "abs";
+    case OP_TAKE: return "take";
     case OP_LEAF: case OP_SHIFT: case OP_LARGER: case OP_USER: case OP_LINEAR: case OP_LIST:
     case OP_MOMENTS: case OP_FREE: return "";
     }
@@ -151,6 +154,11 @@ static Schedule *schedule_find(const Tape *tape, Index root, int kind) {
     return schedule;
 }
 
+// is the order not the one that a walk would find?
+static int is_stale(const Tape *tape, const Schedule *schedule) {
+    return schedule->has_choices && schedule->chosen != tape->chosen;
+}
+
 static void schedule_drop(Tape *tape, Schedule **link) {
     Schedule *schedule = *link;
     if (schedule->replay) tape_settle(tape);
@@ -181,6 +189,14 @@ static void drop_schedules(Tape *tape, Index root) {
     schedules_shrink(tape);
 }
 
+// the schedule for this kind of pass whose order, or whose replay, is good now
+static Schedule *schedule_use(Tape *tape, Index root, int kind) {
+    Schedule *schedule = schedule_find(tape, root, kind);
+    if (!schedule || !is_stale(tape, schedule) || schedule->kinds & SCHEDULE_RECORDING) return schedule;
+    drop_schedules(tape, root);
+    return NULL;
+}
+
 static int schedule_has(const Schedule *schedule, Index i) {
     size_t k = 0;
     while (k < schedule->n && schedule->order[k] != i) k++;
@@ -199,7 +215,7 @@ static void drop_schedules_with(Tape *tape, Index i) {
                 continue;
             }
             schedule_drop(tape, link);
-            if (!schedule_find(tape, root, SCHEDULE_FORWARD | SCHEDULE_BACKWARD)) {
+            if (!schedule_find(tape, root, SCHEDULE_FORWARD | SCHEDULE_BACKWARD | SCHEDULE_RECORDING)) {
                 tape->nodes[root].flags &= (uint8_t)~NODE_SCHEDULED;
             }
         }
@@ -506,19 +522,28 @@ Index tape_number_div(Tape *tape, double k, Index a) {
     return tape_binary(tape, OP_MUL, tape_pow(tape, a, -1.0, 1), tape_leaf(tape, k));
 }
 
-Index tape_user(Tape *tape, double data, const Index *operands, const double *slopes, size_t n) {
-    // the operands go on the tape as a list, so that walks and releases need know
-    // nothing of it: (a, (b, (c, -)))
-    Op op = slopes ? OP_LINEAR : OP_USER;
+// nodes as a list, so that walks and releases need know nothing of it: (a, (b, (c, -)))
+static Index list_new(Tape *tape, const Index *nodes, const double *slopes, size_t n) {
     Index list = 0;
     for (size_t k = n; k > 0; k--) {
-        Index longer = node_new(tape, OP_LIST, slopes ? slopes[k - 1] : 0.0, operands[k - 1], list);
+        Index longer = node_new(tape, OP_LIST, slopes ? slopes[k - 1] : 0.0, nodes[k - 1], list);
         if (!longer) {
             tape_discard(tape, list);
             return 0;
         }
         list = longer;
     }
+    return list;
+}
+
+Index tape_list(Tape *tape, const Index *nodes, size_t n) {
+    return list_new(tape, nodes, NULL, n);
+}
+
+Index tape_user(Tape *tape, double data, const Index *operands, const double *slopes, size_t n) {
+    Op op = slopes ? OP_LINEAR : OP_USER;
+    Index list = list_new(tape, operands, slopes, n);
+    if (n && !list) return 0;
     Index i = node_new(tape, op, data, list, 0);
     if (i) {
         tape->nodes[i].flags = NODE_USER;
@@ -788,7 +813,7 @@ void tape_discard(Tape *tape, Index i) {
     if (!i || tape->nodes[i].refs || tape->nodes[i].op == OP_FREE) return;
     if (tape->nodes[i].flags & NODE_WATCHED) return;  // its owner has it
     Schedule *schedule = schedule_find(tape, i, SCHEDULE_FORWARD);
-    if (!schedule) {
+    if (!schedule || is_stale(tape, schedule)) {
         discard_depth_first(tape, i);
         return;
     }
@@ -953,6 +978,14 @@ size_t tape_walk(Tape *tape, Index root, int forward) {
     return n;
 }
 
+static void find_choices(const Tape *tape, Schedule *schedule) {
+    schedule->chosen = tape->chosen;
+    for (size_t k = 0; k < schedule->n && tape->chosen; k++) {
+        const Node *node = &tape->nodes[schedule->order[k]];
+        if (node->op == OP_TAKE && node->flags & NODE_CHOICE) schedule->has_choices = 1;
+    }
+}
+
 // the order of a root's passes of this kind, to be kept as long as the root; NULL if there
 // is no memory, or if the graph has nodes that only their owner can run
 static Schedule *schedule_build(Tape *tape, Index root, int kind) {
@@ -967,6 +1000,7 @@ static Schedule *schedule_build(Tape *tape, Index root, int kind) {
     }
     memcpy(schedule->order, tape->order, n * sizeof(Index));
     schedule->n = n;
+    find_choices(tape, schedule);
     // where no shift is, both passes go the same way
     return schedule_keep(tape, schedule, root, flags & NODE_SHIFT ? kind : SCHEDULE_FORWARD | SCHEDULE_BACKWARD);
 }
@@ -1047,17 +1081,18 @@ static int run_scheduled_backward(Tape *tape, Schedule *schedule) {
 
 int tape_backward(Tape *tape, Index root) {
     tape_node(tape, root);  // it may be inside another replay
-    Schedule *replayed = schedule_find(tape, root, SCHEDULE_FORWARD);
+    Schedule *replayed = schedule_find(tape, root, SCHEDULE_RECORDING);
+    if (!replayed) replayed = schedule_use(tape, root, SCHEDULE_FORWARD);
     if (replayed && replayed->replay && replay_is_ready(tape, replayed->replay)) {
         replayed->passes++;
-        return replay_backward(tape, replayed->replay);
+        if (replay_backward(tape, replayed->replay) == 0) return 0;
     }
-    Schedule *schedule = schedule_find(tape, root, SCHEDULE_BACKWARD);
+    Schedule *schedule = schedule_use(tape, root, SCHEDULE_BACKWARD);
     // a root with a forward schedule is likely to run both passes again
     if (!schedule && schedule_find(tape, root, SCHEDULE_FORWARD)) {
         schedule = schedule_build(tape, root, SCHEDULE_BACKWARD);
     }
-    if (schedule && walk_reserve(tape) && schedule->n <= tape->room) {
+    if (schedule && !is_stale(tape, schedule) && walk_reserve(tape) && schedule->n <= tape->room) {
         int result = run_scheduled_backward(tape, schedule);
         schedule->passes++;
         return result;
@@ -1139,26 +1174,33 @@ static void schedule_compile(Tape *tape, Schedule *forward) {
     Index root = forward->root;
     Schedule *backward = schedule_find(tape, root, SCHEDULE_BACKWARD);
     if (!backward) backward = schedule_build(tape, root, SCHEDULE_BACKWARD);
-    if (backward) forward->replay = replay_new(tape, forward->order, forward->n, backward->order, backward->n);
+    if (!backward) return;
+    forward->replay = replay_new(tape, forward->order, forward->n, backward->order, backward->n, &root, 1, NULL, 0);
 }
 
-int tape_forward(Tape *tape, Index root) {
-    Schedule *schedule = schedule_find(tape, root, SCHEDULE_FORWARD);
-    if (!schedule) schedule = schedule_build(tape, root, SCHEDULE_FORWARD);
-    if (schedule && schedule->n > 1 && schedule->forwards < 2 && ++schedule->forwards == 2) {
-        schedule_compile(tape, schedule);
-    }
-    if (schedule && schedule->replay) {
-        tape_node(tape, root);  // it may be inside another replay
-        return replay_forward(tape, schedule->replay);
-    }
-    if (schedule && walk_reserve(tape) && schedule->n <= tape->room) return run_forward(tape, schedule->order, schedule->n);
+static int walk_forward(Tape *tape, Index root) {
     unsigned flags;
     size_t n = walk(tape, root, OP_LEAF, &flags);
     if (n == 0) return -1;
     walk_end(tape, tape->order, n);
     if (flags & NODE_USER) return fault(tape, FAULT_USER);
     return run_forward(tape, tape->order, n);
+}
+
+int tape_forward(Tape *tape, Index root) {
+    Schedule *schedule = schedule_use(tape, root, SCHEDULE_FORWARD);
+    if (!schedule) schedule = schedule_build(tape, root, SCHEDULE_FORWARD);
+    if (schedule && schedule->n > 1 && schedule->forwards < 2 && ++schedule->forwards == 2) {
+        schedule_compile(tape, schedule);
+    }
+    if (schedule && schedule->replay) {
+        tape_node(tape, root);  // it may be inside another replay
+        if (replay_forward(tape, schedule->replay) == 0) return 0;
+    }
+    if (schedule && !is_stale(tape, schedule) && walk_reserve(tape) && schedule->n <= tape->room) {
+        return run_forward(tape, schedule->order, schedule->n);
+    }
+    return walk_forward(tape, root);
 }
 
 ptrdiff_t tape_forward_until(Tape *tape, const Index *order, ptrdiff_t from, ptrdiff_t n) {
@@ -1168,4 +1210,96 @@ ptrdiff_t tape_forward_until(Tape *tape, const Index *order, ptrdiff_t from, ptr
         if (node_forward(tape, order[k]) < 0) return -2;
     }
     return n;
+}
+
+// -----------------------------------------------------------------------------
+// recordings whose inputs change
+
+Replay *tape_replay(const Tape *tape, Index root) {
+    const Schedule *schedule = schedule_find(tape, root, SCHEDULE_RECORDING);
+    return schedule ? schedule->replay : NULL;
+}
+
+// Without memory, or where the graph cannot be compiled, each forward pass looks for the order.
+void tape_keep(Tape *tape, const Recording *recording) {
+    Index root = recording->root, first = recording->outputs[0];
+    unsigned flags;
+    size_t m = walk(tape, first, OP_SHIFT, &flags), n = 0;
+    walk_end(tape, tape->order, m);
+    Index *backward = m ? malloc(m * sizeof *backward) : NULL;
+    Schedule *schedule = backward ? schedule_new() : NULL;
+    if (schedule) {
+        memcpy(backward, tape->order, m * sizeof *backward);
+        n = walk(tape, root, OP_LEAF, &flags);
+        walk_end(tape, tape->order, n);
+    }
+    if (n && !(flags & (NODE_FUNCTION | NODE_USER)) && schedule_reserve(schedule, n)) {
+        memcpy(schedule->order, tape->order, n * sizeof(Index));
+        schedule->n = n;
+        schedule->forwards = 2;
+        find_choices(tape, schedule);
+        int kinds = SCHEDULE_RECORDING | (root == first ? SCHEDULE_FORWARD : 0);
+        schedule = schedule_keep(tape, schedule, first, kinds);
+        if (schedule) {
+            schedule->replay = replay_new(tape, schedule->order, n, backward, m, recording->outputs,
+                                          recording->noutputs, recording->choices, recording->nchoices);
+            if (!schedule->replay) drop_schedules(tape, first);
+        }
+    } else {
+        schedule_free(schedule);
+    }
+    free(backward);
+}
+
+static void choose(Tape *tape, Recording *recording, size_t c, Index item) {
+    Choice *choice = &recording->choices[c];
+    Node *nodes = tape->nodes;
+    if (choice->chosen == item) return;
+    for (Index j = 0; j < choice->width; j++) {
+        Node *take = &nodes[choice->takes[j]];
+        nodes[take->a].refs--;  // the recording holds it
+        take->a = choice->items[item * choice->width + j];
+        nodes[take->a].refs++;
+    }
+    choice->chosen = item;
+    tape->chosen++;
+    tape->touched++;
+    Replay *replay = tape_replay(tape, recording->outputs[0]);
+    if (replay) replay_choose(replay, c, item);
+}
+
+int recording_set(Tape *tape, Recording *recording, const double *numbers, const int64_t *integers) {
+    for (size_t c = 0; c < recording->nchoices; c++) {
+        const Choice *choice = &recording->choices[c];
+        int64_t i = integers[choice->integer];
+        if (i >= 0 && i < (int64_t)choice->n) continue;
+        tape->fault = (Fault){.code = FAULT_INDEX, .operands = 2, .a = (double)i, .b = choice->n};
+        return -1;
+    }
+    for (size_t c = 0; c < recording->nchoices; c++) {
+        recording->choices[c].before = recording->choices[c].chosen;
+        choose(tape, recording, c, (Index)integers[recording->choices[c].integer]);
+    }
+    for (size_t k = 0; k < recording->ninputs; k++) {
+        Node *input = tape_node(tape, recording->inputs[k]);
+        recording->numbers[k] = input->data;
+        input->data = numbers[k];
+    }
+    return 0;
+}
+
+void recording_undo(Tape *tape, Recording *recording) {
+    for (size_t c = recording->nchoices; c > 0; c--) choose(tape, recording, c - 1, recording->choices[c - 1].before);
+    for (size_t k = recording->ninputs; k > 0; k--) {
+        tape_node(tape, recording->inputs[k - 1])->data = recording->numbers[k - 1];
+    }
+}
+
+int recording_forward(Tape *tape, Recording *recording) {
+    Replay *replay = tape_replay(tape, recording->outputs[0]);
+    if (replay) {
+        for (size_t k = 0; k < recording->noutputs; k++) tape_node(tape, recording->outputs[k]);
+        if (replay_forward(tape, replay) == 0) return 0;
+    }
+    return walk_forward(tape, recording->root);
 }

@@ -168,7 +168,7 @@ static int check_order(const Tape *tape, Found *found, const Schedule *schedule)
     }
     for (size_t k = 0; k < schedule->n; k++) {
         Index i = schedule->order[k];
-        WHOLE(i, found[i].is_used == (i != schedule->root));
+        WHOLE(i, schedule->kinds & SCHEDULE_RECORDING || found[i].is_used == (i != schedule->root));
         WHOLE(i, !(nodes[i].flags & NODE_FUNCTION));
     }
     for (size_t k = 0; k < schedule->n; k++) found[schedule->order[k]].position = 0;
@@ -207,24 +207,46 @@ static int is_held(const Tape *tape, const Replay *replay) {
     return held != NULL;
 }
 
-static int check_schedule(const Tape *tape, Found *found, const Schedule *schedule) {
-    Index root = schedule->root;
-    WHOLE(root, is_living(tape, root) && tape->nodes[root].flags & NODE_SCHEDULED);
-    WHOLE(root, schedule->kinds >= 1 && schedule->kinds <= 3);
-    WHOLE(root, schedule->n > 0 && schedule->n <= schedule->room);
-    WHOLE(root, schedule->order[schedule->n - 1] == root);
-    if (!check_order(tape, found, schedule)) return 0;
-    if (schedule->first && !check_region(tape, schedule)) return 0;
-    if (!schedule->replay) return 1;
-    WHOLE(root, schedule->kinds & SCHEDULE_FORWARD && schedule->replay->root == root);
-    WHOLE(root, is_held(tape, schedule->replay) == (schedule->replay->holds != HOLDS_NOTHING));
-    for (size_t k = 0; k + 1 < schedule->n; k++) {
+static int is_output(const Replay *replay, Index i) {
+    for (Index k = 0; k < replay->noutputs; k++) {
+        if (replay->nodes[replay->outputs[k]] == i) return 1;
+    }
+    return 0;
+}
+
+// its nodes are in no other replay: all but leaves that others hold or use, lists, and outputs
+static int check_replay(const Tape *tape, Found *found, const Schedule *schedule) {
+    const Replay *replay = schedule->replay;
+    WHOLE(schedule->root, schedule->kinds & (SCHEDULE_FORWARD | SCHEDULE_RECORDING));
+    WHOLE(schedule->root, replay->nodes[replay->outputs[0]] == schedule->root);
+    WHOLE(schedule->root, is_held(tape, replay) == (replay->holds != HOLDS_NOTHING));
+    for (Index slot = replay->leaves + 1; slot <= replay->slots; slot++) {
+        Index i = replay->nodes[slot];
+        WHOLE(i, (tape->nodes[i].op == OP_LEAF) == (slot <= replay->privates));
+        if (slot > replay->privates) continue;
+        WHOLE(i, !found[i].is_replayed);
+        found[i].is_replayed = 1;
+    }
+    for (size_t k = 0; k < schedule->n; k++) {
         Index i = schedule->order[k];
-        if (tape->nodes[i].op == OP_LEAF) continue;
+        if (tape->nodes[i].op == OP_LEAF || tape->nodes[i].op == OP_LIST || is_output(replay, i)) continue;
         WHOLE(i, !found[i].is_replayed);
         found[i].is_replayed = 1;
     }
     return 1;
+}
+
+static int check_schedule(const Tape *tape, Found *found, const Schedule *schedule) {
+    Index root = schedule->root;
+    WHOLE(root, is_living(tape, root) && tape->nodes[root].flags & NODE_SCHEDULED);
+    WHOLE(root, schedule->kinds >= 1 && schedule->kinds <= 5);
+    WHOLE(root, schedule->n > 0 && schedule->n <= schedule->room);
+    WHOLE(root, schedule->kinds & SCHEDULE_RECORDING || schedule->order[schedule->n - 1] == root);
+    WHOLE(root, !(schedule->kinds & SCHEDULE_RECORDING) || schedule->replay);
+    if (!is_stale(tape, schedule) && !check_order(tape, found, schedule)) return 0;
+    if (schedule->first && !check_region(tape, schedule)) return 0;
+    if (!schedule->replay) return 1;
+    return check_replay(tape, found, schedule);
 }
 
 static int check_schedules(const Tape *tape, Found *found) {
