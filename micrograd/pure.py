@@ -869,7 +869,8 @@ def check_index(i: SupportsIndex, n: int, kind: str = "index") -> int:
         i = operator.index(i)
     except TypeError:
         article = "an" if kind == "index" else "a"
-        raise TypeError(f"{article} {kind} must be an integer, not {i!r}") from None
+        given = "a Value" if hasattr(type(i), "backward") else repr(i)
+        raise TypeError(f"{article} {kind} must be an integer, not {given}") from None
     check_range(i, n, kind)
     return i
 

@@ -153,6 +153,8 @@ def _shape(x: Any, kind: type, floats: list[float], integers: list[int]) -> Any:
     if _is_float(x):
         floats.append(float(x))
         return float
+    if hasattr(cls, "__next__"):
+        raise TypeError(f"a recorded function cannot take an iterator, {cls.__name__}: pass a list")
     try:
         hash(x)
     except TypeError:

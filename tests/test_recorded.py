@@ -387,7 +387,16 @@ def test_arguments_that_are_not_hashable(engine, x, name):
     function = engine.recorded(lambda x: engine.Value(1.0))
     with pytest.raises(TypeError, match=rf"hashable, and {name} is not: pass lists instead"):
         function(x)
+    for iterator in (iter([1]), (x for x in [1]), map(int, "1")):
+        with pytest.raises(TypeError, match=r"cannot take an iterator, .*: pass a list"):
+            function([iterator])
     assert function.cache_info() == (0, 0, 128, 0)
+
+
+def test_a_float_is_no_index(engine, table):
+    for use in (engine.take, engine.cross_entropy):
+        with pytest.raises(TypeError, match="must be an integer, not a Value"):
+            engine.recorded(lambda x, use=use: use(table, x))(1.0)
 
 
 @pytest.mark.parametrize("x", [1, 1.0, None, "a", {}, [1.0], [[None]]])

@@ -110,6 +110,8 @@ def test_gradients(engine):
         (lambda e, v: e.take([v], 0.0), TypeError, "an index must be an integer, not 0.0"),
         (lambda e, v: e.take([v], None), TypeError, "an index must be an integer, not None"),
         (lambda e, v: e.take([], "0"), TypeError, "an index must be an integer, not '0'"),
+        (lambda e, v: e.take([v], v), TypeError, "an index must be an integer, not a Value"),
+        (lambda e, v: e.cross_entropy([v], v), TypeError, "target must be an integer, not a Value"),
         (
             lambda e, v: e.take([[v, v], [v, v], [v]], 0),
             ValueError,
