@@ -71,11 +71,12 @@ globals().update({name: getattr(_engine, name) for name in [*pure.__all__, "rand
 
 __all__ = [
     "Value", "no_grad",
-    "dot", "softmax",
+    "dot", "linear", "softmax", "take",
     "RNG", "gen_data", "gen_data_circles", "gen_data_yinyang",
     "Module", "Neuron", "Layer", "MLP", "load",
     "cross_entropy", "mean_cross_entropy", "eval_split",
     "AdamW", "SGD",
+    "recorded", "RecordingError",
     "gradcheck", "GradcheckError",
     "trace", "draw_dot", "vis_color",
     "backend", "__version__",

@@ -20,13 +20,15 @@ import math
 import operator
 
 from . import recording
-from .recording import is_recording, no_grad
+from .recorded import Integer, check_choices, check_range, make_recorded
+from .recording import RecordingError, _recorders, is_recording, no_grad, refuse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # never run: type checkers alone take it for True
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any, SupportsIndex
 
+    from .recorded import Choice
     from .types import (
         AnyValue,
         Model,
@@ -42,11 +44,12 @@ if TYPE_CHECKING:  # never run: type checkers alone take it for True
 
 __all__ = [
     "Value", "no_grad",
-    "dot", "softmax",
+    "dot", "linear", "softmax", "take",
     "RNG", "gen_data", "gen_data_circles", "gen_data_yinyang",
     "Module", "Neuron", "Layer", "MLP", "load",
     "cross_entropy", "mean_cross_entropy", "eval_split",
     "AdamW", "SGD",
+    "recorded", "RecordingError",
 ]
 
 # -----------------------------------------------------------------------------
@@ -63,6 +66,7 @@ def number(x: Number) -> float:
     if isinstance(x, float):  # NumPy's float64 is one, too
         return float.__float__(x)
     if hasattr(type(x), "backward"):
+        refuse("float")
         raise TypeError(f"expected a plain number, not {x!r}; x.data is its number")
     if not is_number(x):
         raise TypeError(f"expected a number, not {type(x).__name__}: {x!r}")
@@ -186,6 +190,7 @@ RULES: dict[str, tuple[Callable[..., float], Callable[..., tuple[float, ...]]]] 
     "sin": (sin, lambda a, out: (cos(a),)),
     "cos": (cos, lambda a, out: (-sin(a),)),
     "abs": (math.fabs, lambda a, out: (float((a > 0) - (a < 0)),)),
+    "take": (lambda a: a, lambda a, out: (1.0,)),
 }
 
 # -----------------------------------------------------------------------------
@@ -231,6 +236,7 @@ class Value:
     _slopes: tuple[float, ...] | None = None  # the local_grads of a node that has some
     # of a leaf that forward() recomputes: the function, and its Values
     _source: tuple[Callable[[Iterator[float]], float], list[Value]] | None = None
+    _candidates: tuple[Value, ...] = ()  # what a take with a changing index chooses from
 
     def __init__(
         self,
@@ -265,19 +271,27 @@ class Value:
     @property
     def data(self) -> float:
         """The number, a float. It may be set; what was computed from it stays as it is."""
+        if _recorders:
+            refuse("data")
         return self._data
 
     @data.setter
     def data(self, data: Number) -> None:
+        if _recorders:
+            refuse("set data")
         self._data = number(data)
 
     @property
     def grad(self) -> float:
         """The gradient, a float: what the `backward()` calls so far have added up to."""
+        if _recorders:
+            refuse("grad")
         return self._grad
 
     @grad.setter
     def grad(self, grad: Number) -> None:
+        if _recorders:
+            refuse("set grad")
         self._grad = number(grad)
 
     # recording
@@ -380,23 +394,32 @@ class Value:
     # comparisons go by the number; == is "the same node", as for any Python object
 
     def __lt__(self, other: Value | Number) -> bool:
-        return self._data < _data(other) if _comparable(other) else NotImplemented
+        return _compared(self) < _compared(other) if _comparable(other) else NotImplemented
 
     def __le__(self, other: Value | Number) -> bool:
-        return self._data <= _data(other) if _comparable(other) else NotImplemented
+        return _compared(self) <= _compared(other) if _comparable(other) else NotImplemented
 
     def __gt__(self, other: Value | Number) -> bool:
-        return self._data > _data(other) if _comparable(other) else NotImplemented
+        return _compared(self) > _compared(other) if _comparable(other) else NotImplemented
 
     def __ge__(self, other: Value | Number) -> bool:
-        return self._data >= _data(other) if _comparable(other) else NotImplemented
+        return _compared(self) >= _compared(other) if _comparable(other) else NotImplemented
 
     __array_ufunc__ = None  # NumPy's numbers shall leave the operators to us
 
     def __float__(self) -> float:
+        if _recorders:
+            refuse("float")
         return self._data
 
+    def __bool__(self) -> bool:  # there is a Value, whatever its number
+        if _recorders:
+            refuse("bool")
+        return True
+
     def __repr__(self) -> str:
+        if _recorders:
+            refuse("repr")
         return f"Value(data={self.data}, grad={self.grad})"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
@@ -406,9 +429,13 @@ class Value:
 
     def detach(self) -> Value:
         """Return a new Value with this number and no graph below it."""
+        if _recorders:
+            refuse("detach")
         return Value(self._data)
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        if _recorders:
+            refuse("copy")
         check_copied(self)
         return super().__reduce_ex__(max(2, protocol.__index__()))  # those below know no slots
 
@@ -431,6 +458,8 @@ class Value:
     @property
     def _local_grads(self) -> tuple[float, ...]:
         """How much this Value grows per unit of each operand; () if only the user knows."""
+        if _recorders:
+            refuse("local_grads")
         if self._rule is not None:
             return RULES[self._rule][1](*self._numbers(), self._data)
         return self._slopes or ()
@@ -464,6 +493,8 @@ class Value:
             ZeroDivisionError, OverflowError, ValueError: a derivative does not exist,
                 like that of sqrt at 0. All grads are then as they were before.
         """
+        if _recorders:
+            refuse("backward")
         order = topological_order(self)
         before = _numbers_of(order)
         try:
@@ -497,18 +528,24 @@ class Value:
         Raises:
             What building the graph would raise. All data are then as they were before.
         """
-        order = topological_order(self, with_sources=True)
-        before = _numbers_of(order)
-        try:
-            for v in order:
-                if v._prev or v._source:
-                    v._data = v._recompute()
-        except BaseException:
-            _restore(order, before)
-            raise
+        if _recorders:
+            refuse("forward")
+        recompute(topological_order(self, with_sources=True))
+
+
+def recompute(order: list[Value]) -> None:
+    """Recompute what is no leaf, in this order, and set its grad to 0; or leave all as it is."""
+    before = _numbers_of(order)
+    try:
         for v in order:
             if v._prev or v._source:
-                v._grad = 0.0
+                v._data = v._recompute()
+    except BaseException:
+        _restore(order, before)
+        raise
+    for v in order:
+        if v._prev or v._source:
+            v._grad = 0.0
 
 
 def _operand(x: Value | Number) -> Value | None:
@@ -520,7 +557,9 @@ def _comparable(x: object) -> bool:
     return isinstance(x, Value) or is_number(x)
 
 
-def _data(x: Value | Number) -> float:
+def _compared(x: Value | Number) -> float:
+    if _recorders:
+        refuse("compare")
     return x._data if isinstance(x, Value) else number(x)
 
 
@@ -600,29 +639,38 @@ def _restore(values: list[Value], numbers: list[tuple[float, float]]) -> None:
         v._data, v._grad = data, grad
 
 
-def topological_order(root: Value, with_sources: bool = False) -> list[Value]:
-    """List all Values below root: operands before their users, left before right.
+def topological_order(*roots: Value, with_sources: bool = False) -> list[Value]:
+    """List all Values below the roots: operands before their users, left before right.
 
     It is the post-order of a depth-first walk, without recursion: deep graphs are fine.
-    With sources, what a leaf is recomputed from counts as its operand.
+    With sources, what a leaf is recomputed from counts as its operand, and so does all that a
+    take with a changing index chooses from.
     """
 
     def operands_of(v: Value) -> Iterator[Value]:
-        return iter(v._source[1] if with_sources and v._source else v._prev)
+        if with_sources and v._source:
+            return iter(v._source[1])
+        if with_sources and v._candidates:
+            return iter(v._candidates)
+        return iter(v._prev)
 
     order: list[Value] = []
-    visited = {id(root)}  # by identity: subclasses may have an == of their own
-    stack = [(root, operands_of(root))]  # the nodes we are below, and where in each
-    while stack:
-        v, operands = stack[-1]
-        for operand in operands:
-            if id(operand) not in visited:
-                visited.add(id(operand))
-                stack.append((operand, operands_of(operand)))
-                break
-        else:  # all operands are in the order: now it is v's turn
-            order.append(v)
-            stack.pop()
+    visited: set[int] = set()  # by identity: subclasses may have an == of their own
+    for root in roots:
+        if id(root) in visited:
+            continue
+        visited.add(id(root))
+        stack = [(root, operands_of(root))]  # the nodes we are below, and where in each
+        while stack:
+            v, operands = stack[-1]
+            for operand in operands:
+                if id(operand) not in visited:
+                    visited.add(id(operand))
+                    stack.append((operand, operands_of(operand)))
+                    break
+            else:  # all operands are in the order: now it is v's turn
+                order.append(v)
+                stack.pop()
     return order
 
 
@@ -713,6 +761,120 @@ def sum(xs: Iterable[Value | Number], start: Value | Number = 0) -> Value:
     return total if isinstance(total, Value) else Value(total)
 
 
+def linear(x: Iterable[Value | Number], w: Iterable[Iterable[Value | Number]]) -> list[Value]:
+    """A matrix times a vector: the list of `dot(row, x)` for each row of w.
+
+    Args:
+        x: a list, or another iterable, of Values and numbers.
+        w: a list of rows, each of as many Values and numbers.
+
+    Returns:
+        The list of as many Values as there are rows.
+
+    Raises:
+        ValueError: a row is not as long as x; the message has the row and both lengths.
+        TypeError: an item is neither Value nor number; the message says which.
+
+    Example:
+        >>> linear([Value(2.0), 3.0], [[1.0, 0.0], [0.0, -1.0]])
+        [Value(data=2.0, grad=0.0), Value(data=-3.0, grad=0.0)]
+    """
+    xs, rows = check_matrix(x, w, Value)
+    return [dot(row, xs) for row in rows]
+
+
+def check_matrix(
+    x: Iterable[Any], w: Iterable[Any], kind: type[T]
+) -> tuple[list[T | float], list[list[T | float]]]:
+    """Return a list, and the list of rows that are as long, or raise what linear raises."""
+    xs = check_items(x, "x", kind)
+    rows = check_rows(w, "w", kind)
+    for i, row in enumerate(rows):
+        if len(row) != len(xs):
+            raise ValueError(
+                f"linear needs rows as long as x: w[{i}] has {len(row)} items, and x {len(xs)}"
+            )
+    return xs, rows
+
+
+def check_rows(rows: Iterable[Any], what: str, kind: type[T]) -> list[list[T | float]]:
+    """Return a list of lists of Values and floats, or raise a TypeError that names the item."""
+    rows = list(rows)
+    for i, row in enumerate(rows):
+        if isinstance(row, kind) or is_number(row):
+            raise TypeError(f"{what}[{i}] must be a row, a list, not {type(row).__name__}")
+    return [check_items(row, f"{what}[{i}]", kind) for i, row in enumerate(rows)]
+
+
+def take(items: Iterable[Any], i: SupportsIndex) -> Any:
+    """The i-th Value of a list, or the i-th row of a list of rows, as nodes of their own.
+
+    In a recorded function i may be an int argument, which changes from call to call: then
+    this looks up another item each time, where `items[i]` could not.
+
+    Args:
+        items: a list, or another iterable, of Values and numbers; or of rows of those, all of
+            one length.
+        i: an integer from 0 up to below the number of items.
+
+    Returns:
+        A Value with the item's number, whose gradient goes to the item; or a list of them.
+
+    Raises:
+        IndexError: i is out of range; the message has both numbers.
+        ValueError: the rows are not of one length; the message has both lengths.
+        TypeError: i is no integer, or something is neither Value nor number.
+
+    Example:
+        >>> take([Value(2.0), Value(3.0)], 1)
+        Value(data=3.0, grad=0.0)
+    """
+    rows, are_rows = check_table(items, Value)
+    taken = _take(rows, i, "index")
+    return taken if are_rows else taken[0]
+
+
+def _take(rows: list[list[Value | float]], i: SupportsIndex, kind: str) -> list[Value]:
+    n = check_index(i, len(rows), kind)
+    if not isinstance(i, Integer):
+        return [(v if isinstance(v, Value) else Value(v))._record("take") for v in rows[n]]
+    values = [[v if isinstance(v, Value) else Value(v) for v in row] for row in rows]
+    takes = [v._record("take") for v in values[n]]
+    for node, *candidates in zip(takes, *values):
+        node._candidates = tuple(candidates)
+    i.choose(values, takes, kind)  # for the next calls of the recorded function
+    return takes
+
+
+def check_table(items: Iterable[Any], kind: type[T]) -> tuple[list[list[T | float]], bool]:
+    """Return what take chooses from as rows, and whether the items are rows, or raise."""
+    items = list(items)
+    if not items or isinstance(items[0], kind) or is_number(items[0]):
+        return [[x] for x in check_items(items, "items", kind)], False
+    rows = check_rows(items, "items", kind)
+    for i, row in enumerate(rows):
+        if len(row) != len(rows[0]):
+            raise ValueError(
+                f"take needs rows of one length: items[0] has {len(rows[0])} items, "
+                f"and items[{i}] {len(row)}"
+            )
+    return rows, True
+
+
+def check_index(i: SupportsIndex, n: int, kind: str = "index") -> int:
+    """Return an index, or a target, as an int, or raise an IndexError with it and n."""
+    if isinstance(i, Integer):
+        i = i.number
+    try:
+        i = operator.index(i)
+    except TypeError:
+        article = "an" if kind == "index" else "a"
+        given = "a Value" if hasattr(type(i), "backward") else repr(i)
+        raise TypeError(f"{article} {kind} must be an integer, not {given}") from None
+    check_range(i, n, kind)
+    return i
+
+
 def softmax(xs: Iterable[Value | Number]) -> list[Value]:
     """The exponentials of xs, divided by their sum: scores as probabilities.
 
@@ -734,19 +896,23 @@ def softmax(xs: Iterable[Value | Number]) -> list[Value]:
     values = [x if isinstance(x, Value) else Value(x) for x in xs]
     if not values:
         raise ValueError("softmax needs at least 1 item, and was given 0")
+    ex = _exponentials(values)
+    denom = sum(ex)
+    return [e / denom for e in ex]
+
+
+def _exponentials(values: list[Value]) -> list[Value]:
     # subtract the largest for numerical stability: then exp cannot overflow. It is a
     # number, through which no gradient passes, but forward() has to compute it again
     max_val = _recomputed_leaf(max, values)
-    ex = [(v + _recomputed_leaf(_minus, [max_val])).exp() for v in values]
-    denom = sum(ex)
-    return [e / denom for e in ex]
+    return [(v + _recomputed_leaf(_minus, [max_val])).exp() for v in values]
 
 
 def _recomputed_leaf(
     function: Callable[[Iterator[float]], float], values: list[Value]
 ) -> Value:
     """Return a leaf with the number function(data of the values); forward() recomputes it."""
-    leaf = Value(function(v.data for v in values))
+    leaf = Value(function(v._data for v in values))
     if is_recording():
         leaf._source = function, values
     return leaf
@@ -945,6 +1111,7 @@ class Module:
 
     def zero_grad(self) -> None:
         """Set the gradients of all parameters to 0."""
+        refuse("zero_grad")
         for p in self.parameters():
             p.grad = 0
 
@@ -1192,13 +1359,7 @@ def load(path: Path) -> Any:
 
 def check_target(target: SupportsIndex, n: int) -> int:
     """Return the target as an int, or raise an IndexError with it and n, the classes."""
-    try:
-        target = operator.index(target)
-    except TypeError:
-        raise TypeError(f"a target must be an integer, not {target!r}") from None
-    if not 0 <= target < n:
-        raise IndexError(f"target {target} is out of range for {n} logits")
-    return target
+    return check_index(target, n, "target")
 
 
 def cross_entropy(logits: Iterable[Value | Number], target: SupportsIndex) -> Value:
@@ -1206,7 +1367,7 @@ def cross_entropy(logits: Iterable[Value | Number], target: SupportsIndex) -> Va
 
     Args:
         logits: a list of Values, one a class: the unnormalised log probabilities.
-        target: the index of the right class.
+        target: the index of the right class. In a recorded function it may be an int argument.
 
     Returns:
         A Value, 0 or more: how surprised the model is.
@@ -1216,11 +1377,16 @@ def cross_entropy(logits: Iterable[Value | Number], target: SupportsIndex) -> Va
         IndexError: there is no such class; the message has both numbers.
         TypeError: the target is no integer.
     """
-    logits = [x if isinstance(x, Value) else Value(x) for x in logits]
-    if not logits:
+    values = [x if isinstance(x, Value) else Value(x) for x in logits]
+    if not values:
         raise ValueError("cross_entropy needs at least 1 logit, and was given 0")
-    target = check_target(target, len(logits))
-    return -softmax(logits)[target].log()
+    n = check_target(target, len(values))
+    if not isinstance(target, Integer):
+        return -softmax(values)[n].log()
+    ex = _exponentials(values)
+    denom = sum(ex)
+    [chosen] = _take([[e] for e in ex], target, "target")
+    return -(chosen / denom).log()
 
 
 def mean_cross_entropy(model: Model[Value], split: Split[Value]) -> Value:
@@ -1307,6 +1473,7 @@ class Optimizer:
 
     def zero_grad(self) -> None:
         """Set the gradients of all parameters to 0."""
+        refuse("zero_grad")
         for p in self._parameters:
             p.grad = 0
 
@@ -1404,6 +1571,7 @@ class AdamW(Optimizer):
             TypeError, ValueError: t is no integer, or out of range; a rate is no number.
             Every parameter and moment is then as it was before.
         """
+        refuse("step")
         lr, eps, weight_decay = number(self.lr), number(self.eps), number(self.weight_decay)
         beta1, beta2, t = number(self.beta1), number(self.beta2), check_steps(self.t) + 1
         decay1, decay2 = power(beta1, number(t)), power(beta2, number(t))
@@ -1441,6 +1609,52 @@ class SGD(Optimizer):
 
     def step(self) -> None:
         """Move every parameter against its gradient."""
+        refuse("step")
         lr = number(self.lr)
         for p in self.parameters:
             p.data -= lr * p.grad
+
+
+# -----------------------------------------------------------------------------
+# Recorded functions: `recorded.py` has what both engines share
+
+
+class Recording:
+    """The graph of a recorded function, to be computed again with other numbers.
+
+    Args:
+        outputs: the Values that the function has returned.
+        inputs: leaves that stand for its float arguments.
+        choices: which nodes of take its int arguments choose the operand of, and from what.
+    """
+
+    def __init__(self, outputs: list[Value], inputs: list[Value], choices: list[Choice]) -> None:
+        self.outputs, self.inputs, self.choices = outputs, inputs, choices
+        self.order = topological_order(*outputs, with_sources=True)
+
+    def run(self, floats: list[float], integers: list[int]) -> None:
+        """Compute the outputs for these arguments.
+
+        Raises:
+            IndexError: an int is out of range.
+            What `forward()` raises. Everything is then as it was before.
+        """
+        check_choices(self.choices, integers)
+        before = _numbers_of(self.inputs)
+        operands = [[node._prev for node in choice.takes] for choice in self.choices]
+        try:
+            for v, x in zip(self.inputs, floats):
+                v._data, v._grad = x, 0.0
+            for choice in self.choices:
+                for node, chosen in zip(choice.takes, choice.rows[integers[choice.position]]):
+                    node._prev = (chosen,)
+            recompute(self.order)
+        except BaseException:
+            _restore(self.inputs, before)
+            for choice, prevs in zip(self.choices, operands):
+                for node, prev in zip(choice.takes, prevs):
+                    node._prev = prev
+            raise
+
+
+recorded = make_recorded(Value, Recording)

@@ -1,16 +1,20 @@
-"""no_grad: whether operations are recorded, for both engines.
+"""Whether operations are recorded, and into what, for both engines: no_grad, and recorders.
 
-Recording is off in a context (`contextvars`: a thread, an asyncio task) while a block is open
-there. Whether one is open is kept in a context variable alone, and never in the no_grad
-object. So one object may serve several threads and tasks, and may be entered again while
-it is open.
+In a context (`contextvars`: a thread, an asyncio task) blocks are open, one inside another. The
+innermost decides. In one of `no_grad` operations are not recorded. In one of a recorder, of which
+`recorded.py` opens one around the first call of a recorded function, they are, and what would
+freeze a number into the recording is refused. Without any block operations are recorded.
+
+Which blocks are open is kept in a context variable alone, and never in the no_grad object. So one
+object may serve several threads and tasks, and may be entered again while it is open.
 
 Ctrl-C can raise KeyboardInterrupt anywhere, so also at the start of `__exit__`, or when
 `__enter__` has done its work and Python has not yet entered the block. Then `__exit__` is not
 called, or has no effect. But in any case the `with` statement drops its reference to the no_grad
 object. So a block has a weak reference to that object, and is void once the object is gone. (An
 object that is also kept in a variable is not gone: an interrupt at the start of its `__exit__`
-leaves recording off for as long as it is kept.)
+leaves recording off for as long as it is kept.) Recorders are entered through an object that
+is kept nowhere else.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from __future__ import annotations
 import contextvars
 import functools
 import inspect
+import sys
 import types
 import weakref
 
@@ -26,23 +31,32 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
     from typing import Any
 
+    from .recorded import Recorder
     from .types import P, T
 
-__all__ = ["no_grad", "is_recording"]
+__all__ = ["no_grad", "is_recording", "RecordingError"]
 
 
 class _Block:
-    """One `with no_grad():` that has been entered."""
+    """One `with` statement that has been entered."""
 
-    __slots__ = ("outer", "manager", "__weakref__")
+    __slots__ = ("outer", "manager", "recorder", "__weakref__")
 
     outer: _Block | None  # the block around it
-    # None after a regular __exit__. The block is not void then: an asyncio task that was started
-    # in it has a copy of the context, and goes on without recording
-    manager: weakref.ref[no_grad] | None
+    manager: weakref.ref[_Manager] | None  # None after a regular __exit__
+    recorder: Recorder | None  # None in a block of no_grad
 
-    def __init__(self, outer: _Block | None, manager: weakref.ref[no_grad]) -> None:
-        self.outer, self.manager = outer, manager
+    def __init__(
+        self, outer: _Block | None, manager: weakref.ref[_Manager], recorder: Recorder | None
+    ) -> None:
+        self.outer, self.manager, self.recorder = outer, manager, recorder
+
+    def is_void(self) -> bool:
+        if self.manager is None:
+            # an asyncio task that was started in a block of no_grad has a copy of the context,
+            # and goes on without recording; but what a recorder has recorded is then complete
+            return self.recorder is not None
+        return self.manager() is None  # an interrupt ended it
 
 
 # the innermost block
@@ -50,24 +64,40 @@ _innermost: contextvars.ContextVar[_Block | None] = contextvars.ContextVar(
     "micrograd.no_grad", default=None
 )
 
-# Weak references to all blocks of all contexts. While it is empty recording is on everywhere.
-# The compiled engine looks at this very set before each operation.
+# Weak references to the blocks of no_grad, of all contexts. While it is empty recording is on
+# everywhere. The compiled engine looks at this very set before each operation.
 _open: set[weakref.ref[_Block]] = set()
+
+# Likewise to the blocks of recorders. While it is empty nothing is refused anywhere.
+_recorders: set[weakref.ref[_Block]] = set()
+
+
+def _innermost_block() -> _Block | None:
+    block = _innermost.get()
+    while block is not None and block.is_void():
+        block = block.outer
+        _innermost.set(block)
+    return block
 
 
 def is_recording() -> bool:
     """Tell whether operations are recorded now, in this context."""
     if not _open:
         return True
-    block = _innermost.get()
-    while block is not None and block.manager is not None and block.manager() is None:
-        block = block.outer  # that one is void: an interrupt ended it
-        _innermost.set(block)
-    return block is None
+    block = _innermost_block()
+    return block is None or block.recorder is not None
 
 
-def _leave(manager: weakref.ref[no_grad], *exception: object) -> None:
-    """Close the innermost block of this no_grad object; do nothing if this context has none."""
+def current_recorder() -> Recorder | None:
+    """Return the recorder that is open in this context, or None."""
+    if not _recorders:
+        return None
+    block = _innermost_block()
+    return None if block is None else block.recorder
+
+
+def _leave(manager: weakref.ref[_Manager], *exception: object) -> None:
+    """Close the innermost block of this object; do nothing if this context has none."""
     inside, block = None, _innermost.get()
     while block is not None and block.manager != manager:
         inside, block = block, block.outer
@@ -81,13 +111,13 @@ def _leave(manager: weakref.ref[no_grad], *exception: object) -> None:
 
 
 class _Exit:
-    """The method `no_grad.__exit__`, without a reference to the no_grad object in its frame.
+    """The method `__exit__`, without a reference to the object in its frame.
 
     After an interrupt at its start the traceback keeps that frame alive, and is kept itself in
     `sys.last_traceback` while a notebook waits for the next cell.
     """
 
-    def __get__(self, manager: no_grad | None, kind: type | None = None) -> Callable[..., None]:
+    def __get__(self, manager: _Manager | None, kind: type | None = None) -> Callable[..., None]:
         if manager is None:
             return lambda manager, *exception: manager.__exit__(*exception)
         leave = functools.partial(_leave, weakref.ref(manager))
@@ -95,7 +125,38 @@ class _Exit:
         return leave
 
 
-class no_grad:
+class _Manager:
+    """What a `with` statement enters."""
+
+    _blocks = _open  # where its blocks are listed
+    _recorder: Recorder | None = None
+
+    def __enter__(self) -> None:
+        if self._recorder is None:
+            refuse("no_grad")
+        outer = _innermost.get()
+        block, blocks = _Block(outer, weakref.ref(self), self._recorder), self._blocks
+        del self  # a traceback may keep this frame, too
+        blocks.add(weakref.ref(block, blocks.discard))
+        try:
+            _innermost.set(block)
+        except BaseException:  # an interrupt
+            _innermost.set(outer)
+            raise
+
+    __exit__ = _Exit()
+
+
+class recording_into(_Manager):
+    """Record for this recorder: `with recording_into(recorder):`."""
+
+    _blocks = _recorders
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+
+class no_grad(_Manager):
     """Compute without recording: inside the `with` block results carry no graph.
 
     It holds for the thread, or the asyncio task, that enters it, and for tasks that are
@@ -104,20 +165,9 @@ class no_grad:
 
         with no_grad():
             print(model(x).data)
+
+    It cannot be entered in a recorded function: call that one in a `with` block instead.
     """
-
-    def __enter__(self) -> None:
-        outer = _innermost.get()
-        block = _Block(outer, weakref.ref(self))
-        del self  # a traceback may keep this frame, too
-        _open.add(weakref.ref(block, _open.discard))
-        try:
-            _innermost.set(block)
-        except BaseException:  # an interrupt
-            _innermost.set(outer)
-            raise
-
-    __exit__ = _Exit()
 
     def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
         if isinstance(function, type):
@@ -132,6 +182,94 @@ class no_grad:
             wrapper = _of_function(function)
         wrapped: Callable[P, T] = functools.wraps(function)(wrapper)
         return wrapped
+
+
+# -----------------------------------------------------------------------------
+# what a recorded function must not do, and what to write instead
+
+
+class RecordingError(RuntimeError):
+    """A recorded function does what its recording could not repeat with other numbers."""
+
+
+_GO_ON = (
+    "Go on computing with Values: relu and abs go by the sign, softmax subtracts the largest of "
+    "its numbers, take looks up what an int argument says"
+)
+_AFTERWARDS = "Do it with what the function returns, after the call"
+_DECIDE = (
+    "relu and abs go by the sign, softmax finds the largest itself, take looks up what an int "
+    "argument says. What decides otherwise has to be a constant argument, such as a bool or a "
+    "str, each with a recording of its own"
+)
+_WITHOUT = "To see the numbers in between call the function's __wrapped__, which records nothing"
+_AS_FLOAT = "If it is meant as a number pass it as a float, 3.0 for 3"
+_CONSTANT = (
+    "For what is the same in all calls use a variable from outside the function or a default "
+    "value; for what has a few cases pass a bool or a str: each has a recording of its own"
+)
+
+# by what is done: words for that, and for what to do instead
+_REFUSED = {
+    # with a Value
+    "data": ("reads a Value's .data", f"{_GO_ON}. {_WITHOUT}"),
+    "grad": ("reads a Value's .grad", _AFTERWARDS),
+    "float": ("converts a Value to a float", f"{_GO_ON}. {_WITHOUT}"),
+    "compare": ("compares a Value's number", _DECIDE),
+    "bool": ("asks whether a Value is true", f"{_DECIDE}. `v is None` is all right"),
+    "repr": ("makes text of a Value", f"{_AFTERWARDS}. {_WITHOUT}"),
+    "local_grads": ("reads a Value's _local_grads", _AFTERWARDS),
+    "set data": ("sets a Value's .data", "Set it before the call, or compute a new Value"),
+    "set grad": ("sets a Value's .grad", _AFTERWARDS),
+    "backward": ("calls backward()", _AFTERWARDS),
+    "forward": ("calls forward()", "Each call of the function brings its results up to date"),
+    "detach": ("detaches a Value", "Pass its number as an argument, a float"),
+    "copy": ("copies a Value", "Use the Value itself, or copy it before the call"),
+    "step": ("calls an optimiser's step()", _AFTERWARDS),
+    "zero_grad": ("calls zero_grad()", _AFTERWARDS),
+    "no_grad": ("opens a no_grad() block", "Call the recorded function itself under no_grad()"),
+    # with a changing int
+    "index": (
+        "uses a changing int as an index or a count",
+        f"take(items, i) looks up items[i]; len() of a list argument may be used as it is. "
+        f"{_CONSTANT}",
+    ),
+    "number": ("computes with a changing int", f"{_AS_FLOAT}. {_CONSTANT}"),
+    "compare int": ("compares a changing int", f"take(items, i) looks up items[i]. {_CONSTANT}"),
+    "bool int": ("asks whether a changing int is true", _CONSTANT),
+    "hash": ("looks a changing int up in a dict or a set", "take(items, i) looks it up in a list"),
+    "text": ("makes text of a changing int", f"{_AFTERWARDS}. {_CONSTANT}"),
+    "copy int": ("pickles a changing int", _CONSTANT),
+    "other": (
+        "uses a changing int of another call",
+        "Each is for the call that it was an argument of: do not keep it",
+    ),
+}
+
+
+def refused(what: str) -> RecordingError:
+    """Return the error that says that, and where, a recorded function does this."""
+    done, instead = _REFUSED[what]
+    return RecordingError(
+        f"{_place()}: a recorded function {done} here, which a replay could not repeat. {instead}."
+    )
+
+
+def refuse(what: str) -> None:
+    """Raise what `refused` returns if this context has an open recorder."""
+    if current_recorder() is not None:
+        raise refused(what)
+
+
+def _place() -> str:
+    """Return the file and the line where the user's code calls ours."""
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module.partition(".")[0] != __package__ and module not in ("copy", "pickle"):
+            return f"{frame.f_code.co_filename}, line {frame.f_lineno}"
+        frame = frame.f_back
+    return "somewhere"
 
 
 # -----------------------------------------------------------------------------

@@ -2,13 +2,15 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol, SupportsFloat, SupportsIndex, TypeVar
+from typing import Any, Protocol, SupportsFloat, SupportsIndex, TypeVar, overload
 
-from typing_extensions import ParamSpec
+from typing_extensions import ParamSpec, Self
 
 from . import pure, value
+from .recorded import CacheInfo
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 P = ParamSpec("P")  # a function's parameters
 AnyValue = TypeVar("AnyValue", pure.Value, value.Value)  # of either engine
 
@@ -35,3 +37,34 @@ class SupportsUniform(Protocol):
     """A generator of random numbers: an RNG, or another that has such a method."""
 
     def uniform(self, a: float, b: float, /) -> float: ...
+
+class Recording(Protocol):
+    """What an engine makes of a function that has been recorded."""
+
+    def run(self, floats: list[float], integers: list[int]) -> None: ...
+
+class Recorded(Protocol[P, T_co]):
+    """What `recorded` makes of a function."""
+
+    @property
+    def __wrapped__(self) -> Callable[P, T_co]: ...
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T_co: ...
+    @overload
+    def __get__(self, instance: None, owner: type | None = None) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type | None = None) -> Callable[..., T_co]: ...
+    def cache_info(self) -> CacheInfo: ...
+    def cache_clear(self) -> None: ...
+    def cache_parameters(self) -> dict[str, int | None]: ...
+
+class RecordedDecorator(Protocol):
+    """The type of `recorded`."""
+
+    @overload
+    def __call__(
+        self, function: Callable[P, T], *, maxsize: int | None = 128
+    ) -> Recorded[P, T]: ...
+    @overload
+    def __call__(
+        self, function: None = None, *, maxsize: int | None = 128
+    ) -> Callable[[Callable[P, T]], Recorded[P, T]]: ...

@@ -38,7 +38,7 @@ def test_user_code_runs_on_either_engine(tmp_path):
         for word in ("c", "python")
     ]
     assert [run.stderr for run in runs] == ["", ""]
-    assert runs[0].stdout == runs[1].stdout and runs[0].stdout.count("\n") == 6
+    assert runs[0].stdout == runs[1].stdout and runs[0].stdout.count("\n") == 10
 
 
 def stub_of_value():

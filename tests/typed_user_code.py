@@ -25,6 +25,7 @@ from micrograd import (
     Layer,
     Module,
     Neuron,
+    RecordingError,
     Value,
     compiled,
     cross_entropy,
@@ -35,11 +36,14 @@ from micrograd import (
     gen_data_circles,
     gen_data_yinyang,
     gradcheck,
+    linear,
     load,
     mean_cross_entropy,
     no_grad,
     pure,
+    recorded,
     softmax,
+    take,
     trace,
     vis_color,
 )
@@ -88,6 +92,10 @@ def operators(a: Value, b: micrograd.Value) -> None:
     assert_type(micrograd.sum([a, 1, b], start=a), Value)
     assert_type(dot([a, b], [1.0, b]), Value)
     assert_type(softmax([a, b, 0]), list[Value])
+    assert_type(linear([a, 1.0], [[b, 2], (0.5, a)]), list[Value])
+    x: Value = take([a, b, 1.0], 1)
+    row: list[Value] = take([[a, b], [1.0, 2]], 0)
+    assert_type([x, *row], list[Value])
     assert_type(a.detach(), Value)
     a.data -= 0.1 * a.grad
     a.grad = 0
@@ -218,6 +226,61 @@ def without_graph() -> None:
     assert_type(model.parameters(), list[Value])
 
 
+table = [[Value(0.1 * i - 0.2 * j) for j in range(3)] for i in range(3)]
+
+
+@recorded
+def bigram_loss(tokens: list[int], scale: float = 1.0) -> Value:
+    losses = [
+        cross_entropy(take(table, token), target) for token, target in zip(tokens, tokens[1:])
+    ]
+    return micrograd.sum(losses) * scale
+
+
+@recorded(maxsize=None)
+def two_results(x: float) -> tuple[Value, list[Value]]:
+    y = Value(1.0) * x
+    return y, [y.tanh()]
+
+
+class Recorded:
+    def __init__(self) -> None:
+        self.w = [Value(0.5), Value(2.0)]
+
+    @recorded(maxsize=16)
+    def twice(self, i: int) -> Value:
+        w: Value = take(self.w, i)
+        return w * 2
+
+
+def recorded_functions() -> None:
+    optimizer = SGD([p for row in table for p in row], lr=0.1)
+    for tokens in [0, 1, 2], [2, 2, 0], [1, 0]:
+        loss = bigram_loss(tokens, scale=0.5)
+        assert_type(loss, Value)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        print(loss.data)
+    y, _ = two_results(2.0)
+    assert_type(y, Value)
+    assert_type(bigram_loss.cache_info().hits, int)
+    assert_type(bigram_loss.cache_parameters(), dict[str, "int | None"])
+    assert_type(bigram_loss.__wrapped__([0, 1]), Value)
+    bigram_loss.cache_clear()
+    assert_type(Recorded().twice(1), Value)
+    assert_type(Recorded.twice(Recorded(), 1), Value)
+
+    @recorded
+    def frozen(x: float) -> Value:
+        return Value(math.exp(Value(1.0).data)) * x
+
+    try:
+        frozen(1.0)
+    except RecordingError as problem:
+        print(str(problem).endswith("."))
+
+
 # -----------------------------------------------------------------------------
 # nodes of one's own, files, checks, drawings
 
@@ -316,6 +379,7 @@ def main(folder: Path) -> None:
     either_engine(pure.Value(1.0), compiled.Value(1.0))
     print(course_run(), recorded_once(), relu_and_margins(), own_module())
     without_graph()
+    recorded_functions()
     double(Value(1.0)).backward()
     checks()
     files(folder / "model.json")
@@ -362,3 +426,9 @@ if TYPE_CHECKING:
     compiled.Neuron(1)(compiled.Value(1.0))  # type: ignore[arg-type]
     compiled.AdamW(pure.MLP(1, [1]).parameters())  # type: ignore[arg-type]
     predict(MLP(2, [3]), "point")  # type: ignore[arg-type]
+    bigram_loss("text")  # type: ignore[arg-type]
+    bigram_loss([0, 1], size=2)  # type: ignore[call-arg]
+    recorded(maxsize="3")(predict)  # type: ignore[call-overload]
+    recorded(128)  # type: ignore[call-overload]
+    take([v], 0.5)  # type: ignore[arg-type]
+    linear([v], [v])  # type: ignore[list-item]
