@@ -125,6 +125,64 @@ int shared_sum(Object xs, Object start, Object out) {
     return failed;
 }
 
+int shared_linear(Object xs, Object ws, size_t nout, Object out) {
+    size_t nin = size_of(xs), n = size_of(ws);
+    int recording = is_recording(), failed = -1;
+    Items items;
+    if (recording < 0) return give_problem(out);
+    if (items_new(&items, n + nin + nout, out) < 0) return -1;
+    Index *w = items.nodes, *x = w + n, *results = x + nin;
+    double *w_numbers = items.numbers, *x_numbers = w_numbers + n;
+    if (n == nin * nout && shared_read(ws, w, w_numbers, out) == 0 && shared_read(xs, x, x_numbers, out) == 0) {
+        failed = (recording ? linear : linear_evaluate)(&tape, x, x_numbers, nin, w, w_numbers, nout, results);
+        failed = failed ? give_fault(out) : give_nodes(results, nout, out);
+    }
+    items_free(&items);
+    return failed;
+}
+
+// take(items, i) of a row: a copy of each item, under no_grad its number
+static int take_row(const Items *items, size_t n, int recording, Index *results) {
+    for (size_t k = 0; k < n; k++) {
+        Index i = items->nodes[k];
+        double number = i ? tape_node(&tape, i)->data : items->numbers[k];
+        if (!i || !recording) i = tape_leaf(&tape, number);
+        results[k] = recording ? tape_unary(&tape, OP_TAKE, i) : i;
+        if (results[k]) continue;
+        while (k > 0) tape_discard(&tape, results[--k]);
+        return -1;
+    }
+    return 0;
+}
+
+int shared_take(Object xs, Object out) {
+    size_t n = size_of(xs);
+    int recording = is_recording(), failed = -1;
+    Items items;
+    if (recording < 0) return give_problem(out);
+    if (items_new(&items, 2 * n, out) < 0) return -1;
+    Index *results = items.nodes + n;
+    if (shared_read(xs, items.nodes, items.numbers, out) == 0) {
+        failed = take_row(&items, n, recording, results) ? give_fault(out) : give_nodes(results, n, out);
+    }
+    items_free(&items);
+    return failed;
+}
+
+int shared_exponentials(Object xs, Object out) {
+    size_t n = size_of(xs);
+    int failed = -1;
+    Items items;
+    if (items_new(&items, 2 * n + 1, out) < 0) return -1;
+    Index *results = items.nodes + n;
+    if (shared_read(xs, items.nodes, items.numbers, out) == 0) {
+        failed = exponentials(&tape, items.nodes, n, results, results + n);
+        failed = failed ? give_fault(out) : give_nodes(results, n + 1, out);
+    }
+    items_free(&items);
+    return failed;
+}
+
 int shared_softmax(Object xs, Object out) {
     size_t n = size_of(xs);
     int recording = is_recording(), failed = -1;
@@ -183,6 +241,87 @@ int shared_adamw_init(const Index *parameters, size_t n, Object out) {
 
 int shared_adamw_step(AdamW *adamw, const Index *parameters, size_t n, Object out) {
     return adamw_step(&tape, adamw, parameters, n) < 0 ? give_fault(out) : 0;
+}
+
+// -----------------------------------------------------------------------------
+// recordings whose inputs change
+
+int shared_recording_start(Recording *recording, Object outputs, Object inputs, Object out) {
+    size_t n = size_of(outputs), m = size_of(inputs), computed = 0;
+    Items items;
+    int failed = -1;
+    if (items_new(&items, n + m, out) < 0) return -1;
+    Index *in = items.nodes + n;
+    if (shared_read(outputs, items.nodes, items.numbers, out) == 0 && shared_read(inputs, in, items.numbers, out) == 0) {
+        for (size_t k = 0; k < n; k++) {  // the others are leaves
+            if (tape.nodes[items.nodes[k]].op != OP_LEAF) items.nodes[computed++] = items.nodes[k];
+        }
+        failed = recording_start(&tape, recording, items.nodes, computed, in, m) ? give_fault(out) : 0;
+    }
+    items_free(&items);
+    return failed;
+}
+
+int shared_recording_choice(Recording *recording, size_t integer, Object takes, Object items, size_t n, Object out) {
+    size_t width = size_of(takes), all = size_of(items);
+    Items nodes;
+    int failed = -1;
+    if (items_new(&nodes, width + all, out) < 0) return -1;
+    Index *rows = nodes.nodes + width;
+    if (all == n * width && shared_read(takes, nodes.nodes, nodes.numbers, out) == 0
+        && shared_read(items, rows, nodes.numbers, out) == 0) {
+        failed = recording_choice(&tape, recording, integer, nodes.nodes, width, rows, n) ? give_fault(out) : 0;
+    }
+    items_free(&nodes);
+    return failed;
+}
+
+int shared_recording_end(Recording *recording, Object out) {
+    return recording_end(&tape, recording) ? give_fault(out) : 0;
+}
+
+// a Python int; those that are too large for 64 bits are out of any range
+static int64_t integer_of(PyObject *x) {
+    int overflow;
+    long long i = PyLong_AsLongLongAndOverflow(x, &overflow);
+    return overflow ? -1 : i;
+}
+
+static int run(Recording *recording, const double *floats, const int64_t *integers, Object out) {
+    if (recording_set(&tape, recording, floats, integers) < 0) return give_fault(out);
+    if (!recording->root || recording_forward(&tape, recording) == 0) return 0;
+    if (tape.fault.code == FAULT_USER) {
+        if (pass_forward(recording->root) == 0) return 0;
+        recording_undo(&tape, recording);
+        return give_problem(out);
+    }
+    Fault fault = tape.fault;
+    recording_undo(&tape, recording);
+    tape.fault = fault;
+    return give_fault(out);
+}
+
+int shared_recording_run(Recording *recording, Object floats, Object integers, Object out) {
+    size_t n = size_of(floats), m = size_of(integers);
+    double *numbers = malloc((n + 1) * sizeof(double));
+    int64_t *indices = malloc((m + 1) * sizeof(int64_t));
+    int failed;
+    if (numbers && indices) {
+        for (size_t k = 0; k < n; k++) numbers[k] = PyFloat_AsDouble(PyList_GetItem((PyObject *)floats, (Py_ssize_t)k));
+        for (size_t k = 0; k < m; k++) indices[k] = integer_of(PyList_GetItem((PyObject *)integers, (Py_ssize_t)k));
+        failed = run(recording, numbers, indices, out);
+    } else {
+        tape.fault = (Fault){.code = FAULT_MEMORY};
+        failed = give_fault(out);
+    }
+    free(numbers);
+    free(indices);
+    return failed;
+}
+
+void shared_recording_free(Recording *recording) {
+    recording_free(&tape, recording);
+    handles_tend();
 }
 
 const char *micrograd_version(void) {

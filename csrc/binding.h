@@ -23,6 +23,8 @@ Tape *shared_tape(void);
 //     recomputed(value)                      what the _forward of a user node returns, as a float
 //     is_recording()                         False under no_grad
 //     no_grad_blocks                         a set: while it is empty recording is on everywhere
+//     refuse(what)                           a RecordingError if that is being recorded
+//     recorders                              a set: while it is empty nothing is refused anywhere
 //     types                                  of functions, cells, methods and partials
 int handle_type_new(Object hooks, Object out);
 
@@ -32,6 +34,9 @@ int handle_type_new(Object hooks, Object out);
 int shared_are_plain(Object xs);
 int shared_dot(Object ws, Object xs, Object start, Object out);
 int shared_sum(Object xs, Object start, Object out);
+int shared_linear(Object xs, Object ws, size_t nout, Object out);  // ws: row by row
+int shared_take(Object xs, Object out);                            // a copy of each
+int shared_exponentials(Object xs, Object out);                    // and then their sum
 int shared_softmax(Object xs, Object out);
 int shared_cross_entropy(Object logits, size_t target, Object out);
 int shared_mlp_call(const MLP *mlp, Object xs, Object out);
@@ -39,6 +44,14 @@ int shared_mean_cross_entropy(const MLP *mlp, const Index *x, const double *numb
                               const int32_t *labels, size_t n, Object out);
 int shared_adamw_init(const Index *parameters, size_t n, Object out);
 int shared_adamw_step(AdamW *adamw, const Index *parameters, size_t n, Object out);
+
+// Recordings: outputs, inputs, takes and items are lists of Values, floats and integers of such
+// numbers.
+int shared_recording_start(Recording *recording, Object outputs, Object inputs, Object out);
+int shared_recording_choice(Recording *recording, size_t integer, Object takes, Object items, size_t n, Object out);
+int shared_recording_end(Recording *recording, Object out);
+int shared_recording_run(Recording *recording, Object floats, Object integers, Object out);
+void shared_recording_free(Recording *recording);
 
 // Fill in, for each item, its node, or 0 and its number.
 int shared_read(Object xs, Index *nodes, double *numbers, Object out);

@@ -62,6 +62,18 @@ Index sum_evaluate(Tape *tape, Index start, double number,
     return tape_leaf(tape, total);
 }
 
+// return [dot(row, x) for row in w]
+int linear_evaluate(Tape *tape, const Index *x, const double *x_numbers, size_t nin,
+                    const Index *w, const double *w_numbers, size_t nout, Index *out) {
+    for (size_t i = 0; i < nout; i++) {
+        out[i] = dot_evaluate(tape, 0, 0.0, w + i * nin, w_numbers + i * nin, x, x_numbers, nin);
+        if (out[i]) continue;
+        while (i > 0) tape_discard(tape, out[--i]);
+        return -1;
+    }
+    return 0;
+}
+
 // -----------------------------------------------------------------------------
 // networks
 

@@ -43,6 +43,7 @@ static PyTypeObject *value_type;
 // what Python has given to handle_type_new
 static PyObject *make_error, *make_number, *tell_number, *read_node, *recompute;
 static PyObject *tell_recording, *no_grad_blocks;
+static PyObject *refuse_recorded, *recorders;
 static PyObject *methods;            // their names: set of attributes that cannot be set
 static PyObject *name_data, *name_grad, *name_op, *name_backward, *name_label, *name_m, *name_v;
 
@@ -150,6 +151,14 @@ int is_recording(void) {
     int recording = answer ? PyObject_IsTrue(answer) : -1;
     Py_XDECREF(answer);
     return recording;
+}
+
+// in a recorded function: 1, with the exception set that says what to write instead; else 0
+static int is_refused(const char *what) {
+    if (PySet_Size(recorders) == 0) return 0;
+    PyObject *answer = PyObject_CallFunction(refuse_recorded, "s", what);
+    Py_XDECREF(answer);
+    return !answer;
 }
 
 // -----------------------------------------------------------------------------
@@ -853,7 +862,7 @@ static PyObject *value_compare(PyObject *self, PyObject *other, int comparison) 
         Py_INCREF(Py_NotImplemented);
         return Py_NotImplemented;
     }
-    if (kind == KIND_FAILED || !(i = node_of(self))) return NULL;
+    if (kind == KIND_FAILED || is_refused("compare") || !(i = node_of(self))) return NULL;
     double a = tape_node(&tape, i)->data;
     if (kind == KIND_VALUE) b = tape_node(&tape, index)->data;
     return PyBool_FromLong(comparison == Py_LT ? a < b : comparison == Py_LE ? a <= b
@@ -869,17 +878,22 @@ static Py_hash_t value_hash(PyObject *self) {
 
 static PyObject *value_get_data(PyObject *self, void *closure) {
     (void)closure;
-    Index i = node_of(self);
+    Index i = is_refused("data") ? 0 : node_of(self);
     return i ? PyFloat_FromDouble(tape_node(&tape, i)->data) : NULL;
 }
 
 static PyObject *value_float(PyObject *self) {
-    return value_get_data(self, NULL);
+    return is_refused("float") ? NULL : value_get_data(self, NULL);
+}
+
+static int value_bool(PyObject *self) {  // there is a Value, whatever its number
+    (void)self;
+    return is_refused("bool") ? -1 : 1;
 }
 
 static PyObject *value_get_grad(PyObject *self, void *closure) {
     (void)closure;
-    Index i = node_of(self);
+    Index i = is_refused("grad") ? 0 : node_of(self);
     return i ? PyFloat_FromDouble(tape_node(&tape, i)->grad) : NULL;
 }
 
@@ -892,7 +906,7 @@ static int value_set_data(PyObject *self, PyObject *x, void *closure) {
     double data;
     (void)closure;
     if (!x) return cannot_delete("data");
-    if (!node_of(self) || number_need(x, &data) < 0) return -1;
+    if (is_refused("set data") || !node_of(self) || number_need(x, &data) < 0) return -1;
     tape_node(&tape, index_of(self))->data = data;
     return 0;
 }
@@ -901,7 +915,7 @@ static int value_set_grad(PyObject *self, PyObject *x, void *closure) {
     double grad;
     (void)closure;
     if (!x) return cannot_delete("grad");
-    if (!node_of(self) || number_need(x, &grad) < 0) return -1;
+    if (is_refused("set grad") || !node_of(self) || number_need(x, &grad) < 0) return -1;
     tape_node(&tape, index_of(self))->grad = grad;
     return 0;
 }
@@ -928,7 +942,7 @@ static PyObject *value_get_prev(PyObject *self, void *closure) {
 
 static PyObject *value_get_local_grads(PyObject *self, void *closure) {
     (void)closure;
-    Index i = node_of(self);
+    Index i = is_refused("local_grads") ? 0 : node_of(self);
     if (!i) return NULL;
     double few[2], *slopes = few;
     size_t room = tape_operands(&tape, i, NULL);
@@ -1079,13 +1093,13 @@ static int value_set_backward(PyObject *self, PyObject *function, void *closure)
 
 static PyObject *value_detach(PyObject *self, PyObject *none) {
     (void)none;
-    Index i = node_of(self);
+    Index i = is_refused("detach") ? 0 : node_of(self);
     return i ? new_handle(tape_leaf(&tape, tape_node(&tape, i)->data), 1) : NULL;
 }
 
 static PyObject *value_backward(PyObject *self, PyObject *none) {
     (void)none;
-    Index i = node_of(self);
+    Index i = is_refused("backward") ? 0 : node_of(self);
     if (!i) return NULL;
     if (tape_backward(&tape, i) == 0) Py_RETURN_NONE;
     if (tape.fault.code != FAULT_USER) return raise_fault();
@@ -1095,7 +1109,7 @@ static PyObject *value_backward(PyObject *self, PyObject *none) {
 
 static PyObject *value_forward(PyObject *self, PyObject *none) {
     (void)none;
-    Index i = node_of(self);
+    Index i = is_refused("forward") ? 0 : node_of(self);
     if (!i) return NULL;
     if (tape_forward(&tape, i) == 0) Py_RETURN_NONE;
     if (tape.fault.code != FAULT_USER) return raise_fault();
@@ -1214,6 +1228,7 @@ static PyType_Slot value_slots[] = {
     {Py_nb_negative, value_negative},
     {Py_nb_absolute, value_absolute},
     {Py_nb_float, value_float},
+    {Py_nb_bool, value_bool},
     {0, NULL},
 };
 
@@ -1227,8 +1242,8 @@ static PyType_Spec value_spec = {
 int handle_type_new(Object hooks, Object out) {
     PyObject *types[CONTAINERS];
     int is_again = value_type != NULL;  // the package is imported anew: it gets the same type
-    if (!PyArg_ParseTuple((PyObject *)hooks, "OOOOOOO(OOOO)", &make_error, &make_number, &tell_number,
-                          &read_node, &recompute, &tell_recording, &no_grad_blocks,
+    if (!PyArg_ParseTuple((PyObject *)hooks, "OOOOOOOOO(OOOO)", &make_error, &make_number, &tell_number,
+                          &read_node, &recompute, &tell_recording, &no_grad_blocks, &refuse_recorded, &recorders,
                           &types[0], &types[1], &types[2], &types[3])) goto failed;
     Py_INCREF((PyObject *)hooks);  // for good: handles live to the end of the process
     for (int i = 0; i < CONTAINERS; i++) {

@@ -230,27 +230,28 @@ void tape_set_function(Tape *tape, Index i, int on);  // its rule is its owner's
 // operands, and forward goes over what was recorded
 
 typedef struct Recording {
-    Index root;           // below it are all outputs
+    Index root;           // below it are all outputs, and all items of choices that are computed
     Index *outputs;       // those that are computed; backward goes from the first one
     size_t noutputs;
     Index *inputs;        // leaves
-    double *numbers;      // what they were before recording_set
+    double *numbers;      // their data and gradients before recording_set
     size_t ninputs;
     Choice *choices;
     size_t nchoices;
 } Recording;
 
-// The first two return 0, or -1 without memory; then, too, recording_free has to be called. Choices
-// are added one by one: `takes` copy one row of `width` of the n rows of items, the one that
-// integer number `integer` says. Then recording_end compiles, if that is possible.
+// These return 0, or -1 without memory; then, too, recording_free has to be called. Choices are
+// added one by one: `takes` copy one row of `width` of the n rows of items, the one that integer
+// number `integer` says. At the end the recording is compiled, if that is possible.
 int recording_start(Tape *tape, Recording *recording, const Index *outputs, size_t noutputs,
                     const Index *inputs, size_t ninputs);
 int recording_choice(Tape *tape, Recording *recording, size_t integer, const Index *takes, size_t width,
-                     const Index *items, size_t n, size_t chosen);
-void recording_end(Tape *tape, Recording *recording);
+                     const Index *items, size_t n);
+int recording_end(Tape *tape, Recording *recording);
 void recording_free(Tape *tape, Recording *recording);
 
-// Set all inputs; 0, or -1 if an integer is out of range, and then all is as it was.
+// Set all inputs, and their gradients to 0; 0, or -1 if an integer is out of range, and then all is
+// as it was.
 int recording_set(Tape *tape, Recording *recording, const double *numbers, const int64_t *integers);
 void recording_undo(Tape *tape, Recording *recording);  // all as before the last recording_set
 int recording_forward(Tape *tape, Recording *recording);  // as tape_forward over all outputs
@@ -300,6 +301,8 @@ Index dot_evaluate(Tape *tape, Index start, double number, const Index *w, const
 Index sum_evaluate(Tape *tape, Index start, double number,
                    const Index *x, const double *numbers, size_t n);
 int mlp_evaluate(Tape *tape, const MLP *mlp, const Index *x, const double *numbers, Index *out);
+int linear_evaluate(Tape *tape, const Index *x, const double *x_numbers, size_t nin,
+                    const Index *w, const double *w_numbers, size_t nout, Index *out);
 int softmax_evaluate(Tape *tape, const Index *x, size_t n, Index *out);
 Index cross_entropy_evaluate(Tape *tape, const Index *logits, size_t n, size_t target);
 Index mean_cross_entropy_evaluate(Tape *tape, const MLP *mlp, const Index *x, const double *numbers,

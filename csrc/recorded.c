@@ -28,33 +28,72 @@ static void release_all(Tape *tape, Index *nodes, size_t n) {
 int recording_start(Tape *tape, Recording *recording, const Index *outputs, size_t noutputs,
                     const Index *inputs, size_t ninputs) {
     *recording = (Recording){.noutputs = noutputs, .ninputs = ninputs};
-    recording->numbers = malloc((ninputs + 1) * sizeof(double));
+    recording->numbers = malloc((2 * ninputs + 1) * sizeof(double));
     recording->outputs = copy_held(tape, outputs, noutputs);
     recording->inputs = copy_held(tape, inputs, ninputs);
     if (!recording->numbers || !recording->outputs || !recording->inputs) return out_of_memory(tape);
-    recording->root = noutputs == 1 ? outputs[0] : tape_list(tape, outputs, noutputs);
-    if (noutputs && !recording->root) return -1;
-    if (recording->root) tape_hold(tape, recording->root);
+    return 0;
+}
+
+// the row that is chosen now
+static Index find_chosen(const Tape *tape, const Choice *choice) {
+    for (Index k = 0; k < choice->n; k++) {
+        const Index *row = choice->items + k * choice->width;
+        Index j = 0;
+        while (j < choice->width && tape->nodes[choice->takes[j]].a == row[j]) j++;
+        if (j == choice->width) return k;
+    }
     return 0;
 }
 
 int recording_choice(Tape *tape, Recording *recording, size_t integer, const Index *takes, size_t width,
-                     const Index *items, size_t n, size_t chosen) {
+                     const Index *items, size_t n) {
     Choice *choices = realloc(recording->choices, (recording->nchoices + 1) * sizeof *choices);
     if (!choices) return out_of_memory(tape);
     recording->choices = choices;
     Choice *choice = &choices[recording->nchoices++];
-    *choice = (Choice){.integer = integer, .width = (Index)width, .n = (Index)n, .chosen = (Index)chosen};
+    *choice = (Choice){.integer = integer, .width = (Index)width, .n = (Index)n};
     choice->takes = copy_held(tape, takes, width);
     choice->items = copy_held(tape, items, n * width);
     if (!choice->takes || !choice->items) return out_of_memory(tape);
+    choice->chosen = find_chosen(tape, choice);
     for (size_t j = 0; j < width; j++) tape->nodes[takes[j]].flags |= NODE_CHOICE;
     tape->chosen++;
     return 0;
 }
 
-void recording_end(Tape *tape, Recording *recording) {
-    if (recording->noutputs) tape_keep(tape, recording);
+// are these nodes below the root, or leaves? 0 without memory, too
+static int are_below(Tape *tape, Index root, const Index *list, size_t m) {
+    Node *nodes = tape->nodes;
+    size_t n = tape_walk(tape, root, 1), below = 0;
+    for (size_t k = 0; k < n; k++) nodes[tape->order[k]].flags |= NODE_VISITED;
+    for (size_t k = 0; k < m; k++) below += (nodes[list[k]].flags & NODE_VISITED) != 0;
+    for (size_t k = 0; k < n; k++) nodes[tape->order[k]].flags &= (uint8_t)~NODE_VISITED;
+    return below == m;
+}
+
+// A plain call computes all items, so forward does, whatever is chosen: the root is above them and
+// all outputs.
+int recording_end(Tape *tape, Recording *recording) {
+    size_t n = recording->noutputs, room = n + 1;
+    if (n == 0) return 0;
+    for (size_t c = 0; c < recording->nchoices; c++) room += recording->choices[c].n * (size_t)recording->choices[c].width;
+    Index *list = malloc(room * sizeof *list);
+    if (!list) return out_of_memory(tape);
+    memcpy(list, recording->outputs, n * sizeof *list);
+    for (size_t c = 0; c < recording->nchoices; c++) {
+        const Choice *choice = &recording->choices[c];
+        for (size_t k = 0; k < (size_t)choice->n * choice->width; k++) {
+            if (tape->nodes[choice->items[k]].op != OP_LEAF) list[n++] = choice->items[k];
+        }
+    }
+    int is_root = recording->noutputs == 1 && are_below(tape, list[0], list, n);
+    recording->root = is_root ? list[0] : tape_list(tape, list, n);
+    free(list);
+    if (!recording->root) return -1;
+    tape_hold(tape, recording->root);
+    tape_keep(tape, recording);
+    return 0;
 }
 
 void recording_free(Tape *tape, Recording *recording) {

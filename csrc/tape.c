@@ -1282,8 +1282,10 @@ int recording_set(Tape *tape, Recording *recording, const double *numbers, const
     }
     for (size_t k = 0; k < recording->ninputs; k++) {
         Node *input = tape_node(tape, recording->inputs[k]);
-        recording->numbers[k] = input->data;
+        recording->numbers[2 * k] = input->data;
+        recording->numbers[2 * k + 1] = input->grad;
         input->data = numbers[k];
+        input->grad = 0.0;
     }
     return 0;
 }
@@ -1291,7 +1293,9 @@ int recording_set(Tape *tape, Recording *recording, const double *numbers, const
 void recording_undo(Tape *tape, Recording *recording) {
     for (size_t c = recording->nchoices; c > 0; c--) choose(tape, recording, c - 1, recording->choices[c - 1].before);
     for (size_t k = recording->ninputs; k > 0; k--) {
-        tape_node(tape, recording->inputs[k - 1])->data = recording->numbers[k - 1];
+        Node *input = tape_node(tape, recording->inputs[k - 1]);
+        input->data = recording->numbers[2 * k - 2];
+        input->grad = recording->numbers[2 * k - 1];
     }
 }
 

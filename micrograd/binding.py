@@ -49,6 +49,8 @@ def error(code: int, op: int, operands: int, a: float, b: float, out: float) -> 
     """
     if code == lib.FAULT_MEMORY:
         return MemoryError("no memory for another node on the tape")
+    if code == lib.FAULT_INDEX:
+        return IndexError(f"index {a:.0f} is out of range for {b:.0f} items")
     if code == lib.FAULT_MOMENTS:
         return AttributeError("a parameter has lost the moments m and v that AdamW keeps with it")
     numbers = [a, b][:operands]

@@ -5,15 +5,17 @@ The same names as in `micrograd.pure`, with the same results, bit for bit.
 
 from .data import RNG, gen_data, gen_data_circles, gen_data_yinyang
 from .data import random as random
-from .functions import cross_entropy, dot, softmax
+from .functions import cross_entropy, dot, linear, recorded, softmax, take
 from .functions import sum as sum
 from .network import MLP, Layer, Module, Neuron, eval_split, load, mean_cross_entropy
 from .optimizer import SGD, AdamW
+from .recording import RecordingError
 from .value import Value, no_grad
 
 __all__ = [
     "Value", "no_grad",
-    "dot", "softmax",
+    "dot", "linear", "softmax", "take",
+    "recorded", "RecordingError",
     "RNG", "gen_data", "gen_data_circles", "gen_data_yinyang",
     "Module", "Neuron", "Layer", "MLP", "load",
     "cross_entropy", "mean_cross_entropy", "eval_split",

@@ -20,7 +20,8 @@ from .pure import (
     count,
     number,
 )
-from .recording import no_grad
+from .recorded import Integer
+from .recording import no_grad, refuse
 from .state import load_network
 from .value import Value
 
@@ -139,6 +140,7 @@ class Module(pure.Module):
 
     def zero_grad(self) -> None:
         """Set the gradients of all parameters to 0."""
+        refuse("zero_grad")
         parameters = list(self.parameters())
         lib.zero_grad(tape, [p._index for p in parameters], len(parameters))
 
@@ -303,6 +305,8 @@ class _Points:
         for x, y in split:
             x = list(x)
             _check_inputs(x, network.nin)
+            if isinstance(y, Integer):
+                raise _NotPlain
             labels.append(check_target(y, network.nout))
             values += x
         if not lib.shared_are_plain(id(values)):

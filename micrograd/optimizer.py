@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import pure
 from .binding import call, ffi, lib, tape
 from .pure import check_betas, check_parameters, check_steps, number
+from .recording import refuse
 from .value import Value
 
 TYPE_CHECKING = False
@@ -38,6 +39,7 @@ class Optimizer(pure.Optimizer):
 
     def zero_grad(self) -> None:
         """Set the gradients of all parameters to 0."""
+        refuse("zero_grad")
         lib.zero_grad(tape, self._indices, len(self._parameters))
 
 
@@ -63,6 +65,7 @@ class AdamW(Optimizer):
         call(lib.shared_adamw_init, self._indices, len(self._parameters))
 
     def step(self) -> None:
+        refuse("step")
         t = check_steps(self.t)
         rates = self.lr, self.eps, self.weight_decay, self.beta1, self.beta2, t
         lr, eps, weight_decay, beta1, beta2, before = [number(rate) for rate in rates]
@@ -85,4 +88,5 @@ class SGD(Optimizer):
 
     def step(self) -> None:
         """Move every parameter against its gradient."""
+        refuse("step")
         lib.sgd_step(tape, number(self.lr), self._indices, len(self._parameters))

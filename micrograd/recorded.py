@@ -298,10 +298,13 @@ class RecordedFunction:
         kind, recorder = self._kind, Recorder(self._kind)
         args = tuple([recorder.argument(x) for x in args])
         kwargs = {name: recorder.argument(x) for name, x in kwargs.items()}
-        with recording_into(recorder):
-            result = self.__wrapped__(*args, **kwargs)
-        outputs = _values_in(result, kind)
-        recording = self._new_recording(outputs, recorder.inputs, recorder.choices)
+        try:
+            with recording_into(recorder):
+                result = self.__wrapped__(*args, **kwargs)
+            outputs = _values_in(result, kind)
+            recording = self._new_recording(outputs, recorder.inputs, recorder.choices)
+        finally:  # Integers refer to the recorder: without this the graph would wait for the collector
+            recorder.integers, recorder.inputs, recorder.choices = [], [], []
         leaves: dict[int, tuple[Any, Any]] = {}
         if not is_recording():
             for v in outputs:

@@ -66,7 +66,7 @@ def _new_type() -> type[Value]:
     )
     hooks = (
         error, number, is_number, _node, _recomputed,
-        recording.is_recording, recording._open, containers,
+        recording.is_recording, recording._open, recording.refuse, recording._recorders, containers,
     )  # fmt: skip
     out: list[type[Value]] = []
     if lib.handle_type_new(id(hooks), id(out)) < 0:
@@ -95,6 +95,7 @@ def _method(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @_method
 def __repr__(self: Value) -> str:
+    recording.refuse("repr")
     return f"Value(data={self.data}, grad={self.grad})"
 
 
@@ -137,6 +138,7 @@ def __setstate__(self: Value, state: Any) -> None:
 
 @_method
 def __reduce_ex__(self: Value, protocol: int) -> tuple[Any, ...]:
+    recording.refuse("copy")
     pure.check_copied(self)
     copied: Any = object.__reduce_ex__(self, max(2, protocol))
     make, arguments, state = copied[:3]

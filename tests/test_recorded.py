@@ -40,8 +40,10 @@ def nothing_left(no_new_nodes):
 
 
 @pytest.fixture
-def table(engine):
-    return [engine.Value(x) for x in (2.0, -3.0, 0.5, 7.0)]
+def table(engine, no_new_nodes):
+    values = [engine.Value(x) for x in (2.0, -3.0, 0.5, 7.0)]
+    yield values
+    values.clear()  # pytest keeps the list
 
 
 def numbers(values):
@@ -568,6 +570,7 @@ def test_a_replay_inside_of_a_replay(engine):
     depth.append(1)
     assert function(3.0).data == 3.0  # the inner one records anew, where own is 0
     assert function(4.0).data == 4.0
+    function.cache_clear()  # `forward` is kept with a node of the recording that it keeps itself
 
 
 # -----------------------------------------------------------------------------
