@@ -96,11 +96,16 @@ class GPT(Module):
             scores.append(linear(x, self.score))
         return scores
 
+    # Words of one length make the same graph. So each length is recorded once, and for every
+    # other word of that length computed again with its own letters.
+
+    @recorded
     def loss(self, tokens):
         """The mean cross-entropy of a word's tokens, each given those before it."""
         losses = map(cross_entropy, self.scores(tokens[:-1]), tokens[1:])
         return sum(losses) / (len(tokens) - 1)
 
+    @recorded
     def probabilities(self, tokens):
         """For each token, how likely it is to come next."""
         return softmax(self.scores(tokens)[-1])
@@ -121,13 +126,10 @@ def read(path):
 
 def train(model, optimizer, words, steps):
     """Take so many steps, a word each, and print the mean of the losses now and then."""
-    # Words of one length make the same graph. So each length is recorded once, and for every
-    # other word computed again with its own letters.
-    loss_of = recorded(model.loss)
     losses = []
     steps = range(1, steps + 1)
     for step in tqdm(steps, unit="step", leave=False, disable=None) if tqdm else steps:
-        loss = loss_of(words[optimizer.t % len(words)])
+        loss = model.loss(words[optimizer.t % len(words)])
         loss.backward()
         optimizer.lr = 0.02 / (1 + optimizer.t / 100) ** 0.5  # in the end only small corrections
         optimizer.step()
@@ -146,11 +148,11 @@ def choose(weights, rng):
     return bisect.bisect(sums, rng.uniform(0, sums[-1]))
 
 
-def make_up(probabilities, temperature, rng):
+def make_up(model, temperature, rng):
     """A new word, letter by letter."""
     tokens = [EDGE]
     while len(tokens) <= POSITIONS:
-        probs = [p.data for p in probabilities(tokens)]
+        probs = [p.data for p in model.probabilities(tokens)]
         # a low temperature leaves little to what is less likely than the likeliest
         token = choose([(p / max(probs)) ** (1 / temperature) for p in probs], rng)
         if token == EDGE:
@@ -174,9 +176,8 @@ def run(options):
         model.save(options.save, optimizer=optimizer)
 
     with no_grad():
-        probabilities = recorded(model.probabilities)
         for _ in range(10):
-            print(make_up(probabilities, options.temperature, rng))
+            print(make_up(model, options.temperature, rng))
 
 
 def main():
