@@ -13,7 +13,8 @@ What is measured:
     by_hand.c                  the course's step without an engine: the limit
     closures.py                the engine as the course writes it: the baseline
     course.py                  the step with our engines, in the three ways to write it
-    gpt.py                     a small GPT written out in scalars, over any Value
+    gpt.py                     a small GPT in scalars, over any Value and with our functions
+    gpt_by_hand.c, gpt_numpy.py    its step without an engine
     slotted.py                 a Value with slots and local gradients: the GPT's baseline
     loops.py, floats.py        loops over numbers: operators, attributes, nodes of the user's
     c_steps.c                  the step as a C program takes it

@@ -1,10 +1,14 @@
-"""A small GPT written out in scalars, one operator at a time, in the shape of karpathy's microgpt:
-one layer, trained on one word a step. It needs a Value and nothing else of an engine.
+"""A small GPT in scalars, in the shape of karpathy's microgpt: one layer, a word a step.
 
-It has start() and step() as the classes in course.py.
+GPT is written out one operator at a time, and needs a Value and nothing else of an engine. The
+others use what ours offer: FreshGPT records its loss in every step with the functions that
+record a sum of products in one call, RecordedGPT records it once.
+
+They have start() and step() as the classes in course.py. gpt_by_hand.c and gpt_numpy.py are the
+same as FreshGPT without an engine.
 """
 
-import random
+from micrograd.pure import RNG
 
 WORDS = (
     "almond banana carrot cashew celery cherry citrus endive fennel garlic "
@@ -17,8 +21,13 @@ POSITIONS = len(WORDS[0]) + 1
 WIDTH = 16
 HEADS = [range(i, i + 4) for i in range(0, WIDTH, 4)]  # the elements that each looks at
 
+
+def tokens_of(word):
+    return [EDGE, *map(LETTERS.index, word), EDGE]
+
+
 # -----------------------------------------------------------------------------
-# on lists of Values
+# on lists of Values, one operator at a time
 
 
 def linear(x, weights):
@@ -45,10 +54,6 @@ def attend(q, keys, values, head):
     return [sum(w * v[i] for w, v in zip(weights, values)) for i in head]
 
 
-# -----------------------------------------------------------------------------
-# the model
-
-
 class GPT:
     """The model, its words and its Adam.
 
@@ -63,10 +68,12 @@ class GPT:
         self.Value = engine.Value
 
     def start(self):
-        rng = random.Random(42)
+        rng = RNG(42)
 
         def matrix(rows, columns):
-            return [[self.Value(rng.gauss(0, 0.1)) for _ in range(columns)] for _ in range(rows)]
+            return [
+                [self.Value(rng.uniform(-0.2, 0.2)) for _ in range(columns)] for _ in range(rows)
+            ]
 
         matrices = self.embed_token, self.embed_position, self.q, self.k, self.v, self.o, *rest = (
             matrix(TOKENS, WIDTH),
@@ -103,7 +110,7 @@ class GPT:
 
     def loss(self, word):
         """Return the mean cross-entropy of a word's letters and of its end."""
-        tokens = [EDGE, *map(LETTERS.index, word), EDGE]
+        tokens = tokens_of(word)
         keys, values, losses = [], [], []
         for position, (token, target) in enumerate(zip(tokens, tokens[1:])):
             probs = softmax(self.logits(token, position, keys, values))
@@ -128,3 +135,111 @@ class GPT:
         self.last_loss.backward()
         self.adam()
         return self.last_loss.data
+
+
+# -----------------------------------------------------------------------------
+# with the engine's own functions and its AdamW
+
+
+class FreshGPT(GPT):
+    """The model over what an engine of ours offers; its loss is recorded in every step."""
+
+    def __init__(self, engine):
+        super().__init__(engine)
+        self.engine = engine
+
+    def start(self):
+        super().start()
+        self.words = [tokens_of(word) for word in WORDS]
+        self.optimizer = self.engine.AdamW(self.parameters, lr=0.01, betas=(0.9, 0.99), eps=1e-8)
+        self.function = self.loss_function()
+
+    def rmsnorm(self, x):
+        scale = (self.engine.dot(x, x) / len(x) + 1e-5) ** -0.5
+        return [xi * scale for xi in x]
+
+    def attend(self, q, keys, values, head):
+        dot, softmax = self.engine.dot, self.engine.softmax
+        q = [q[i] for i in head]
+        scores = [dot(q, [k[i] for i in head]) / len(head) ** 0.5 for k in keys]
+        weights = softmax(scores)
+        return [dot(weights, [v[i] for v in values]) for i in head]
+
+    def logits(self, token, position, keys, values):
+        linear, take = self.engine.linear, self.engine.take
+        x = [t + p for t, p in zip(take(self.embed_token, token), self.embed_position[position])]
+        x = self.rmsnorm(x)
+
+        before, x = x, self.rmsnorm(x)
+        q = linear(x, self.q)
+        keys.append(linear(x, self.k))
+        values.append(linear(x, self.v))
+        x = [y for head in HEADS for y in self.attend(q, keys, values, head)]
+        x = [a + b for a, b in zip(linear(x, self.o), before)]
+
+        before, x = x, self.rmsnorm(x)
+        x = [y.relu() ** 2 for y in linear(x, self.up)]
+        x = [a + b for a, b in zip(linear(x, self.down), before)]
+
+        return linear(x, self.unembed)
+
+    def loss(self, tokens):
+        """Return the mean cross-entropy of the tokens after the first."""
+        keys, values, losses = [], [], []
+        for position, (token, target) in enumerate(zip(tokens, tokens[1:])):
+            logits = self.logits(token, position, keys, values)
+            losses.append(self.engine.cross_entropy(logits, target))
+        return self.engine.sum(losses) * (1 / len(losses))
+
+    def loss_function(self):
+        return self.loss
+
+    def step(self):
+        loss = self.function(self.words[self.optimizer.t % len(WORDS)])
+        loss.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return loss.data
+
+
+class RecordedGPT(FreshGPT):
+    """The loss is recorded once for each length of words, and these are all of one."""
+
+    def loss_function(self):
+        return self.engine.recorded(self.loss)
+
+
+# -----------------------------------------------------------------------------
+# a call of the loss by itself: a step neither goes backward nor trains
+
+
+class FreshCall(RecordedGPT):
+    """A call that is not recorded: the function that `recorded` was given."""
+
+    def start(self):
+        super().start()
+        self.calls = 0
+
+    def step(self):
+        word = self.words[self.calls % len(WORDS)]
+        self.calls += 1
+        return self.call(word).data
+
+    def call(self, word):
+        return self.function.__wrapped__(word)
+
+
+class RecordedCall(FreshCall):
+    """A call of what is recorded already."""
+
+    def call(self, word):
+        return self.function(word)
+
+
+class FirstCalls(FreshCall):
+    """The first two calls: what is not done in the first, to record, is done in the second."""
+
+    def call(self, word):
+        self.function.cache_clear()
+        self.function(word)
+        return self.function(word)

@@ -21,8 +21,10 @@ ARRAYS = "all points at once, in arrays"
 LIMIT = "no engine"
 GROUPS = [OPS, FRESH, REPLAY, ARRAYS, LIMIT]
 
-# other steps, each a group by itself: its first path is what the others are compared with
+# other steps, each a group by itself: its first path has the losses that the others have to have
 GPT = "a small GPT, one op at a time"
+WORD = "a small GPT, a step a word"
+CALL = "a call of the small GPT's loss"
 CHAIN = "x = x * b + a"
 READ = "x.data"
 WRITE = "x.data = number"
@@ -37,7 +39,7 @@ class Path(NamedTuple):
     Attributes:
         name: what it is called in targets.py.
         title: and in tables and plots.
-        group: which of GROUPS it belongs to, or of LOOPS, or GPT.
+        group: which of GROUPS it belongs to, or of LOOPS, or GPT, WORD or CALL.
         kind: what runs it: "python", "pypy" or "c".
         words: what is run: arguments of py_steps, or a C program and its own.
         exact: its losses have to be right bit for bit, for it does the same arithmetic.
@@ -137,6 +139,23 @@ PATHS = [
     _python("gpt slotted", "a slotted Value", GPT, "gpt.GPT", SLOTTED, slices=4),
     _python("gpt", "micrograd", GPT, "gpt.GPT", C),
     _python("gpt pure", "micrograd.pure", GPT, "gpt.GPT", PURE, every=3),
+    _python(
+        "gpt pure fresh", "micrograd.pure, recorded in every step", WORD, "gpt.FreshGPT", PURE,
+        every=3,
+    ),
+    _python(
+        "gpt pure recorded", "micrograd.pure, one recording", WORD, "gpt.RecordedGPT", PURE,
+        every=3,
+    ),
+    _python("gpt fresh", "micrograd, recorded in every step", WORD, "gpt.FreshGPT", C),
+    _python("gpt recorded", "micrograd, one recording", WORD, "gpt.RecordedGPT", C),
+    Path("gpt by hand", "C, derived by hand", WORD, "c", ("gpt_by_hand",), exact=False),
+    _python(
+        "gpt numpy", "NumPy, derived by hand", WORD, "gpt_numpy.GPT", exact=False, package="numpy",
+    ),
+    _python("fresh call", "the function itself", CALL, "gpt.FreshCall", C),
+    _python("recorded call", "once it is recorded", CALL, "gpt.RecordedCall", C),
+    _python("first calls", "the first two calls", CALL, "gpt.FirstCalls", C),
     *_loop("chain", CHAIN, loops.Chain, "chain of floats", "floats", FLOATS),
     *_loop("read", READ, loops.Read, "slotted read", "a slotted Python object", SLOTTED),
     *_loop("write", WRITE, loops.Write, "slotted write", "a slotted Python object", SLOTTED),
@@ -147,5 +166,5 @@ BY_NAME = {path.name: path for path in PATHS}
 
 
 def baseline(group):
-    """Return what the paths of GPT, or of one of LOOPS, are compared with."""
+    """Return what the paths of GPT, WORD, CALL, or of one of LOOPS, are compared with."""
     return next(path for path in PATHS if path.group == group)

@@ -1,10 +1,10 @@
-"""The measurements as pictures: paths.svg and nodes.svg, the same bytes for the same numbers."""
+"""The measurements as pictures: paths, gpt and nodes.svg, the same bytes for the same numbers."""
 
 import statistics
 
 from .graphs import PHASES
 from .measure import ONE_BY_ONE, ONE_CALL, ratio
-from .paths import GROUPS, PATHS
+from .paths import GPT, GROUPS, PATHS, WORD
 from .report import digits, duration, medians_of, quartiles
 
 # after Paul Tol's palettes, which the colour-blind can tell apart
@@ -23,25 +23,39 @@ SETTINGS = {
 
 
 def draw(found, folder):
-    """Write both plots into a folder."""
+    """Write the plots into a folder."""
     import matplotlib
 
     matplotlib.use("agg")
     from matplotlib import pyplot
 
     with matplotlib.rc_context(SETTINGS):
-        for name, picture in [("paths", paths_picture), ("nodes", nodes_picture)]:
+        pictures = [("paths", course_picture), ("gpt", gpt_picture), ("nodes", nodes_picture)]
+        for name, picture in pictures:
             figure = picture(pyplot, found)
             figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
             pyplot.close(figure)
 
 
-def paths_picture(pyplot, found):
-    """How long a step takes on every path, on one logarithmic axis."""
+def course_picture(pyplot, found):
+    return paths_picture(pyplot, found, "The course's training step", GROUPS, "by hand", 7)
+
+
+def gpt_picture(pyplot, found):
+    return paths_picture(pyplot, found, "A small GPT", [GPT, WORD], "gpt by hand", 4)
+
+
+def paths_picture(pyplot, found, title, groups, limit, height):
+    """How long a step takes on every path of some groups, on one logarithmic axis.
+
+    Args:
+        limit: the path that the others are compared with.
+        height: of the picture, in inches.
+    """
     medians = medians_of(found)
-    figure, axes = pyplot.subplots(figsize=(9, 7))
-    names, bold = [], []
-    for group, colour in zip(GROUPS, [BLUE, GREEN, YELLOW, RED, GREY]):
+    figure, axes = pyplot.subplots(figsize=(9, height))
+    names, bold, shown = [], [], []
+    for group, colour in zip(groups, [BLUE, GREEN, YELLOW, RED, GREY]):
         bold.append(len(names))
         names.append(group)
         paths = [path for path in PATHS if path.group == group and path.name in medians]
@@ -50,9 +64,10 @@ def paths_picture(pyplot, found):
             low, high = quartiles(found.steps[path.name].values())
             axes.plot([low, high], [place, place], color=colour, linewidth=2)
             axes.plot(step, place, "o", color=colour)
-            words = f"{duration(step)}, {digits(ratio(found, path.name, 'by hand'))}x"
+            words = f"{duration(step)}, {digits(ratio(found, path.name, limit))}x"
             axes.annotate(words, (high, place), (8, 0), textcoords="offset points", va="center")
             names.append(path.title)
+            shown.append(step)
     axes.set_yticks(range(len(names)), names)
     for i in bold:
         axes.get_yticklabels()[i].set_fontweight("bold")
@@ -60,9 +75,9 @@ def paths_picture(pyplot, found):
     axes.set_ylim(len(names) - 0.4, -0.8)
     axes.grid(axis="y", visible=False)
     axes.set_xscale("log")
-    axes.set_xlim(min(medians.values()) / 2, max(medians.values()) * 20)
+    axes.set_xlim(min(shown) / 2, max(shown) * 20)
     axes.set_xlabel("seconds a step: median and quartiles; and how many times the limit, by hand")
-    axes.set_title("The course's training step")
+    axes.set_title(title)
     return figure
 
 

@@ -1,4 +1,8 @@
-"""The C programs of this folder, compiled when they are asked for, as the library is."""
+"""The C programs of this folder, compiled when they are asked for.
+
+The library has its own flags, with which it computes what Python does, bit for bit. What is
+derived by hand has to compute no particular bits, and has the flags of any C program.
+"""
 
 import atexit
 import functools
@@ -12,6 +16,8 @@ from pathlib import Path
 BENCH = Path(__file__).resolve().parent
 CSRC = BENCH.parent / "csrc"
 COMPILER = os.environ.get("CC", "cc").split()
+BY_HAND = ["by_hand", "gpt_by_hand"]
+PLAIN = ["-std=c11", "-O3"]
 
 
 @functools.cache
@@ -21,17 +27,25 @@ def _folder():
     return Path(folder)
 
 
+def _flags():
+    return (CSRC / "cflags").read_text(encoding="utf-8").split()
+
+
+@functools.cache
 def _library():
-    """The library's sources, from the one place that lists them."""
+    """Compile the library's sources, from the one place that lists them; return the objects."""
     makefile = (CSRC / "Makefile").read_text(encoding="utf-8")
-    return [CSRC / name for name in re.search(r"^LIBRARY = (.*)$", makefile, re.M)[1].split()]
+    names = re.search(r"^LIBRARY = (.*)$", makefile, re.M)[1].split()
+    sources = [CSRC / name for name in names]
+    subprocess.run([*COMPILER, *_flags(), "-c", *sources], check=True, cwd=_folder())
+    return [(_folder() / name).with_suffix(".o") for name in names]
 
 
 @functools.cache
 def program(name):
     """Compile bench/<name>.c with the library, and return where the program is."""
     out = _folder() / name
-    flags = (CSRC / "cflags").read_text(encoding="utf-8").split()
+    flags = PLAIN if name in BY_HAND else _flags()
     command = [*COMPILER, *flags, f"-I{CSRC}", "-o", out, BENCH / f"{name}.c", *_library(), "-lm"]
     subprocess.run(command, check=True)
     return out

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, Optional
 
-from .measure import ONE_BY_ONE, ONE_CALL, growth, ratio
+from .measure import ONE_BY_ONE, ONE_CALL, first_call, growth, ratio
 from .paths import ADD, BY_NAME, READ, WRITE
 
 SLACK = 2  # a quick look leaves so much room: a machine may be noisy
@@ -50,24 +50,36 @@ def _growth(how):
 
 OPS_FASTER = "one op at a time from Python: faster than"
 GPT_FASTER = "a small GPT, one op at a time: faster than a slotted Value with local gradients"
+RECORDED = "a small GPT, its loss recorded once:"
 CHAIN_SLOWER = "x = x * b + a in a loop, against floats"
 ATTRIBUTE_SLOWER = "of a Value, against a slotted Python object"
 USER_NODES_FASTER = "nodes with a _backward of the user's: faster than micrograd.pure"
 FRESH_SLOWER = "a fresh graph in each step, against C by hand:"
 REPLAY_SLOWER = "forward() over one recording, against C by hand:"
+FIRST_CALL = "first call of a recorded function, against one of the function itself"
 GROWTH = "cost of a node in the largest graph, against the smallest,"
 
 TARGETS = [
     Target(f"{OPS_FASTER} closures", _ratio("closures", "ops"), 90, 130, at_least=True),
     Target(f"{OPS_FASTER} XAD-py", _ratio("xad", "ops"), 5, 7, at_least=True),
     Target(GPT_FASTER, _ratio("gpt slotted", "gpt"), 15, 25, at_least=True),
+    Target(f"{RECORDED} against C by hand", _ratio("gpt recorded", "gpt by hand"), 2, 1),
+    Target(
+        f"{RECORDED} faster than NumPy by hand", _ratio("gpt numpy", "gpt recorded"), 2.5, 5,
+        at_least=True,
+    ),
+    Target(
+        f"{RECORDED} faster than a slotted Value", _ratio("gpt slotted", "gpt recorded"),
+        1500, 4000, at_least=True,
+    ),
+    Target(FIRST_CALL, first_call, 2, 1.3),
     Target(CHAIN_SLOWER, _ratio("chain", "chain of floats"), 3, 2),
     Target(f"{READ} {ATTRIBUTE_SLOWER}", _ratio("read", "slotted read"), 5, 3),
     Target(f"{WRITE} {ATTRIBUTE_SLOWER}", _ratio("write", "slotted write"), 5, 3),
     Target(f"{ADD} {ATTRIBUTE_SLOWER}", _ratio("add", "slotted add"), 5, 3),
     Target(USER_NODES_FASTER, _ratio("pure user nodes", "user nodes"), 1.3, 3, at_least=True),
     Target(f"{FRESH_SLOWER} from Python", _ratio("fresh", "by hand"), 8, 6),
-    Target(f"{REPLAY_SLOWER} from Python", _ratio("replay", "by hand"), 4, 2),
+    Target(f"{REPLAY_SLOWER} from Python", _ratio("replay", "by hand"), 1.8, 1.2),
     Target(f"{FRESH_SLOWER} a C program", _ratio("c fresh", "by hand"), 7, 5),
     Target("memory a node: built", _memory(0), 48, 40, unit=" bytes"),
     Target("memory a node: at the peak of backward()", _memory(1), 60, 56, unit=" bytes"),
@@ -80,6 +92,7 @@ PATHS = [
     BY_NAME[name]
     for name in (
         "closures", "ops", "xad", "fresh", "replay", "by hand", "c fresh", "gpt slotted", "gpt",
+        "gpt recorded", "gpt by hand", "gpt numpy", "fresh call", "recorded call", "first calls",
         "chain of floats", "chain", "slotted read", "read", "slotted write", "write",
         "slotted add", "add", "pure user nodes", "user nodes",
     )

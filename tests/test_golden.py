@@ -2,13 +2,11 @@
 
 import itertools
 import os
-import platform
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-from conftest import needs_c
+from conftest import needs_c, same_libm
 
 import micrograd
 from micrograd import compiled, pure
@@ -16,20 +14,6 @@ from micrograd.run import CourseRun
 
 HERE = Path(__file__).parent
 GOLDEN = (HERE / "golden" / "course-run.txt").read_text()
-
-
-def is_golden_libm():
-    """Tell whether tanh, exp, log and pow have the last digits with which the run was made."""
-    if platform.libc_ver()[0] != "glibc":
-        return False
-    if platform.machine() == "x86_64":  # where glibc has two of each
-        return " fma " in Path("/proc/cpuinfo").read_text()
-    return platform.machine() in ("aarch64", "s390x")
-
-
-same_libm = pytest.mark.skipif(
-    not is_golden_libm(), reason="the golden run is that of glibc on 64-bit machines with fma"
-)
 
 
 def test_generator(engine):

@@ -22,7 +22,7 @@ def test_examples(capsys, tmp_path, monkeypatch):
 
 
 def test_files_exist():
-    names = re.findall(r"`((?:csrc|micrograd|tests)/[\w.]+)`", README.read_text())
+    names = re.findall(r"`((?:csrc|examples|micrograd|tests)/[\w.]+)`", README.read_text())
     assert len(names) > 5
     for name in names:
         assert (README.parent / name).exists(), name
