@@ -45,6 +45,14 @@ typedef struct Task {
 
 static const Index NOWHERE = (Index)-1;
 
+// the last term of a sum
+typedef struct Link {
+    Index sum;
+    Index product;   // 0: x alone is added
+    Index w, x;
+    Index before;    // the sum without it, or the start
+} Link;
+
 typedef struct Compiler {
     const Tape *tape;
     const Node *nodes;
@@ -55,6 +63,7 @@ typedef struct Compiler {
     Index *place;           // by node; 0: it is not there
     Index *position;        // by node: in the order of backward, from 1; 0: it is not there
     Next *next;
+    Link *links;            // of all dots, term by term
     Task *tasks;
     Index *where;           // by place: of the program made last, the instruction or dot
     const Choice *choices;
@@ -79,6 +88,10 @@ static int is_inner(const Node *node) {
 // does it pass its gradient on to its operands?
 static int passes_on(const Node *node) {
     return is_inner(node) && node->op != OP_SHIFT && node->op != OP_LARGER;
+}
+
+static int is_dot(const Place *place) {
+    return place->terms && !place->inside;
 }
 
 static int is_instruction(const Compiler *compiler, const Place *place) {
@@ -144,22 +157,16 @@ static int find_next(Compiler *compiler) {
 // -----------------------------------------------------------------------------
 // dots
 
-// the last term of a sum, and the sum without it
-typedef struct Link {
-    Index product;  // 0: x alone is added
-    Index w, x;
-    Index before;
-} Link;
 
 static Link link_of(const Compiler *compiler, Index sum) {
     const Node *nodes = compiler->nodes;
     Index a = nodes[sum].a, b = nodes[sum].b, product = 0;
     if (nodes[b].op == OP_MUL && place_of(compiler, b)->inside == sum) product = b;
     else if (nodes[a].op == OP_MUL && place_of(compiler, a)->inside == sum) product = a;
-    if (!product) return (Link){.x = b, .before = a};
+    if (!product) return (Link){.sum = sum, .x = b, .before = a};
     Index w = nodes[product].a, x = nodes[product].b;
     int is_swapped = nodes[w].op != OP_LEAF && nodes[x].op == OP_LEAF;  // the weights are leaves
-    return (Link){product, is_swapped ? x : w, is_swapped ? w : x, product == b ? a : b};
+    return (Link){sum, product, is_swapped ? x : w, is_swapped ? w : x, product == b ? a : b};
 }
 
 static int is_product(const Compiler *compiler, Index i) {
@@ -228,10 +235,33 @@ static void find_dots(Compiler *compiler) {
     for (Index k = (Index)compiler->m; k > 0; k--) {
         Index i = compiler->backward[k - 1];
         const Place *place = place_of(compiler, i);
-        if (!place->terms || place->inside) continue;
+        if (!is_dot(place)) continue;
         mark_dot(compiler, i, place->terms, k);
         if (!can_be_dot(compiler, i, place->terms, k)) mark_dot(compiler, i, place->terms, 0);
     }
+}
+
+// the terms of all dots
+static int list_links(Compiler *compiler) {
+    Index n = 0;
+    for (Index k = 1; k <= compiler->n; k++) {
+        Place *place = &compiler->places[k];
+        place->first = n;
+        if (is_dot(place)) n += place->terms;
+    }
+    compiler->replay->nterms = n;
+    compiler->links = malloc(((size_t)n + 1) * sizeof(Link));
+    if (!compiler->links) return 0;
+    for (Index k = 1; k <= compiler->n; k++) {
+        const Place *place = &compiler->places[k];
+        Index sum = place->node;
+        for (Index t = is_dot(place) ? place->terms : 0; t > 0; t--) {
+            Link *link = &compiler->links[place->first + t - 1];
+            *link = link_of(compiler, sum);
+            sum = link->before;
+        }
+    }
+    return 1;
 }
 
 // -----------------------------------------------------------------------------
@@ -250,21 +280,30 @@ static int is_private(const Compiler *compiler, const Place *place) {
     return node->refs == place->uses && !(node->flags & NODE_WATCHED);
 }
 
-// the rows of choices side by side, then the other leaves in the order in which they are used
+static void number_leaf(Compiler *compiler, Index i, int privates) {
+    if (!i || compiler->nodes[i].op != OP_LEAF) return;
+    Place *place = place_of(compiler, i);
+    if (is_private(compiler, place) == privates) put_slot(compiler, place);
+}
+
+// The rows of choices side by side, and the factors of a dot; then other leaves in the order in
+// which they are used.
 static void number_leaves(Compiler *compiler) {
     Replay *replay = compiler->replay;
-    for (size_t c = 0; c < compiler->nchoices; c++) {
-        const Choice *choice = &compiler->choices[c];
-        for (size_t k = 0; k < (size_t)choice->n * choice->width; k++) {
-            Place *place = place_of(compiler, choice->items[k]);
-            if (compiler->nodes[place->node].op == OP_LEAF && !is_private(compiler, place)) put_slot(compiler, place);
-        }
-    }
     for (int privates = 0; privates < 2; privates++) {
-        for (Index k = 1; k <= compiler->n; k++) {
-            Place *place = &compiler->places[k];
-            if (compiler->nodes[place->node].op == OP_LEAF && is_private(compiler, place) == privates) put_slot(compiler, place);
+        for (size_t c = 0; c < compiler->nchoices; c++) {
+            const Choice *choice = &compiler->choices[c];
+            size_t items = (size_t)choice->n * choice->width;
+            for (size_t k = 0; k < items; k++) number_leaf(compiler, choice->items[k], privates);
         }
+        for (Index k = 1; k <= compiler->n; k++) {
+            const Place *place = &compiler->places[k];
+            const Link *links = compiler->links + place->first;
+            Index terms = is_dot(place) ? place->terms : 0;
+            for (Index t = 0; t < terms; t++) number_leaf(compiler, links[t].w, privates);
+            for (Index t = 0; t < terms; t++) number_leaf(compiler, links[t].x, privates);
+        }
+        for (Index k = 1; k <= compiler->n; k++) number_leaf(compiler, compiler->places[k].node, privates);
         *(privates ? &replay->privates : &replay->leaves) = replay->slots;
     }
 }
@@ -285,11 +324,10 @@ static void find_spans(Replay *replay) {
 // tasks
 
 static uint64_t kind_of(const Compiler *compiler, const Place *place) {
-    Link link = {.before = place->node};
-    for (Index k = 0; k < place->terms; k++) link = link_of(compiler, link.before);
+    const Link *first = compiler->links + place->first;
     if (!place->terms) return compiler->nodes[place->node].op;
-    if (!link.product) return (uint64_t)DOTS << 56;
-    return (uint64_t)ROWS << 56 | (uint64_t)(place->terms & 0xffffff) << 32 | compiler->place[link.x];
+    if (!first->product) return (uint64_t)DOTS << 56;
+    return (uint64_t)ROWS << 56 | (uint64_t)(place->terms & 0xffffff) << 32 | compiler->place[first->x];
 }
 
 static int compare_tasks(const void *first, const void *second) {
@@ -316,18 +354,17 @@ typedef void Visit(const Compiler *compiler, Task *task, Index operand);
 static void visit_operands(const Compiler *compiler, Task *task, Visit *visit) {
     const Place *place = &compiler->places[task->place];
     const Node *node = &compiler->nodes[place->node];
-    Index n, stride, before = place->node;
+    Index n, stride;
     const Index *items = items_of(compiler, place->node, &n, &stride);
     if (items) {
         for (Index k = 0; k < n; k++) visit(compiler, task, items[k * stride]);
     } else if (place->terms) {
+        const Link *links = compiler->links + place->first;
         for (Index k = 0; k < place->terms; k++) {
-            Link link = link_of(compiler, before);
-            if (link.w) visit(compiler, task, link.w);
-            visit(compiler, task, link.x);
-            before = link.before;
+            if (links[k].w) visit(compiler, task, links[k].w);
+            visit(compiler, task, links[k].x);
         }
-        visit(compiler, task, before);
+        visit(compiler, task, links->before);
     } else {
         visit(compiler, task, node->a);
         if (node->b) visit(compiler, task, node->b);
@@ -409,16 +446,17 @@ static int is_apart(Index a, Index n, Index b, Index m) {
     return a + n <= b || b + m <= a;
 }
 
-static Dot compile_dot(const Compiler *compiler, const Place *place) {
-    Term *terms = compiler->replay->terms + place->first;
-    Index sum = place->node;
-    for (Index k = place->terms; k > 0; k--) {
-        Link link = link_of(compiler, sum);
-        terms[k - 1] = (Term){slot_of(compiler, link.w), slot_of(compiler, link.x), link.product, sum};
-        sum = link.before;
+static void make_terms(const Compiler *compiler) {
+    for (Index k = 0; k < compiler->replay->nterms; k++) {
+        const Link *link = &compiler->links[k];
+        compiler->replay->terms[k] = (Term){slot_of(compiler, link->w), slot_of(compiler, link->x), link->product, link->sum};
     }
-    return (Dot){.out = place->slot, .start = slot_of(compiler, sum), .w = terms->w, .x = terms->x,
-                 .n = place->terms, .terms = place->first};
+}
+
+static Dot compile_dot(const Compiler *compiler, const Place *place) {
+    const Term *terms = compiler->replay->terms + place->first;
+    return (Dot){.out = place->slot, .start = slot_of(compiler, compiler->links[place->first].before),
+                 .w = terms->w, .x = terms->x, .n = place->terms, .terms = place->first};
 }
 
 // both factors stand side by side, and where no two additions meet their order is free
@@ -539,13 +577,12 @@ static Index row_below(const Compiler *compiler, Index item) {
     Index row = item;
     while (row && !place_of(compiler, row)->terms) row = lead_on(compiler, row);
     if (!row || place_of(compiler, row)->inside) return 0;
-    Index before = row;
-    for (Index k = 0; k < place_of(compiler, row)->terms; k++) {  // weights and bias are leaves
-        Link link = link_of(compiler, before);
-        if (!link.product || compiler->nodes[link.w].op != OP_LEAF) return 0;
-        before = link.before;
+    const Place *place = place_of(compiler, row);
+    const Link *links = compiler->links + place->first;
+    for (Index k = 0; k < place->terms; k++) {  // weights and bias are leaves
+        if (!links[k].product || compiler->nodes[links[k].w].op != OP_LEAF) return 0;
     }
-    return compiler->nodes[before].op == OP_LEAF ? row : 0;
+    return compiler->nodes[links->before].op == OP_LEAF ? row : 0;
 }
 
 // Are the items added up in order, and is that all that uses them besides the take? And does
@@ -558,19 +595,20 @@ static int are_summed(const Compiler *compiler, const Choice *choice) {
     if (!user || nodes[compiler->backward[user - 1]].op != OP_ADD) return 0;
     Index end = place_of(compiler, compiler->backward[user - 1])->end;
     if (!end) return 0;
-    Index sum = compiler->backward[end - 1], terms = place_of(compiler, sum)->terms, k = choice->n;
-    for (; terms > 0; terms--) {
-        Link link = link_of(compiler, sum);
-        if (link.product || compiler->position[sum] < compiler->position[take]) return 0;
-        if (nodes[link.x].op != OP_LEAF && (k == 0 || link.x != choice->items[--k])) return 0;
-        sum = link.before;
+    const Place *sum = place_of(compiler, compiler->backward[end - 1]);
+    const Link *links = compiler->links + sum->first;
+    Index k = links->before == choice->items[0];
+    if (compiler->position[links->sum] < compiler->position[take]) return 0;
+    for (Index t = 0; t < sum->terms; t++) {
+        if (links[t].product) return 0;
+        if (nodes[links[t].x].op == OP_LEAF) continue;
+        if (k == choice->n || links[t].x != choice->items[k++]) return 0;
     }
-    if (k == 1 && sum == choice->items[0]) k = 0;
-    for (Index j = 0; j < choice->n && k == 0; j++) {
+    for (Index j = 0; j < choice->n && k == choice->n; j++) {
         Index item = choice->items[j];
         if (place_of(compiler, item)->adders != 1u + (item == chosen)) return 0;
     }
-    return k == 0;
+    return k == choice->n;
 }
 
 static int find_rows(Compiler *compiler, const Choice *choice, Switch *chooser) {
@@ -635,10 +673,8 @@ static int reserve(Compiler *compiler) {
     Replay *replay = compiler->replay;
     size_t slots = 1;
     for (Index k = 1; k <= compiler->n; k++) {
-        Place *place = &compiler->places[k];
+        const Place *place = &compiler->places[k];
         slots += !place->inside;
-        place->first = replay->nterms;
-        replay->nterms += place->inside ? 0 : place->terms;
     }
     replay->nodes = malloc(slots * sizeof(Index));
     replay->spans = malloc(slots * sizeof(Span));
@@ -683,11 +719,12 @@ static int compile(Compiler *compiler, const Index *forward, size_t n, const Ind
     for (size_t k = 0; k < noutputs; k++) {  // an output has to have a slot
         if (place_of(compiler, outputs[k])->inside) return 0;
     }
-    if (!reserve(compiler)) return 0;
+    if (!list_links(compiler) || !reserve(compiler)) return 0;
     number_leaves(compiler);
     find_spans(replay);
     Index ntasks = forward_tasks(compiler);
     for (Index k = 0; k < ntasks; k++) put_slot(compiler, &compiler->places[compiler->tasks[k].place]);
+    make_terms(compiler);
     if (!put_outputs(compiler, outputs, noutputs) || !make_program(compiler, &replay->forward, ntasks)) return 0;
     Index *in_forward = compiler->where;
     compiler->where += most + 1;
@@ -726,6 +763,7 @@ Replay *replay_new(Tape *tape, const Index *forward, size_t n, const Index *back
     free(compiler.places);
     free(compiler.next);
     free(compiler.tasks);
+    free(compiler.links);
     free(compiler.where);
     if (!compiled) {
         replay->slots = replay->nterms = 0;
