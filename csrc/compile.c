@@ -23,6 +23,7 @@ typedef struct Place {
     Index user;      // the first of those in the order of backward, by its position there, from 1
     Index terms;     // of the dot that ends here
     Index first;     // where they begin
+    Index is_plain;  // its terms are no products
     Index inside;    // the sum of the dot that it is inside of; 0: it is an instruction
     Index end;       // the position of that dot's end in the order of backward, from 1
     Index level;     // of forward
@@ -176,15 +177,17 @@ static int is_product(const Compiler *compiler, Index i) {
 // sum = before + product, or before + x, or product + number as sums in Python begin
 static void find_sum(Compiler *compiler, Index sum) {
     Index a = compiler->nodes[sum].a, b = compiler->nodes[sum].b;
-    Place *before = place_of(compiler, a);
-    int goes_on = before->terms && before->uses == 1;
+    Place *place = place_of(compiler, sum), *before = place_of(compiler, a);
     if (is_product(compiler, b)) {
         place_of(compiler, b)->inside = sum;
     } else if (is_product(compiler, a) && compiler->nodes[b].op == OP_LEAF) {
         before->inside = sum;
+    } else {
+        place->is_plain = 1;
     }
+    int goes_on = before->terms && before->uses == 1 && before->is_plain == place->is_plain;
     if (goes_on) before->inside = sum;
-    place_of(compiler, sum)->terms = goes_on ? before->terms + 1 : 1;
+    place->terms = goes_on ? before->terms + 1 : 1;
 }
 
 // does nothing add to an operand's gradient between its user's turn and the dot's?
@@ -288,24 +291,40 @@ static void number_leaf(Compiler *compiler, Index i, int privates) {
 
 // The rows of choices side by side, and the factors of a dot; then other leaves in the order in
 // which they are used.
-static void number_leaves(Compiler *compiler) {
-    Replay *replay = compiler->replay;
-    for (int privates = 0; privates < 2; privates++) {
-        for (size_t c = 0; c < compiler->nchoices; c++) {
-            const Choice *choice = &compiler->choices[c];
-            size_t items = (size_t)choice->n * choice->width;
-            for (size_t k = 0; k < items; k++) number_leaf(compiler, choice->items[k], privates);
-        }
-        for (Index k = 1; k <= compiler->n; k++) {
-            const Place *place = &compiler->places[k];
-            const Link *links = compiler->links + place->first;
-            Index terms = is_dot(place) ? place->terms : 0;
-            for (Index t = 0; t < terms; t++) number_leaf(compiler, links[t].w, privates);
-            for (Index t = 0; t < terms; t++) number_leaf(compiler, links[t].x, privates);
-        }
-        for (Index k = 1; k <= compiler->n; k++) number_leaf(compiler, compiler->places[k].node, privates);
-        *(privates ? &replay->privates : &replay->leaves) = replay->slots;
+static void number_shared(Compiler *compiler) {
+    for (size_t c = 0; c < compiler->nchoices; c++) {
+        const Choice *choice = &compiler->choices[c];
+        size_t items = (size_t)choice->n * choice->width;
+        for (size_t k = 0; k < items; k++) number_leaf(compiler, choice->items[k], 0);
     }
+    for (Index k = 1; k <= compiler->n; k++) {
+        const Place *place = &compiler->places[k];
+        const Link *links = compiler->links + place->first;
+        Index terms = is_dot(place) ? place->terms : 0;
+        for (Index t = 0; t < terms; t++) number_leaf(compiler, links[t].w, 0);
+        for (Index t = 0; t < terms; t++) number_leaf(compiler, links[t].x, 0);
+    }
+    for (Index k = 1; k <= compiler->n; k++) number_leaf(compiler, compiler->places[k].node, 0);
+    compiler->replay->leaves = compiler->replay->slots;
+}
+
+// what a batch reads one after the other stands side by side
+static void number_private(Compiler *compiler, Index ntasks) {
+    for (Index k = 0; k < ntasks; k++) {
+        const Place *place = &compiler->places[compiler->tasks[k].place];
+        const Node *node = &compiler->nodes[place->node];
+        const Link *links = compiler->links + place->first;
+        for (Index t = 0; t < place->terms; t++) number_leaf(compiler, links[t].w, 1);
+        for (Index t = 0; t < place->terms; t++) number_leaf(compiler, links[t].x, 1);
+        if (!place->terms) number_leaf(compiler, node->a, 1);
+        if (!place->terms) number_leaf(compiler, node->b, 1);
+    }
+    for (Index k = 0; k < ntasks; k++) {
+        const Place *place = &compiler->places[compiler->tasks[k].place];
+        if (place->terms) number_leaf(compiler, compiler->links[place->first].before, 1);
+    }
+    for (Index k = 1; k <= compiler->n; k++) number_leaf(compiler, compiler->places[k].node, 1);
+    compiler->replay->privates = compiler->replay->slots;
 }
 
 static void find_spans(Replay *replay) {
@@ -378,7 +397,8 @@ static void rise_above(const Compiler *compiler, Task *task, Index operand) {
 
 static void put_forward(Compiler *compiler, Index place, Index *n) {
     Task *task = &compiler->tasks[*n];
-    *task = (Task){.level = 1, .turn = *n, .kind = kind_of(compiler, &compiler->places[place]), .place = place};
+    *task = (Task){.level = 1, .turn = place, .kind = kind_of(compiler, &compiler->places[place]), .place = place};
+    if (is_dot(&compiler->places[place])) task->turn = compiler->links[compiler->places[place].first].w;  // rows as they were made
     visit_operands(compiler, task, rise_above);
     compiler->places[place].level = task->level;
     ++*n;
@@ -720,9 +740,10 @@ static int compile(Compiler *compiler, const Index *forward, size_t n, const Ind
         if (place_of(compiler, outputs[k])->inside) return 0;
     }
     if (!list_links(compiler) || !reserve(compiler)) return 0;
-    number_leaves(compiler);
+    number_shared(compiler);
     find_spans(replay);
     Index ntasks = forward_tasks(compiler);
+    number_private(compiler, ntasks);
     for (Index k = 0; k < ntasks; k++) put_slot(compiler, &compiler->places[compiler->tasks[k].place]);
     make_terms(compiler);
     if (!put_outputs(compiler, outputs, noutputs) || !make_program(compiler, &replay->forward, ntasks)) return 0;

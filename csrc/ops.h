@@ -80,7 +80,7 @@ static inline int op_forward(Op op, double a, double b, double *out) {
     case OP_LARGER: *out = b > a ? b : a; return 1;           // max(self.data, other.data)
     case OP_ADD: *out = a + b; return 1;                      // self.data + other.data
     case OP_MUL: *out = a * b; return 1;                      // self.data * other.data
-    case OP_POW: return number_pow(a, b, out);                // self.data**k
+    case OP_POW: return b == 2 ? number_square(a, out) : number_pow(a, b, out);  // self.data**k
     case OP_POWER: return number_pow(a, b, out);              // self.data**other.data
     case OP_RELU: *out = a < 0 ? 0 : a; return 1;             // 0 if self.data < 0 else self.data
     case OP_TANH: *out = tanh(a); return 1;                   // math.tanh(self.data)
@@ -105,7 +105,8 @@ static inline int op_backward(Op op, double a, double b, double out, double g, d
     case OP_MUL:  // self.grad += other.data * out.grad; other.grad += self.data * out.grad
         *da += b * g; *db += a * g; return 1;
     case OP_POW:  // self.grad += (k * self.data**(k-1)) * out.grad
-        if (!number_pow(a, b - 1, &x)) return 0;
+        if (b == 2 && isnormal(a)) x = a;  // as pow(a, 1) is
+        else if (!number_pow(a, b - 1, &x)) return 0;
         *da += (b * x) * g; return 1;
     case OP_POWER:  // the same, and other.grad += (out.data * log(self.data)) * out.grad
         if (!number_pow(a, b - 1, &x)) return 0;
