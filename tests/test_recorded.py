@@ -925,7 +925,7 @@ def test_threads_share_the_bound(engine):
         thread.start()
     for thread in threads:
         thread.join()
-    assert not wrong and function.cache_info().currsize == 3
+    assert not wrong and function.cache_info().currsize <= 3
     function.cache_clear()
 
 
