@@ -249,6 +249,7 @@ class RecordedFunction:
     """What `recorded` makes of a function."""
 
     __wrapped__: Callable[..., Any]
+    __qualname__: str
 
     def __init__(
         self,
@@ -271,7 +272,7 @@ class RecordedFunction:
         shapes = [_shape(x, kind, floats, integers) for x in args]
         for name, x in kwargs.items():
             shapes += name, _shape(x, kind, floats, integers)
-        key = (get_ident(), is_recording(), len(args), *shapes)
+        key = (get_ident(), is_recording(), *shapes)
         entries = self._entries
         # taken out while it runs: a user's _forward may call the function again
         entry = entries.pop(key, None)
@@ -338,8 +339,7 @@ class RecordedFunction:
         return self
 
     def __reduce__(self) -> str:
-        name: str = vars(self)["__qualname__"]
-        return name
+        return self.__qualname__
 
     def __repr__(self) -> str:
         return f"<recorded {self.__wrapped__!r}>"
