@@ -305,9 +305,7 @@ class RecordedFunction:
         recording = self._new_recording(outputs, recorder.inputs, recorder.choices)
         leaves: dict[int, tuple[Any, Any]] = {}
         if not is_recording():
-            for v in outputs:
-                if not v._is_leaf and id(v) not in leaves:
-                    leaves[id(v)] = kind(v.data), v
+            leaves = {id(v): (kind(v.data), v) for v in outputs if not v._is_leaf}
             result = _replaced(result, leaves)
         return _Entry(result, recording, [*leaves.values()], recorder.values)
 
