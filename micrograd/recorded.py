@@ -249,6 +249,7 @@ class RecordedFunction:
     """What `recorded` makes of a function."""
 
     __wrapped__: Callable[..., Any]
+    __qualname__: str
 
     def __init__(
         self,
@@ -271,7 +272,7 @@ class RecordedFunction:
         shapes = [_shape(x, kind, floats, integers) for x in args]
         for name, x in kwargs.items():
             shapes += name, _shape(x, kind, floats, integers)
-        key = (get_ident(), is_recording(), len(args), *shapes)
+        key = (get_ident(), is_recording(), *shapes)
         entries = self._entries
         # taken out while it runs: a user's _forward may call the function again
         entry = entries.pop(key, None)
@@ -307,9 +308,7 @@ class RecordedFunction:
             recorder.integers, recorder.inputs, recorder.choices = [], [], []
         leaves: dict[int, tuple[Any, Any]] = {}
         if not is_recording():
-            for v in outputs:
-                if not v._is_leaf and id(v) not in leaves:
-                    leaves[id(v)] = kind(v.data), v
+            leaves = {id(v): (kind(v.data), v) for v in outputs if not v._is_leaf}
             result = _replaced(result, leaves)
         return _Entry(result, recording, [*leaves.values()], recorder.values)
 
@@ -341,8 +340,7 @@ class RecordedFunction:
         return self
 
     def __reduce__(self) -> str:
-        name: str = vars(self)["__qualname__"]
-        return name
+        return self.__qualname__
 
     def __repr__(self) -> str:
         return f"<recorded {self.__wrapped__!r}>"

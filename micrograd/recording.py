@@ -193,15 +193,16 @@ class RecordingError(RuntimeError):
 
 
 _GO_ON = (
-    "Go on computing with Values: relu and abs go by the sign, softmax subtracts the largest of "
-    "its numbers, take looks up what an int argument says"
+    "Go on computing with Values: softmax subtracts the largest of its numbers itself, relu and "
+    "abs go by the sign, take looks up what an int argument says"
 )
-_AFTERWARDS = "Do it with what the function returns, after the call"
+_AFTERWARDS = "Do it after the call"
 _DECIDE = (
-    "relu and abs go by the sign, softmax finds the largest itself, take looks up what an int "
-    "argument says. What decides otherwise has to be a constant argument, such as a bool or a "
-    "str, each with a recording of its own"
+    "Use relu or abs, which go by the sign, softmax, which finds the largest itself, or take, "
+    "which looks up what an int argument says; or make what decides a constant argument, such as "
+    "a bool or a str, each with a recording of its own"
 )
+_PRINT = "Print what the function returns, after the call"
 _WITHOUT = "To see the numbers in between call the function's __wrapped__, which records nothing"
 _AS_FLOAT = "If it is meant as a number pass it as a float, 3.0 for 3"
 _CONSTANT = (
@@ -217,7 +218,7 @@ _REFUSED = {
     "float": ("converts a Value to a float", f"{_GO_ON}. {_WITHOUT}"),
     "compare": ("compares a Value's number", _DECIDE),
     "bool": ("asks whether a Value is true", f"{_DECIDE}. `v is None` is all right"),
-    "repr": ("makes text of a Value", f"{_AFTERWARDS}. {_WITHOUT}"),
+    "repr": ("makes text of a Value", f"{_PRINT}. {_WITHOUT}"),
     "local_grads": ("reads a Value's _local_grads", _AFTERWARDS),
     "set data": ("sets a Value's .data", "Set it before the call, or compute a new Value"),
     "set grad": ("sets a Value's .grad", _AFTERWARDS),
@@ -231,14 +232,14 @@ _REFUSED = {
     # with a changing int
     "index": (
         "uses a changing int as an index or a count",
-        f"take(items, i) looks up items[i]; len() of a list argument may be used as it is. "
+        "Use take(items, i) for items[i]; len() of a list argument may be used as it is. "
         f"{_CONSTANT}",
     ),
     "number": ("computes with a changing int", f"{_AS_FLOAT}. {_CONSTANT}"),
-    "compare int": ("compares a changing int", f"take(items, i) looks up items[i]. {_CONSTANT}"),
+    "compare int": ("compares a changing int", f"Use take(items, i) to look it up. {_CONSTANT}"),
     "bool int": ("asks whether a changing int is true", _CONSTANT),
-    "hash": ("looks a changing int up in a dict or a set", "take(items, i) looks it up in a list"),
-    "text": ("makes text of a changing int", f"{_AFTERWARDS}. {_CONSTANT}"),
+    "hash": ("uses a changing int in a dict or a set", "Use take(items, i) on a list of Values"),
+    "text": ("makes text of a changing int", f"Print it before the call. {_CONSTANT}"),
     "copy int": ("pickles a changing int", _CONSTANT),
     "other": (
         "uses a changing int of another call",

@@ -131,8 +131,8 @@ INTEGER_MESSAGES = {
     "number": ("computes with a changing int", "float"),
     "compare": ("compares a changing int", "take(items, i)", "a str"),
     "bool": ("asks whether a changing int is true", "a str"),
-    "hash": ("looks a changing int up in a dict or a set", "take(items, i)"),
-    "text": ("makes text of a changing int", "after the call"),
+    "hash": ("uses a changing int in a dict or a set", "take(items, i)"),
+    "text": ("makes text of a changing int", "before the call"),
     "copy": ("pickles a changing int", "a str"),
 }
 

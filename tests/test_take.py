@@ -129,6 +129,11 @@ def test_gradients(engine):
             ValueError,
             "linear needs rows as long as x: w[1] has 1 items, and x 2",
         ),
+        (
+            lambda e, v: e.linear([], [[], [v]]),
+            ValueError,
+            "linear needs rows as long as x: w[1] has 1 items, and x 0",
+        ),
         (lambda e, v: e.linear([v], [v]), TypeError, "w[0] must be a row, a list, not Value"),
         (lambda e, v: e.linear([v], [["x"]]), TypeError, "w[0][0]: expected a number, not str"),
         (lambda e, v: e.linear(["x"], [[v]]), TypeError, "x[0]: expected a number, not str"),

@@ -83,7 +83,7 @@ def test_both_engines_take_and_return_the_same(name):
     thing = getattr(pure, name)
     theirs = stub_of_value() if name == "Value" else getattr(compiled, name)
     of_pure, of_compiled = functions_of(thing), functions_of(theirs)
-    assert of_pure  # at least one
+    assert of_pure or issubclass(thing, Exception)  # at least one
     public = {name for name in of_compiled if not name.startswith("_")}
     assert public == {name for name in of_pure if not name.startswith("_")}
     for member, function in of_pure.items():
