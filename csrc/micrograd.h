@@ -262,13 +262,21 @@ Index cross_entropy_evaluate(Tape *tape, const Index *logits, size_t n, size_t t
 Index mean_cross_entropy_evaluate(Tape *tape, const MLP *mlp, const Index *x, const double *numbers,
                                   const int32_t *labels, size_t n);
 
-// The optimisers, over leaves. A step that fails changes nothing.
-typedef struct AdamW {
-    double lr, beta1, beta2, eps, weight_decay;
-    double t;                 // steps taken
-} AdamW;
+// -----------------------------------------------------------------------------
+// the optimisers (optim.c), over leaves. A step that fails changes nothing.
 
-int adamw_init(Tape *tape, const Index *parameters, size_t n);
+// Adam in the form of microgpt, and AdamW in that of the course. Either keeps two moments
+// with each parameter, which adam_init sets to 0.
+typedef struct Adam {
+    double lr, beta1, beta2, eps;
+    double weight_decay;      // of AdamW; Adam has none
+    double t;                 // steps taken
+} Adam;
+
+typedef Adam AdamW;
+
+int adam_init(Tape *tape, const Index *parameters, size_t n);
+int adam_step(Tape *tape, Adam *adam, const Index *parameters, size_t n);
 int adamw_step(Tape *tape, AdamW *adamw, const Index *parameters, size_t n);
 void sgd_step(Tape *tape, double lr, const Index *parameters, size_t n);
 void zero_grad(Tape *tape, const Index *parameters, size_t n);

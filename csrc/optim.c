@@ -1,9 +1,31 @@
-// The optimisers, over leaves of the tape. Each function carries its Python lines.
+// The optimisers, over leaves of the tape. Each rule carries its Python lines.
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "micrograd.h"
 #include "ops.h"
+
+// parameters are leaves as a rule, whose numbers are always in place: see tape_node
+static inline Node *node_at(Tape *tape, Index i) {
+    return tape->held ? tape_node(tape, i) : &tape->nodes[i];
+}
+
+// p.grad = 0
+void zero_grad(Tape *tape, const Index *parameters, size_t n) {
+    for (size_t i = 0; i < n; i++) node_at(tape, parameters[i])->grad = 0.0;
+}
+
+// p.data -= lr * p.grad
+void sgd_step(Tape *tape, double lr, const Index *parameters, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        Node *p = node_at(tape, parameters[i]);
+        p->data -= lr * p->grad;
+    }
+}
+
+// -----------------------------------------------------------------------------
+// Adam and AdamW: the moments
 
 // moments for those that have none
 static int moments_make(Tape *tape, const Index *parameters, size_t n) {
@@ -20,7 +42,7 @@ static int moments_make(Tape *tape, const Index *parameters, size_t n) {
 }
 
 // p.m = p.v = 0
-int adamw_init(Tape *tape, const Index *parameters, size_t n) {
+int adam_init(Tape *tape, const Index *parameters, size_t n) {
     if (moments_make(tape, parameters, n)) return -1;
     for (size_t i = 0; i < n; i++) {
         Node *moments = tape_moments(tape, parameters[i]);
@@ -29,6 +51,18 @@ int adamw_init(Tape *tape, const Index *parameters, size_t n) {
     }
     return 0;
 }
+
+// -----------------------------------------------------------------------------
+// one parameter
+
+typedef enum Kind { ADAM, ADAMW } Kind;
+
+// the numbers that all parameters of a step have in common
+typedef struct Step {
+    Kind kind;
+    double lr, beta1, beta2, eps, weight_decay;
+    double bias1, bias2;  // 1 - beta**t
+} Step;
 
 // out = x / y, or a fault
 static int divide(Fault *fault, double x, double y, double *out) {
@@ -48,64 +82,178 @@ static int power(Fault *fault, double x, double k, double *out) {
 // p.v = beta2 * p.v + (1 - beta2) * p.grad**2
 // m_hat = p.m / (1 - beta1**t)
 // v_hat = p.v / (1 - beta2**t)
-// p.data -= lr * (m_hat / (v_hat**0.5 + eps) + weight_decay * p.data)
-static int adamw_update(const AdamW *adamw, double bias1, double bias2, Node *p, Node *mv, Fault *fault) {
-    double g = p->grad, square, m_hat, v_hat, root, ratio;
-    mv->data = adamw->beta1 * mv->data + (1 - adamw->beta1) * g;
-    if (!number_square(g, &square)) return power(fault, g, 2.0, &square);
-    mv->grad = adamw->beta2 * mv->grad + (1 - adamw->beta2) * square;
-    if (divide(fault, mv->data, bias1, &m_hat)) return -1;
-    if (divide(fault, mv->grad, bias2, &v_hat)) return -1;
+// p.data -= lr * m_hat / (v_hat**0.5 + eps)                              Adam
+// p.data -= lr * (m_hat / (v_hat**0.5 + eps) + weight_decay * p.data)    AdamW
+static int update(const Step *step, double grad, double *data, double *m, double *v, Fault *fault) {
+    double square, m_hat, v_hat, root, ratio;
+    *m = step->beta1 * *m + (1 - step->beta1) * grad;
+    if (power(fault, grad, 2.0, &square)) return -1;
+    *v = step->beta2 * *v + (1 - step->beta2) * square;
+    if (divide(fault, *m, step->bias1, &m_hat)) return -1;
+    if (divide(fault, *v, step->bias2, &v_hat)) return -1;
     if (power(fault, v_hat, 0.5, &root)) return -1;
-    if (divide(fault, m_hat, root + adamw->eps, &ratio)) return -1;
-    p->data -= adamw->lr * (ratio + adamw->weight_decay * p->data);
+    if (step->kind == ADAM) m_hat = step->lr * m_hat;
+    if (divide(fault, m_hat, root + step->eps, &ratio)) return -1;
+    *data -= step->kind == ADAM ? ratio : step->lr * (ratio + step->weight_decay * *data);
     return 0;
 }
 
-int adamw_step(Tape *tape, AdamW *adamw, const Index *parameters, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        if (tape_moments(tape, parameters[i])) continue;
-        tape->fault = (Fault){.code = FAULT_MOMENTS};
-        return -1;
+// -----------------------------------------------------------------------------
+// a block of them: loops over arrays, which the compiler makes of instructions that compute
+// several numbers at once
+
+enum { BLOCK = 64 };  // as many as a uint64_t has bits
+
+typedef struct Block {
+    double data[BLOCK], grad[BLOCK], m[BLOCK], v[BLOCK];
+} Block;
+
+// such instructions as the machine has, if it is known only when the program starts
+#if defined __x86_64__ && defined __GLIBC__ && defined __has_attribute
+#if __has_attribute(target_clones)
+#define FOR_EACH_MACHINE __attribute__((target_clones("avx2", "default")))
+#endif
+#endif
+#ifndef FOR_EACH_MACHINE
+#define FOR_EACH_MACHINE
+#endif
+
+// the lowest bit of a set that is not empty
+static inline size_t lowest(uint64_t set) {
+#ifdef __GNUC__
+    return (size_t)__builtin_ctzll(set);
+#else
+    size_t i = 0;
+    while (!(set >> i & 1)) i++;
+    return i;
+#endif
+}
+
+// new = old after the step, for the first n; or 0 if there may be a fault. Powers are computed
+// as if all were sure, and those in the set `unsure` once more.
+FOR_EACH_MACHINE
+static int block_update(const Step *step, const Block *restrict old, size_t n, Block *restrict new) {
+    double lr = step->lr, beta1 = step->beta1, beta2 = step->beta2, eps = step->eps;
+    double bias1 = step->bias1, bias2 = step->bias2, weight_decay = step->weight_decay;
+    double square[BLOCK], m_hat[BLOCK], v_hat[BLOCK], root[BLOCK];
+    uint64_t all = UINT64_MAX >> (BLOCK - n), unsure = 0;
+    if (bias1 == 0 || bias2 == 0 || !(eps > 0)) return 0;  // else all divisors are positive, or nan
+    for (size_t i = 0; i < BLOCK; i++) {
+        unsure |= (uint64_t)!square_is_sure(old->grad[i], &square[i]) << i;
+        new->m[i] = beta1 * old->m[i] + (1 - beta1) * old->grad[i];
+        m_hat[i] = new->m[i] / bias1;
     }
+    for (unsure &= all; unsure; unsure &= unsure - 1) {
+        size_t i = lowest(unsure);
+        if (!number_pow(old->grad[i], 2.0, &square[i])) return 0;
+    }
+    for (size_t i = 0; i < BLOCK; i++) {
+        new->v[i] = beta2 * old->v[i] + (1 - beta2) * square[i];
+        v_hat[i] = new->v[i] / bias2;
+        unsure |= (uint64_t)!root_is_sure(v_hat[i], &root[i]) << i;
+    }
+    for (unsure &= all; unsure; unsure &= unsure - 1) {
+        size_t i = lowest(unsure);
+        if (!number_pow(v_hat[i], 0.5, &root[i])) return 0;
+    }
+    if (step->kind == ADAM) {
+        for (size_t i = 0; i < BLOCK; i++) new->data[i] = old->data[i] - lr * m_hat[i] / (root[i] + eps);
+    } else {
+        for (size_t i = 0; i < BLOCK; i++) {
+            new->data[i] = old->data[i] - lr * (m_hat[i] / (root[i] + eps) + weight_decay * old->data[i]);
+        }
+    }
+    return 1;
+}
+
+// the same one by one, up to the first fault
+static int block_update_slowly(const Step *step, const Block *old, size_t n, Block *new, Fault *fault) {
+    *new = *old;
+    for (size_t i = 0; i < n; i++) {
+        if (update(step, old->grad[i], &new->data[i], &new->m[i], &new->v[i], fault)) return -1;
+    }
+    return 0;
+}
+
+// Read as many of n parameters as have moments and are different ones. They are marked until
+// they are written.
+static size_t block_read(Node *nodes, const Index *parameters, size_t n, Block *block) {
+    size_t i;
+    for (i = 0; i < n && i < BLOCK; i++) {
+        Node *p = &nodes[parameters[i]], *mv = &nodes[p->a];
+        if (p->op != OP_LEAF || !p->a || p->flags & NODE_VISITED) break;
+        p->flags |= NODE_VISITED;
+        block->data[i] = p->data;
+        block->grad[i] = p->grad;
+        block->m[i] = mv->data;
+        block->v[i] = mv->grad;
+    }
+    return i;
+}
+
+static void block_write(Node *nodes, const Index *parameters, size_t n, const Block *block) {
+    for (size_t i = 0; i < n; i++) {
+        Node *p = &nodes[parameters[i]], *mv = &nodes[p->a];
+        p->flags &= (uint8_t)~NODE_VISITED;
+        p->data = block->data[i];
+        mv->data = block->m[i];
+        mv->grad = block->v[i];
+    }
+}
+
+// -----------------------------------------------------------------------------
+// all of them
+
+// saved has room for what each was before
+static int update_all(Tape *tape, const Step *step, const Index *parameters, size_t n, double *saved) {
+    Node *nodes = tape->nodes;
+    Block old = {0}, new;
+    size_t done, some;
+    for (done = 0; done < n; done += some) {
+        some = block_read(nodes, parameters + done, n - done, &old);
+        if (!some) tape->fault = (Fault){.code = FAULT_MOMENTS};
+        if (!some || (!block_update(step, &old, some, &new)
+                      && block_update_slowly(step, &old, some, &new, &tape->fault))) {
+            block_write(nodes, parameters + done, some, &old);
+            break;
+        }
+        memcpy(saved + done, old.data, some * sizeof(double));
+        memcpy(saved + n + done, old.m, some * sizeof(double));
+        memcpy(saved + 2 * n + done, old.v, some * sizeof(double));
+        block_write(nodes, parameters + done, some, &new);
+    }
+    if (done == n) return 0;
+    while (done-- > 0) {  // backwards, should a parameter be there twice
+        Node *p = &nodes[parameters[done]], *mv = &nodes[p->a];
+        p->data = saved[done];
+        mv->data = saved[n + done];
+        mv->grad = saved[2 * n + done];
+    }
+    return -1;
+}
+
+static int take_step(Tape *tape, Kind kind, Adam *adam, const Index *parameters, size_t n) {
+    double t = adam->t + 1, decay1, decay2;
+    if (power(&tape->fault, adam->beta1, t, &decay1) || power(&tape->fault, adam->beta2, t, &decay2)) return -1;
+    Step step = {
+        .kind = kind, .lr = adam->lr, .beta1 = adam->beta1, .beta2 = adam->beta2, .eps = adam->eps,
+        .weight_decay = adam->weight_decay, .bias1 = 1 - decay1, .bias2 = 1 - decay2,
+    };
     double *saved = malloc((3 * n + 1) * sizeof(double));
     if (!saved) {
         tape->fault = (Fault){.code = FAULT_MEMORY};
         return -1;
     }
-    double decay1 = 0, decay2 = 0;
-    int failed = power(&tape->fault, adamw->beta1, adamw->t + 1, &decay1)
-                 || power(&tape->fault, adamw->beta2, adamw->t + 1, &decay2) ? -1 : 0;
-    double bias1 = 1 - decay1, bias2 = 1 - decay2;
-    size_t i;
-    for (i = 0; i < n && !failed; i++) {
-        Node *p = tape_node(tape, parameters[i]), *mv = tape_moments(tape, parameters[i]);
-        memcpy(saved + 3 * i, (double[]){p->data, mv->data, mv->grad}, 3 * sizeof(double));
-        failed = adamw_update(adamw, bias1, bias2, p, mv, &tape->fault);
-    }
-    if (!failed) {
-        adamw->t += 1;
-    } else {
-        while (i-- > 0) {  // backwards, should a parameter be there twice
-            Node *p = &tape->nodes[parameters[i]], *mv = tape_moments(tape, parameters[i]);
-            p->data = saved[3 * i];
-            mv->data = saved[3 * i + 1];
-            mv->grad = saved[3 * i + 2];
-        }
-    }
+    int failed = update_all(tape, &step, parameters, n, saved);
+    if (!failed) adam->t = t;
     free(saved);
     return failed;
 }
 
-// p.data -= lr * p.grad
-void sgd_step(Tape *tape, double lr, const Index *parameters, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        Node *p = tape_node(tape, parameters[i]);
-        p->data -= lr * p->grad;
-    }
+int adam_step(Tape *tape, Adam *adam, const Index *parameters, size_t n) {
+    return take_step(tape, ADAM, adam, parameters, n);
 }
 
-// p.grad = 0
-void zero_grad(Tape *tape, const Index *parameters, size_t n) {
-    for (size_t i = 0; i < n; i++) tape_node(tape, parameters[i])->grad = 0.0;
+int adamw_step(Tape *tape, AdamW *adamw, const Index *parameters, size_t n) {
+    return take_step(tape, ADAMW, adamw, parameters, n);
 }

@@ -60,7 +60,7 @@ class AdamW(Optimizer):
         self.eps = number(eps)
         self.weight_decay = number(weight_decay)
         self.t = 0
-        call(lib.shared_adamw_init, self._indices, len(self._parameters))
+        call(lib.shared_adam_init, self._indices, len(self._parameters))
 
     def step(self) -> None:
         t = check_steps(self.t)

@@ -161,7 +161,7 @@ def _leaf(
     Value.__init__(leaf, data)
     leaf.grad = grad
     if moments is not None:
-        call(lib.shared_adamw_init, ffi.new("Index *", leaf._index), 1)
+        call(lib.shared_adam_init, ffi.new("Index *", leaf._index), 1)
         leaf.m, leaf.v = moments
     return leaf
 
