@@ -181,6 +181,10 @@ int shared_adam_init(const Index *parameters, size_t n, Object out) {
     return 0;
 }
 
+int shared_adam_step(Adam *adam, const Index *parameters, size_t n, Object out) {
+    return adam_step(&tape, adam, parameters, n) < 0 ? give_fault(out) : 0;
+}
+
 int shared_adamw_step(AdamW *adamw, const Index *parameters, size_t n, Object out) {
     return adamw_step(&tape, adamw, parameters, n) < 0 ? give_fault(out) : 0;
 }

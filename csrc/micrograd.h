@@ -62,7 +62,7 @@ typedef enum Op {
     OP_USER,     // Value(data, operands, "name"); the operands in a list
     OP_LINEAR,   // Value(data, operands, slopes): a user node whose slopes are constants
     OP_LIST,     // one operand of a user node (a), its slope (data), the rest of the list (b)
-    OP_MOMENTS,  // AdamW's two moments of the leaf whose operand this is
+    OP_MOMENTS,  // Adam's two moments of the leaf whose operand this is
     OP_FREE      // not in use
 } Op;
 
@@ -96,7 +96,7 @@ typedef enum FaultCode {
     FAULT_FORWARD,   // op(a, b) has no value: log(0), exp(1000), 0**-1 ...
     FAULT_BACKWARD,  // nor has its derivative: 1/0, 0**-0.5 ...
     FAULT_DIVISION,  // a / b where b is zero
-    FAULT_MOMENTS,   // AdamW's moments of a parameter are gone
+    FAULT_MOMENTS,   // Adam's moments of a parameter are gone
     FAULT_USER       // the graph has nodes that only their owner can run
 } FaultCode;
 
@@ -197,7 +197,7 @@ size_t tape_operands(const Tape *tape, Index i, Index *operands);
 // no such slope. User nodes have none unless they were recorded with them.
 ptrdiff_t tape_slopes(Tape *tape, Index i, double *slopes);
 
-Node *tape_moments(Tape *tape, Index i);     // AdamW's m (data) and v (grad) of a leaf, or NULL
+Node *tape_moments(Tape *tape, Index i);     // Adam's m (data) and v (grad) of a leaf, or NULL
 void tape_forget_moments(Tape *tape, Index i);
 
 // All nodes below root, operands before their users, left before right; returns how

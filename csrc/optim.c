@@ -166,29 +166,20 @@ static int block_update(const Step *step, const Block *restrict old, size_t n, B
     return 1;
 }
 
-// the same one by one, up to the first fault
-static int block_update_slowly(const Step *step, const Block *old, size_t n, Block *new, Fault *fault) {
-    *new = *old;
+// Read n parameters; or return 0 if one has no moments or is there twice. They stay marked as
+// visited until they are written.
+static int block_read(Node *nodes, const Index *parameters, size_t n, Block *block) {
+    if (n < BLOCK) *block = (Block){0};  // the loops above go over all of it
     for (size_t i = 0; i < n; i++) {
-        if (update(step, old->grad[i], &new->data[i], &new->m[i], &new->v[i], fault)) return -1;
-    }
-    return 0;
-}
-
-// Read as many of n parameters as have moments and are different ones. They are marked until
-// they are written.
-static size_t block_read(Node *nodes, const Index *parameters, size_t n, Block *block) {
-    size_t i;
-    for (i = 0; i < n && i < BLOCK; i++) {
         Node *p = &nodes[parameters[i]], *mv = &nodes[p->a];
-        if (p->op != OP_LEAF || !p->a || p->flags & NODE_VISITED) break;
+        if (p->op != OP_LEAF || !p->a || p->flags & NODE_VISITED) return 0;
         p->flags |= NODE_VISITED;
         block->data[i] = p->data;
         block->grad[i] = p->grad;
         block->m[i] = mv->data;
         block->v[i] = mv->grad;
     }
-    return i;
+    return 1;
 }
 
 static void block_write(Node *nodes, const Index *parameters, size_t n, const Block *block) {
@@ -201,35 +192,55 @@ static void block_write(Node *nodes, const Index *parameters, size_t n, const Bl
     }
 }
 
+// backwards, should a parameter be there twice
+static void block_undo(Node *nodes, const Index *parameters, size_t n, const Block *old) {
+    while (n-- > 0) {
+        Node *p = &nodes[parameters[n]], *mv = &nodes[p->a];
+        p->data = old->data[n];
+        mv->data = old->m[n];
+        mv->grad = old->v[n];
+    }
+}
+
+// one by one up to the first fault; what they were is then in old, and in the nodes, too
+static int block_update_slowly(Tape *tape, const Step *step, const Index *parameters, size_t n, Block *old) {
+    for (size_t i = 0; i < n; i++) tape->nodes[parameters[i]].flags &= (uint8_t)~NODE_VISITED;
+    for (size_t i = 0; i < n; i++) {
+        Node *p = &tape->nodes[parameters[i]], *mv = tape_moments(tape, parameters[i]);
+        if (mv) {
+            old->data[i] = p->data;
+            old->m[i] = mv->data;
+            old->v[i] = mv->grad;
+            if (!update(step, p->grad, &p->data, &mv->data, &mv->grad, &tape->fault)) continue;
+        } else {
+            tape->fault = (Fault){.code = FAULT_MOMENTS};
+        }
+        block_undo(tape->nodes, parameters, mv ? i + 1 : i, old);
+        return -1;
+    }
+    return 0;
+}
+
 // -----------------------------------------------------------------------------
 // all of them
 
-// saved has room for what each was before
-static int update_all(Tape *tape, const Step *step, const Index *parameters, size_t n, double *saved) {
+// saved has room for a block of each BLOCK parameters, as they were before
+static int update_all(Tape *tape, const Step *step, const Index *parameters, size_t n, Block *saved) {
     Node *nodes = tape->nodes;
-    Block old = {0}, new;
-    size_t done, some;
-    for (done = 0; done < n; done += some) {
-        some = block_read(nodes, parameters + done, n - done, &old);
-        if (!some) tape->fault = (Fault){.code = FAULT_MOMENTS};
-        if (!some || (!block_update(step, &old, some, &new)
-                      && block_update_slowly(step, &old, some, &new, &tape->fault))) {
-            block_write(nodes, parameters + done, some, &old);
-            break;
+    Block new;
+    for (size_t done = 0; done < n; done += BLOCK) {
+        Block *old = &saved[done / BLOCK];
+        size_t some = n - done < BLOCK ? n - done : BLOCK;
+        if (block_read(nodes, parameters + done, some, old) && block_update(step, old, some, &new)) {
+            block_write(nodes, parameters + done, some, &new);
+        } else if (block_update_slowly(tape, step, parameters + done, some, old)) {
+            for (; done > 0; done -= BLOCK) {
+                block_undo(nodes, parameters + done - BLOCK, BLOCK, &saved[done / BLOCK - 1]);
+            }
+            return -1;
         }
-        memcpy(saved + done, old.data, some * sizeof(double));
-        memcpy(saved + n + done, old.m, some * sizeof(double));
-        memcpy(saved + 2 * n + done, old.v, some * sizeof(double));
-        block_write(nodes, parameters + done, some, &new);
     }
-    if (done == n) return 0;
-    while (done-- > 0) {  // backwards, should a parameter be there twice
-        Node *p = &nodes[parameters[done]], *mv = &nodes[p->a];
-        p->data = saved[done];
-        mv->data = saved[n + done];
-        mv->grad = saved[2 * n + done];
-    }
-    return -1;
+    return 0;
 }
 
 static int take_step(Tape *tape, Kind kind, Adam *adam, const Index *parameters, size_t n) {
@@ -239,7 +250,7 @@ static int take_step(Tape *tape, Kind kind, Adam *adam, const Index *parameters,
         .kind = kind, .lr = adam->lr, .beta1 = adam->beta1, .beta2 = adam->beta2, .eps = adam->eps,
         .weight_decay = adam->weight_decay, .bias1 = 1 - decay1, .bias2 = 1 - decay2,
     };
-    double *saved = malloc((3 * n + 1) * sizeof(double));
+    Block *saved = malloc((n / BLOCK + 1) * sizeof(Block));
     if (!saved) {
         tape->fault = (Fault){.code = FAULT_MEMORY};
         return -1;

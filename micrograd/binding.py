@@ -50,7 +50,7 @@ def error(code: int, op: int, operands: int, a: float, b: float, out: float) -> 
     if code == lib.FAULT_MEMORY:
         return MemoryError("no memory for another node on the tape")
     if code == lib.FAULT_MOMENTS:
-        return AttributeError("a parameter has lost the moments m and v that AdamW keeps with it")
+        return AttributeError("a parameter has lost the moments m and v that Adam keeps with it")
     numbers = [a, b][:operands]
     try:
         if code == lib.FAULT_DIVISION:
