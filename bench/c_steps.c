@@ -51,7 +51,7 @@ static void start(void) {
         labels[i] = points[i].label;
     }
     optimizer = (AdamW){.lr = 1e-1, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 1e-4};
-    must(mlp_init(&tape, &fresh, &random) == 0 && adamw_init(&tape, parameters, PARAMETERS) == 0);
+    must(mlp_init(&tape, &fresh, &random) == 0 && adam_init(&tape, parameters, PARAMETERS) == 0);
     recording = replay ? record() : 0;
 }
 

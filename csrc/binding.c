@@ -233,10 +233,14 @@ int shared_mean_cross_entropy(const MLP *mlp, const Index *x, const double *numb
     return give_node((recording ? mean_cross_entropy : mean_cross_entropy_evaluate)(&tape, mlp, x, numbers, labels, n), out);
 }
 
-int shared_adamw_init(const Index *parameters, size_t n, Object out) {
-    if (adamw_init(&tape, parameters, n) < 0) return give_fault(out);
+int shared_adam_init(const Index *parameters, size_t n, Object out) {
+    if (adam_init(&tape, parameters, n) < 0) return give_fault(out);
     for (size_t k = 0; k < n; k++) handle_drop_moments(parameters[k]);
     return 0;
+}
+
+int shared_adam_step(Adam *adam, const Index *parameters, size_t n, Object out) {
+    return adam_step(&tape, adam, parameters, n) < 0 ? give_fault(out) : 0;
 }
 
 int shared_adamw_step(AdamW *adamw, const Index *parameters, size_t n, Object out) {

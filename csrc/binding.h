@@ -42,7 +42,8 @@ int shared_cross_entropy(Object logits, size_t target, Object out);
 int shared_mlp_call(const MLP *mlp, Object xs, Object out);
 int shared_mean_cross_entropy(const MLP *mlp, const Index *x, const double *numbers,
                               const int32_t *labels, size_t n, Object out);
-int shared_adamw_init(const Index *parameters, size_t n, Object out);
+int shared_adam_init(const Index *parameters, size_t n, Object out);
+int shared_adam_step(Adam *adam, const Index *parameters, size_t n, Object out);
 int shared_adamw_step(AdamW *adamw, const Index *parameters, size_t n, Object out);
 
 // Recordings: outputs, inputs, takes and items are lists of Values, floats and integers of such

@@ -1006,7 +1006,7 @@ static PyObject *no_attribute(PyObject *self, const char *name) {
     return NULL;
 }
 
-// AdamW's moments m and v are with the node, of which no optimiser has made any they are
+// Adam's moments m and v are with the node, of which no optimiser has made any they are
 // attributes like others
 static PyObject *value_get_moment(PyObject *self, void *closure) {
     const char *name = closure;
@@ -1187,9 +1187,9 @@ static PyGetSetDef value_attributes[] = {
     {"_backward", value_get_backward, value_set_backward,
      "Call it to run this node's own rule once; set it to a function to replace the rule.", NULL},
     {"m", value_get_moment, value_set_moment,
-     "AdamW's first moment: the running mean of the gradient.", "m"},
+     "Adam's first moment: the running mean of the gradient.", "m"},
     {"v", value_get_moment, value_set_moment,
-     "AdamW's second moment: the running mean of the gradient's square.", "v"},
+     "Adam's second moment: the running mean of the gradient's square.", "v"},
     {"_index", value_get_index, NULL, "Where the node is on the tape.", NULL},
     {"_place", value_get_index, NULL,
      "The same for an array that is kept: the Value cannot be made anew from then on.", "exported"},

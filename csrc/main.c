@@ -60,7 +60,7 @@ int main(void) {
     Index parameters[PARAMETERS];
     MLP model = {2, sizes, activations, parameters};
     AdamW optimizer = {.lr = 1e-1, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 1e-4};
-    if (mlp_init(&tape, &model, &random) < 0 || adamw_init(&tape, parameters, PARAMETERS) < 0) {
+    if (mlp_init(&tape, &model, &random) < 0 || adam_init(&tape, parameters, PARAMETERS) < 0) {
         fprintf(stderr, "micrograd: out of memory\n");
         return EXIT_FAILURE;
     }

@@ -63,7 +63,7 @@ typedef enum Op {
     OP_USER,     // Value(data, operands, "name"); the operands in a list
     OP_LINEAR,   // Value(data, operands, slopes): a user node whose slopes are constants
     OP_LIST,     // one operand of a user node (a), its slope (data), the rest of the list (b)
-    OP_MOMENTS,  // AdamW's two moments of the leaf whose operand this is
+    OP_MOMENTS,  // Adam's two moments of the leaf whose operand this is
     OP_FREE      // not in use
 } Op;
 
@@ -98,7 +98,7 @@ typedef enum FaultCode {
     FAULT_FORWARD,   // op(a, b) has no value: log(0), exp(1000), 0**-1 ...
     FAULT_BACKWARD,  // nor has its derivative: 1/0, 0**-0.5 ...
     FAULT_DIVISION,  // a / b where b is zero
-    FAULT_MOMENTS,   // AdamW's moments of a parameter are gone
+    FAULT_MOMENTS,   // Adam's moments of a parameter are gone
     FAULT_USER,      // the graph has nodes that only their owner can run
     FAULT_INDEX      // there is no item a among b of them
 } FaultCode;
@@ -202,7 +202,7 @@ size_t tape_operands(const Tape *tape, Index i, Index *operands);
 // no such slope. User nodes have none unless they were recorded with them.
 ptrdiff_t tape_slopes(Tape *tape, Index i, double *slopes);
 
-Node *tape_moments(Tape *tape, Index i);     // AdamW's m (data) and v (grad) of a leaf, or NULL
+Node *tape_moments(Tape *tape, Index i);     // Adam's m (data) and v (grad) of a leaf, or NULL
 void tape_forget_moments(Tape *tape, Index i);
 
 // All nodes below root, operands before their users, left before right; returns how
@@ -308,13 +308,21 @@ Index cross_entropy_evaluate(Tape *tape, const Index *logits, size_t n, size_t t
 Index mean_cross_entropy_evaluate(Tape *tape, const MLP *mlp, const Index *x, const double *numbers,
                                   const int32_t *labels, size_t n);
 
-// The optimisers, over leaves. A step that fails changes nothing.
-typedef struct AdamW {
-    double lr, beta1, beta2, eps, weight_decay;
-    double t;                 // steps taken
-} AdamW;
+// -----------------------------------------------------------------------------
+// the optimisers (optim.c), over leaves. A step that fails changes nothing.
 
-int adamw_init(Tape *tape, const Index *parameters, size_t n);
+// Adam in the form of microgpt, and AdamW in that of the course. Either keeps two moments
+// with each parameter, which adam_init sets to 0.
+typedef struct Adam {
+    double lr, beta1, beta2, eps;
+    double weight_decay;      // of AdamW; Adam has none
+    double t;                 // steps taken
+} Adam;
+
+typedef Adam AdamW;
+
+int adam_init(Tape *tape, const Index *parameters, size_t n);
+int adam_step(Tape *tape, Adam *adam, const Index *parameters, size_t n);
 int adamw_step(Tape *tape, AdamW *adamw, const Index *parameters, size_t n);
 void sgd_step(Tape *tape, double lr, const Index *parameters, size_t n);
 void zero_grad(Tape *tape, const Index *parameters, size_t n);

@@ -75,7 +75,7 @@ __all__ = [
     "RNG", "gen_data", "gen_data_circles", "gen_data_yinyang",
     "Module", "Neuron", "Layer", "MLP", "load",
     "cross_entropy", "mean_cross_entropy", "eval_split",
-    "AdamW", "SGD",
+    "Adam", "AdamW", "SGD",
     "recorded", "RecordingError",
     "gradcheck", "GradcheckError",
     "trace", "draw_dot", "vis_color",

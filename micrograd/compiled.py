@@ -8,7 +8,7 @@ from .data import random as random
 from .functions import cross_entropy, dot, linear, recorded, softmax, take
 from .functions import sum as sum
 from .network import MLP, Layer, Module, Neuron, eval_split, load, mean_cross_entropy
-from .optimizer import SGD, AdamW
+from .optimizer import SGD, Adam, AdamW
 from .recording import RecordingError
 from .value import Value, no_grad
 
@@ -19,5 +19,5 @@ __all__ = [
     "RNG", "gen_data", "gen_data_circles", "gen_data_yinyang",
     "Module", "Neuron", "Layer", "MLP", "load",
     "cross_entropy", "mean_cross_entropy", "eval_split",
-    "AdamW", "SGD",
+    "Adam", "AdamW", "SGD",
 ]

@@ -1,4 +1,4 @@
-"""AdamW and SGD over the tape: a step is one call into C."""
+"""Adam, AdamW and SGD over the tape: a step is one call into C."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from .value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from .types import Number
 
-__all__ = ["AdamW", "SGD"]
+__all__ = ["Adam", "AdamW", "SGD"]
 
 
 class Optimizer(pure.Optimizer):
@@ -43,10 +43,55 @@ class Optimizer(pure.Optimizer):
         lib.zero_grad(tape, self._indices, len(self._parameters))
 
 
-class AdamW(Optimizer):
+class Adam(Optimizer):
+    __doc__ = pure.Adam.__doc__
+
+    _moments = pure.Adam._moments
+
+    lr: float
+    eps: float
+
+    def __init__(
+        self,
+        parameters: Iterable[Value],
+        lr: Number = 0.01,
+        betas: Iterable[Number] = (0.85, 0.99),
+        eps: Number = 1e-8,
+    ) -> None:
+        self._start(parameters, betas, lr=lr, eps=eps)
+
+    def _start(
+        self, parameters: Iterable[Value], betas: Iterable[Number], **rates: Number
+    ) -> None:
+        super().__init__(parameters)
+        self.beta1, self.beta2 = check_betas(betas)
+        for name, rate in rates.items():
+            setattr(self, name, number(rate))
+        self.t = 0
+        call(lib.shared_adam_init, self._indices, len(self._parameters))
+
+    def step(self) -> None:
+        self._step(lib.shared_adam_step, 0.0)
+
+    step.__doc__ = pure.Adam.step.__doc__
+
+    def _step(self, take_step: Callable[..., int], weight_decay: Number) -> None:
+        refuse("step")
+        t = check_steps(self.t)
+        rates = self.lr, self.eps, weight_decay, self.beta1, self.beta2, t
+        lr, eps, weight_decay, beta1, beta2, before = [number(rate) for rate in rates]
+        adam = ffi.new("Adam *", (lr, beta1, beta2, eps, weight_decay, before))
+        try:
+            call(take_step, adam, self._indices, len(self._parameters))
+        finally:  # an interrupt may come after the step, too
+            if adam.t != before:
+                self.t = t + 1
+
+
+class AdamW(Adam):
     __doc__ = pure.AdamW.__doc__
 
-    _moments = pure.AdamW._moments
+    weight_decay: float
 
     def __init__(
         self,
@@ -56,25 +101,10 @@ class AdamW(Optimizer):
         eps: Number = 1e-8,
         weight_decay: Number = 0.0,
     ) -> None:
-        super().__init__(parameters)
-        self.beta1, self.beta2 = check_betas(betas)
-        self.lr = number(lr)
-        self.eps = number(eps)
-        self.weight_decay = number(weight_decay)
-        self.t = 0
-        call(lib.shared_adamw_init, self._indices, len(self._parameters))
+        self._start(parameters, betas, lr=lr, eps=eps, weight_decay=weight_decay)
 
     def step(self) -> None:
-        refuse("step")
-        t = check_steps(self.t)
-        rates = self.lr, self.eps, self.weight_decay, self.beta1, self.beta2, t
-        lr, eps, weight_decay, beta1, beta2, before = [number(rate) for rate in rates]
-        adamw = ffi.new("AdamW *", (lr, beta1, beta2, eps, weight_decay, before))
-        try:
-            call(lib.shared_adamw_step, adamw, self._indices, len(self._parameters))
-        finally:  # an interrupt may come after the step, too
-            if adamw.t != before:
-                self.t = t + 1
+        self._step(lib.shared_adamw_step, self.weight_decay)
 
     step.__doc__ = pure.AdamW.step.__doc__
 

@@ -147,7 +147,7 @@ def __reduce_ex__(self: Value, protocol: int) -> tuple[Any, ...]:
 
 
 def _moments(value: Value) -> tuple[float, float] | None:
-    """Return the two moments of a leaf that an AdamW has, else None."""
+    """Return the two moments of a leaf that an Adam has, else None."""
     moments = lib.tape_moments(tape, value._index)
     return (moments.data, moments.grad) if moments else None
 
@@ -163,7 +163,7 @@ def _leaf(
     Value.__init__(leaf, data)
     leaf.grad = grad
     if moments is not None:
-        call(lib.shared_adamw_init, ffi.new("Index *", leaf._index), 1)
+        call(lib.shared_adam_init, ffi.new("Index *", leaf._index), 1)
         leaf.m, leaf.v = moments
     return leaf
 

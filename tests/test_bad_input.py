@@ -149,7 +149,7 @@ def calls(engine, folder):
     v, a, b, rng = e.Value(0.5), e.Value(1.0), e.Value(2.0), e.RNG(1)
     model, points = e.MLP(2, [2, 2], rng=e.RNG(1)), [([1.0, 2.0], 1)]
     layer, neuron = model.layers[0], model.layers[0].neurons[0]
-    adamw, sgd = optimiser(e, "AdamW"), optimiser(e, "SGD")
+    adam, adamw, sgd = [optimiser(e, kind) for kind in ("Adam", "AdamW", "SGD")]
     path = folder / "model.json"
     if not path.exists():
         model.save(path, optimizer=adamw)
@@ -193,6 +193,7 @@ def calls(engine, folder):
         "Module.save": (model.save, {"path": path, "optimizer": adamw}, model),
         "Module.load": (model.load, {"path": path}, model),
         "load": (e.load, {"path": path}),
+        "Adam": (e.Adam, {"parameters": [a], "lr": 0.1, "betas": (0.9, 0.95), "eps": 1e-8}),
         "AdamW": (e.AdamW, {"parameters": [a], **rates}),
         "SGD": (e.SGD, {"parameters": [a], "lr": 0.1}),
         "gradcheck": (
@@ -207,8 +208,10 @@ def calls(engine, folder):
         table[name] = function, {"x": 2.0}, v
     for rate in ("lr", "beta1", "beta2", "eps", "weight_decay", "t"):
         table[f"AdamW.{rate}"] = step_with(adamw, rate), {"value": 1}, adamw
+    for rate in ("lr", "beta1", "beta2", "eps", "t"):
+        table[f"Adam.{rate}"] = step_with(adam, rate), {"value": 1}, adam
     table["SGD.lr"] = step_with(sgd, "lr"), {"value": 1}, sgd
-    for kind in (adamw, sgd):
+    for kind in (adam, adamw, sgd):
         name = f"{type(kind).__name__}."
         table[name + "load_state_dict"] = kind.load_state_dict, {"state": kind.state_dict()}, kind
         table[name + "save"] = kind.save, {"path": path}, kind
@@ -235,7 +238,7 @@ def described(x, engine, depth=0):
         return [described(item, engine, depth + 1) for item in x]
     if isinstance(x, (engine.Module, pure.Module)):
         return repr(x), [bits(p.data) for p in x.parameters()]
-    if isinstance(x, (engine.AdamW, engine.SGD)):
+    if isinstance(x, (engine.Adam, engine.SGD)):
         return text(repr(x.state_dict())), described(x.parameters, engine)
     return text(repr(x))
 

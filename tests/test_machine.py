@@ -288,7 +288,7 @@ class Engines(RuleBasedStateMachine):
         activation=st.sampled_from(["tanh", "relu"]),
         seed=st.integers(1, 1000),
         shared=st.none() | position,
-        kind=st.sampled_from(["AdamW", "SGD"]),
+        kind=st.sampled_from(["Adam", "AdamW", "SGD"]),
     )
     def make_network(self, nouts, activation, seed, shared, kind):
         def action(world):

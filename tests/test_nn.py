@@ -313,9 +313,31 @@ def test_adamw_by_hand(engine):
     assert p.data == data
 
 
-def test_a_step_that_fails_changes_nothing(engine):
+def test_adam_is_microgpt_s(engine):
+    """Its loop, with the names that it has there."""
+    params = [engine.Value(0.25 * i) for i in range(5)]
+    optimizer = engine.Adam(params)
+    learning_rate, beta1, beta2, eps_adam, num_steps = 0.01, 0.85, 0.99, 1e-8, 7
+    data, m, v = [p.data for p in params], [0.0] * 5, [0.0] * 5
+    for step in range(num_steps):
+        for i, p in enumerate(params):
+            p.grad = math.sin(step * i + 1.0)
+        optimizer.lr = lr_t = learning_rate * (1 - step / num_steps)
+        optimizer.step()
+        for i, p in enumerate(params):
+            m[i] = beta1 * m[i] + (1 - beta1) * p.grad
+            v[i] = beta2 * v[i] + (1 - beta2) * p.grad**2
+            m_hat = m[i] / (1 - beta1 ** (step + 1))
+            v_hat = v[i] / (1 - beta2 ** (step + 1))
+            data[i] -= lr_t * m_hat / (v_hat**0.5 + eps_adam)
+        assert [(p.data, p.m, p.v) for p in params] == list(zip(data, m, v))
+    assert optimizer.t == num_steps
+
+
+@pytest.mark.parametrize("kind", ["Adam", "AdamW"])
+def test_a_step_that_fails_changes_nothing(engine, kind):
     p, q = engine.Value(1.0), engine.Value(2.0)
-    optimizer = engine.AdamW([p, q, p])
+    optimizer = getattr(engine, kind)([p, q, p])
     p.grad, q.grad = 1.0, 1e200
     with pytest.raises(OverflowError, match=r"1e[+]200"):
         optimizer.step()
@@ -325,12 +347,12 @@ def test_a_step_that_fails_changes_nothing(engine):
     optimizer.step()
     assert p.data < 1.0 and q.data < 2.0
     with pytest.raises(ZeroDivisionError, match=r"0.0 / 0.0"):
-        engine.AdamW([engine.Value(1.0)], eps=0).step()
+        getattr(engine, kind)([engine.Value(1.0)], eps=0).step()
 
 
 def test_the_parameters_of_an_optimiser_are_fixed(engine):
     p = engine.Value(1.0)
-    for optimizer in (engine.SGD([p]), engine.AdamW([p])):
+    for optimizer in (engine.SGD([p]), engine.Adam([p]), engine.AdamW([p])):
         assert optimizer.parameters == (p,)
         with pytest.raises(AttributeError):
             optimizer.parameters = [engine.Value(2.0)]

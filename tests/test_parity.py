@@ -202,6 +202,60 @@ def test_random_networks(x, nouts, activation, split, seed):
     assert run_network(compiled) == run_network(pure)
 
 
+GRADIENTS = [0.0, -0.0, 5e-324, 1e-320, 1e-200, -1e-160, 1e-30, 1e18, 1e150, math.inf, math.nan]
+SQUARES = [0.0, -0.0, 5e-324, 1e-320, 1e-300, 1e-30, 1.0, 1e40, 1e300, math.inf, math.nan, -1.0]
+
+
+@given(
+    st.sampled_from(["Adam", "AdamW"]),
+    st.integers(0, 200),
+    st.integers(1, 2**32),
+    st.sampled_from([0.0, 0.02, 0.5]),
+    st.sampled_from([0.0, 0.0, 0.01, 0.3]),
+    st.sampled_from([1e-8, 1e-8, 0.0, 1e-300, -1e-3, math.nan]),
+    st.sampled_from([0, 0, 500, 10_000]),
+    st.sampled_from([None, None, None, "a gradient", "a moment", "beta1", "beta2"]),
+)
+def test_random_steps(kind, n, seed, strange, repeated, eps, t, fault):
+    """Random gradients and moments, some of them strange; some parameters more than once."""
+
+    def run(engine):
+        random = Random(seed)
+        leaves = [engine.Value(random.gauss(0, 1)) for _ in range(n + 3)]
+        random.shuffle(leaves)  # so that the arena has them in another order
+        del leaves[n:]
+        parameters = [random.choice(leaves) if random.random() < repeated else p for p in leaves]
+        optimizer = getattr(engine, kind)(parameters, lr=0.01, eps=eps)
+        optimizer.t = t
+        if kind == "AdamW":
+            optimizer.weight_decay = random.choice([0.0, 0.01])
+        seen = []
+        for step in range(4):
+            scale = 10 ** random.uniform(-12, 2)
+            for p in parameters:
+                p.grad = random.gauss(0, scale)
+                if random.random() < strange:
+                    p.grad = random.choice(GRADIENTS)
+                if random.random() < strange:
+                    p.m, p.v = random.choice(GRADIENTS), random.choice(SQUARES)
+            if step == 2 and parameters:
+                p = random.choice(parameters)
+                if fault == "a gradient":
+                    p.grad = 1e200
+                elif fault == "a moment":
+                    p.v = -1e40
+                elif fault:
+                    setattr(optimizer, fault, 1.0)
+            before = [(bits(p.data), bits(p.m), bits(p.v)) for p in parameters]
+            what, *more = outcome(optimizer.step)
+            after = [(bits(p.data), bits(p.m), bits(p.v)) for p in parameters]
+            assert what == "is" or after == before
+            seen += [what, *map(str, more), optimizer.t, after]
+        return seen
+
+    assert run(compiled) == run(pure)
+
+
 @given(st.integers(1, 2**64 - 1), st.integers(0, 60), st.floats(0.1, 0.3), st.floats(0.4, 1.0))
 def test_generator_and_data_sets(seed, n, r_small, r_big):
     def make(engine):

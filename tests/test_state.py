@@ -374,6 +374,29 @@ def test_states_of_optimisers(engine):
         optimizer.state_dict()
 
 
+def test_states_of_adam(engine):
+    p = engine.Value(1.0)
+    optimizer = engine.Adam([p])
+    p.grad = 2.0
+    optimizer.step()
+    state = optimizer.state_dict()
+    assert state == {
+        "beta1": 0.85, "beta2": 0.99, "lr": 0.01, "eps": 1e-8, "t": 1, "m": [p.m], "v": [p.v],
+    }  # fmt: skip
+    twin = engine.Adam([engine.Value(p.data)])
+    twin.load_state_dict(state)
+    copied, (pickled,) = copy.deepcopy(optimizer), pickle.loads(pickle.dumps([optimizer]))
+    for other in (twin, copied, pickled):
+        assert type(other) is engine.Adam and other.state_dict() == state
+        other.parameters[0].grad = 2.0
+        other.step()
+        assert other.t == 2 and round(p.data, 9) == 0.99
+    with pytest.raises(ValueError, match=r"1 missing \(weight_decay\)"):
+        engine.AdamW([p]).load_state_dict(state)
+    with pytest.raises(ValueError, match=r"1 unknown \(weight_decay\)"):
+        optimizer.load_state_dict(engine.AdamW([p]).state_dict())
+
+
 @pytest.mark.parametrize(
     "change, exception, words",
     [

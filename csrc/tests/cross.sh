@@ -13,7 +13,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 warnings="-Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wconversion -Werror"
-checked="rng.c data.c replay.c nn.c evaluate.c repr.c"  # and tape.c, which stress.c includes
+checked="rng.c data.c replay.c nn.c evaluate.c optim.c repr.c"  # and tape.c, which stress.c includes
 library="tape.c $checked"
 glibc=../tests/golden/course-run.txt
 musl=build/x86_64-linux-musl/run.txt

@@ -537,7 +537,7 @@ static void make_optimiser(void) {
     }
     places_of(&optimised, places);
     adamw = (AdamW){.lr = 0.1, .beta1 = 0.9, .beta2 = 0.95, .eps = below(4) ? 1e-8 : 0.0, .weight_decay = 0.01};
-    int result = adamw_init(&tape, places, (size_t)optimised.n);
+    int result = adam_init(&tape, places, (size_t)optimised.n);
     MUST(result == 0 || is_out_of_memory());
     for (int i = 0; i < optimised.n; i++) {  // without memory only some have got moments
         Twin *p = twin(optimised.at[i].node);

@@ -107,7 +107,7 @@ static int make_parameters(Run *run) {
 }
 
 static int make_moments(Run *run) {
-    if (adamw_init(&run->tape, run->parameters, PARAMETERS) < 0) return -1;
+    if (adam_init(&run->tape, run->parameters, PARAMETERS) < 0) return -1;
     run->adamw = (AdamW){.lr = 0.1, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.01};
     run->has_moments = 1;
     return 0;

@@ -137,7 +137,7 @@ static void train(Worker *worker) {
     double numbers[2 * POINTS];
     int32_t labels[POINTS];
     make_points(worker, numbers, labels);
-    CHECK(mlp_init(tape, &mlp, &worker->rng) == 0 && adamw_init(tape, parameters, WEIGHTS) == 0);
+    CHECK(mlp_init(tape, &mlp, &worker->rng) == 0 && adam_init(tape, parameters, WEIGHTS) == 0);
     AdamW adamw = {.lr = 0.1, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 1e-4};
     for (int step = 0; step < 8; step++) {
         if (step < 4) {
@@ -256,7 +256,7 @@ static void start_training(Worker *worker) {
     double numbers[2 * POINTS];
     int32_t labels[POINTS];
     make_points(worker, numbers, labels);
-    CHECK(mlp_init(tape, &mlp, &worker->rng) == 0 && adamw_init(tape, worker->parameters, WEIGHTS) == 0);
+    CHECK(mlp_init(tape, &mlp, &worker->rng) == 0 && adam_init(tape, worker->parameters, WEIGHTS) == 0);
     worker->adamw = (AdamW){.lr = 0.02, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8};
     worker->loss = held(worker, mean_cross_entropy(tape, &mlp, none, numbers, labels, POINTS));
     worker->mean = held(worker, tape->nodes[worker->loss].a);

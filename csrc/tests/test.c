@@ -715,7 +715,7 @@ static void test_network(void) {
     int32_t labels[2] = {1, 0};
     loss = held(&tape, mean_cross_entropy(&tape, &model, none, numbers, labels, 2));
     AdamW adamw = {.lr = 0.1, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8};
-    CHECK(adamw_init(&tape, parameters, 22) == 0);
+    CHECK(adam_init(&tape, parameters, 22) == 0);
     double before = data(&tape, loss), last = before;
     for (int i = 0; i < 50; i++) {  // one recording, replayed
         zero_grad(&tape, parameters, 22);
