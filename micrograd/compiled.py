@@ -15,9 +15,9 @@ from .value import Value, no_grad
 __all__ = [
     "Value", "no_grad",
     "dot", "linear", "softmax", "take",
-    "recorded", "RecordingError",
     "RNG", "gen_data", "gen_data_circles", "gen_data_yinyang",
     "Module", "Neuron", "Layer", "MLP", "load",
     "cross_entropy", "mean_cross_entropy", "eval_split",
     "Adam", "AdamW", "SGD",
+    "recorded", "RecordingError",
 ]
