@@ -147,7 +147,7 @@ static inline int op_backward(Op op, double a, double b, double out, double g, d
     case OP_MUL:  // self.grad += other.data * out.grad; other.grad += self.data * out.grad
         *da += b * g; *db += a * g; return 1;
     case OP_POW:  // self.grad += (k * self.data**(k-1)) * out.grad
-        if (b == 2 && isnormal(a)) x = a;  // as pow(a, 1) is
+        if (b == 2 && (a == 0 || isnormal(a))) x = a;  // as pow(a, 1) is
         else if (!number_pow(a, b - 1, &x)) return 0;
         *da += (b * x) * g; return 1;
     case OP_POWER:  // the same, and other.grad += (out.data * log(self.data)) * out.grad

@@ -6,9 +6,9 @@
 #include "micrograd.h"
 #include "ops.h"
 
-// parameters are leaves as a rule, whose numbers are always in place: see tape_node
+// tape_node, without a call for parameters: they are leaves as a rule, whose numbers are in place
 static inline Node *node_at(Tape *tape, Index i) {
-    return tape->held ? tape_node(tape, i) : &tape->nodes[i];
+    return tape->nodes[i].flags & NODE_REPLAYED ? tape_node(tape, i) : &tape->nodes[i];
 }
 
 // p.grad = 0

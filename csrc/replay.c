@@ -20,31 +20,64 @@
 #define VECTOR
 #endif
 
+// four numbers side by side, at any address
+#ifdef __has_builtin
+#if __has_builtin(__builtin_shufflevector)
+#define HAS_FOUR
+typedef double Four __attribute__((vector_size(32), aligned(8), may_alias));
+
+#define FOUR_AT(p) (*(Four *)(p))
+#define FOUR_OF(p) (*(const Four *)(p))
+#define PICK(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)  // of a 0 .. 3, of b 4 .. 7
+#endif
+#endif
+
 // -----------------------------------------------------------------------------
 // forward
+
+// act[r] = act[r] + w[r][k] * x[k] for four rows; returns how many k are done
+#ifdef HAS_FOUR
+__attribute__((always_inline)) static inline Index four_rows(const Dot *dots, Index length, const double *x, const double *data, double *act) {
+    const double *w0 = data + dots[0].w, *w1 = data + dots[1].w, *w2 = data + dots[2].w, *w3 = data + dots[3].w;
+    Four sum = FOUR_OF(act);
+    Index k = 0;
+    for (; k + 4 <= length; k += 4) {
+        Four xk = FOUR_OF(x + k);
+        Four p0 = FOUR_OF(w0 + k) * xk, p1 = FOUR_OF(w1 + k) * xk, p2 = FOUR_OF(w2 + k) * xk, p3 = FOUR_OF(w3 + k) * xk;
+        // the products of one k side by side, and then of the next
+        Four even01 = PICK(p0, p1, 0, 4, 2, 6), odd01 = PICK(p0, p1, 1, 5, 3, 7);
+        Four even23 = PICK(p2, p3, 0, 4, 2, 6), odd23 = PICK(p2, p3, 1, 5, 3, 7);
+        sum = sum + PICK(even01, even23, 0, 1, 4, 5);
+        sum = sum + PICK(odd01, odd23, 0, 1, 4, 5);
+        sum = sum + PICK(even01, even23, 2, 3, 6, 7);
+        sum = sum + PICK(odd01, odd23, 2, 3, 6, 7);
+    }
+    FOUR_AT(act) = sum;
+    return k;
+}
+#else
+static inline Index four_rows(const Dot *dots, Index length, const double *x, const double *data, double *act) {
+    (void)dots, (void)length, (void)x, (void)data, (void)act;
+    return 0;
+}
+#endif
 
 enum { SIDE_BY_SIDE = 8 };  // sums that are computed together, so that no addition has to wait for another
 
 VECTOR static void rows_forward(const Dot *dots, Index n, Index length, double *data) {
     const double *x = data + dots->x;
-    Index i = 0;
-    for (; i + SIDE_BY_SIDE <= n; i += SIDE_BY_SIDE, dots += SIDE_BY_SIDE) {
-        const double *w[SIDE_BY_SIDE];
+    for (Index i = 0; i < n; i += SIDE_BY_SIDE, dots += SIDE_BY_SIDE) {
+        Index rows = n - i < SIDE_BY_SIDE ? n - i : SIDE_BY_SIDE, done = 0;
         double act[SIDE_BY_SIDE];
-        for (int r = 0; r < SIDE_BY_SIDE; r++) {
-            w[r] = data + dots[r].w;
-            act[r] = data[dots[r].start];
+        for (Index r = 0; r < rows; r++) act[r] = data[dots[r].start];
+        if (rows == SIDE_BY_SIDE) {
+            done = four_rows(dots, length, x, data, act);
+            done = four_rows(dots + 4, length, x, data, act + 4);
         }
-        for (Index k = 0; k < length; k++) {
-            for (int r = 0; r < SIDE_BY_SIDE; r++) act[r] = act[r] + w[r][k] * x[k];
+        for (Index k = done; k < length; k++) {
+            for (Index r = 0; r < rows; r++) act[r] = act[r] + data[dots[r].w + k] * x[k];
         }
-        for (int r = 0; r < SIDE_BY_SIDE; r++) data[dots[r].out] = act[r];
-    }
-    for (; i < n; i++, dots++) {
-        const double *w = data + dots->w;
-        double act = data[dots->start];
-        for (Index k = 0; k < length; k++) act = act + w[k] * x[k];
-        data[dots->out] = act;
+        for (Index r = 0; r < rows; r++) data[dots[r].out] = act[r];
     }
 }
 
@@ -155,71 +188,99 @@ int replay_forward(Tape *tape, Replay *replay) {
 // -----------------------------------------------------------------------------
 // backward
 
-static int is_same(double x, double y) {
-    return memcmp(&x, &y, sizeof x) == 0;
+static uint64_t bits_of(double x) {
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
 }
 
-int replay_is_ready(const Tape *tape, const Replay *replay) {
-    if (replay->holds != HOLDS_DATA) return 0;
+static int is_same(double x, double y) {
+    return bits_of(x) == bits_of(y);
+}
+
+static int are_outputs_ready(const Tape *tape, const Replay *replay) {
     int same = 1;
     for (Index i = 0; i < replay->noutputs; i++) {
         const Node *output = &tape->nodes[replay->nodes[replay->outputs[i]]];
         same &= is_same(output->data, replay->data[replay->outputs[i]]);
         same &= i == 0 || is_same(output->grad, 0.0);  // backward sets the root's
     }
+    return same;
+}
+
+// the leaves' gradients; 0 if a number has been set since the forward pass
+static int gather_gradients(const Tape *tape, Replay *replay) {
+    uint64_t others = 0;
     for (Index i = 0; i < replay->nspans; i++) {
         const Span *span = &replay->spans[i];
         const Node *nodes = tape->nodes + span->node;
         const double *data = replay->data + span->slot;
-        for (Index k = 0; k < span->n; k++) same &= is_same(nodes[k].data, data[k]);
+        double *grad = replay->grad + span->slot;
+        for (Index k = 0; k < span->n; k++) {
+            others |= bits_of(nodes[k].data) ^ bits_of(data[k]);
+            grad[k] = nodes[k].grad;
+        }
     }
-    return same;
+    return others == 0;
 }
 
 // for each row, from its gradient g:
 //     start.grad += g
 //     for wi, xi in zip(w, x):
 //         wi.grad += xi.data * g; xi.grad += wi.data * g
-VECTOR static void rows_backward(const Dot *dots, Index n, Index length, const double *data, double *grad) {
-    const double *restrict x = data + dots->x;
-    double *restrict dx = grad + dots->x;
-    Index i = 0;
-    for (; i + 4 <= n; i += 4, dots += 4) {
-        const double *restrict w0 = data + dots[0].w, *restrict w1 = data + dots[1].w;
-        const double *restrict w2 = data + dots[2].w, *restrict w3 = data + dots[3].w;
-        double *restrict d0 = grad + dots[0].w, *restrict d1 = grad + dots[1].w;
-        double *restrict d2 = grad + dots[2].w, *restrict d3 = grad + dots[3].w;
-        double g0 = grad[dots[0].out], g1 = grad[dots[1].out], g2 = grad[dots[2].out], g3 = grad[dots[3].out];
-        for (int r = 0; r < 4; r++) grad[dots[r].start] += grad[dots[r].out];
-        for (Index k = 0; k < length; k++) {
-            double xk = x[k];
-            d0[k] += xk * g0;
-            d1[k] += xk * g1;
-            d2[k] += xk * g2;
-            d3[k] += xk * g3;
-            dx[k] = (((dx[k] + w0[k] * g0) + w1[k] * g1) + w2[k] * g2) + w3[k] * g3;
-        }
+static inline void row_backward(const Dot *dot, Index done, Index length, const double *data, double *grad) {
+    const double *w = data + dot->w, *x = data + dot->x;
+    double *dw = grad + dot->w, *dx = grad + dot->x, g = grad[dot->out];
+    for (Index k = done; k < length; k++) {
+        dw[k] += x[k] * g;
+        dx[k] += w[k] * g;
     }
-    for (; i < n; i++, dots++) {
-        const double *restrict w = data + dots->w;
-        double *restrict dw = grad + dots->w, g = grad[dots->out];
-        grad[dots->start] += g;
-        for (Index k = 0; k < length; k++) {
-            dw[k] += x[k] * g;
-            dx[k] += w[k] * g;
+}
+
+// the same for four rows that add to different weights; returns how many k are done
+#ifdef HAS_FOUR
+__attribute__((always_inline)) static inline Index four_rows_backward(const Dot *dots, Index length, const double *data, double *grad) {
+    const double *x = data + dots->x;
+    const double *w0 = data + dots[0].w, *w1 = data + dots[1].w, *w2 = data + dots[2].w, *w3 = data + dots[3].w;
+    double *d0 = grad + dots[0].w, *d1 = grad + dots[1].w, *d2 = grad + dots[2].w, *d3 = grad + dots[3].w;
+    double g0 = grad[dots[0].out], g1 = grad[dots[1].out], g2 = grad[dots[2].out], g3 = grad[dots[3].out];
+    double *dx = grad + dots->x;
+    Index k = 0;
+    for (; k + 4 <= length; k += 4) {
+        Four xk = FOUR_OF(x + k), sum = FOUR_OF(dx + k);
+        FOUR_AT(d0 + k) += xk * g0;
+        FOUR_AT(d1 + k) += xk * g1;
+        FOUR_AT(d2 + k) += xk * g2;
+        FOUR_AT(d3 + k) += xk * g3;
+        sum = sum + FOUR_OF(w0 + k) * g0;
+        sum = sum + FOUR_OF(w1 + k) * g1;
+        sum = sum + FOUR_OF(w2 + k) * g2;
+        sum = sum + FOUR_OF(w3 + k) * g3;
+        FOUR_AT(dx + k) = sum;
+    }
+    return k;
+}
+#else
+static inline Index four_rows_backward(const Dot *dots, Index length, const double *data, double *grad) {
+    (void)dots, (void)length, (void)data, (void)grad;
+    return 0;
+}
+#endif
+
+VECTOR static void rows_backward(const Dot *dots, Index n, Index length, const double *data, double *grad) {
+    for (Index i = 0; i < n; i += 4, dots += 4) {
+        Index rows = n - i < 4 ? n - i : 4, done = rows == 4 ? four_rows_backward(dots, length, data, grad) : 0;
+        for (Index r = 0; r < rows; r++) {
+            grad[dots[r].start] += grad[dots[r].out];
+            row_backward(&dots[r], done, length, data, grad);
         }
     }
 }
 
 static void dense_backward(const Dot *dots, Index n, Index length, const double *data, double *grad) {
-    for (Index i = 0; i < n; i++, dots++) {
-        const double *restrict w = data + dots->w, *restrict x = data + dots->x;
-        double *restrict dw = grad + dots->w, *restrict dx = grad + dots->x, g = grad[dots->out];
-        grad[dots->start] += g;
-        for (Index k = 0; k < length; k++) {
-            dw[k] += x[k] * g;
-            dx[k] += w[k] * g;
-        }
+    for (Index i = 0; i < n; i++) {
+        grad[dots[i].start] += grad[dots[i].out];
+        row_backward(&dots[i], 0, length, data, grad);
     }
 }
 
@@ -287,11 +348,7 @@ static int run_backward(const Replay *replay) {
 int replay_backward(Tape *tape, Replay *replay) {
     double *grad = replay->grad;
     Index leaves = replay->leaves, privates = replay->privates;
-    for (Index i = 0; i < replay->nspans; i++) {
-        const Span *span = &replay->spans[i];
-        const Node *nodes = tape->nodes + span->node;
-        for (Index k = 0; k < span->n; k++) grad[span->slot + k] = nodes[k].grad;
-    }
+    if (replay->holds != HOLDS_DATA || !are_outputs_ready(tape, replay) || !gather_gradients(tape, replay)) return -1;
     memcpy(replay->before, grad + leaves + 1, (privates - leaves) * sizeof *grad);
     memset(grad + privates + 1, 0, (replay->slots - privates) * sizeof *grad);
     grad[replay->outputs[0]] = 1.0;

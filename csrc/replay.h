@@ -111,13 +111,10 @@ void replay_free(Tape *tape, Replay *replay);
 void replay_choose(Replay *replay, size_t choice, Index item);
 
 // Both passes return 0, or -1 and leave everything as it was. Which operation failed is not known
-// then: the passes over the nodes find out.
+// then: the passes over the nodes find out. Backward goes over what the last forward has left: not
+// twice, and not if a number that it reads has been set since.
 int replay_forward(Tape *tape, Replay *replay);
 int replay_backward(Tape *tape, Replay *replay);
-
-// Can backward go over what the last forward has left? Not twice, and not if a number that
-// it reads has been set since.
-int replay_is_ready(const Tape *tape, const Replay *replay);
 
 // Write what it holds to its nodes; after that it holds nothing.
 void replay_settle(Tape *tape, Replay *replay);

@@ -1083,9 +1083,9 @@ int tape_backward(Tape *tape, Index root) {
     tape_node(tape, root);  // it may be inside another replay
     Schedule *replayed = schedule_find(tape, root, SCHEDULE_RECORDING);
     if (!replayed) replayed = schedule_use(tape, root, SCHEDULE_FORWARD);
-    if (replayed && replayed->replay && replay_is_ready(tape, replayed->replay)) {
+    if (replayed && replayed->replay && replay_backward(tape, replayed->replay) == 0) {
         replayed->passes++;
-        if (replay_backward(tape, replayed->replay) == 0) return 0;
+        return 0;
     }
     Schedule *schedule = schedule_use(tape, root, SCHEDULE_BACKWARD);
     // a root with a forward schedule is likely to run both passes again
