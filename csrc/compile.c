@@ -14,18 +14,24 @@
 #include "ops.h"
 #include "replay.h"
 
-// what there is to know of a node, by its position in the order of the forward pass, from 1
+// what there is to know of every node
+typedef struct Mark {
+    Index position;  // in the order of backward, from 1; 0: it is not there
+    Index user;      // the position of the first node there that passes a gradient on to it
+    Index terms;     // of the dot that it is the last sum of
+    Index inside;    // the sum of the dot that it is inside of; 0: it is an instruction or a leaf
+    Index end;       // the position of that dot's last sum
+    Index place;     // among the instructions and leaves, from 1
+} Mark;
+
+// and of every instruction and leaf
 typedef struct Place {
     Index node;
     Index slot;
     Index uses;      // how many operands it is,
-    Index adders;    // and of how many nodes that pass a gradient on to it
-    Index user;      // the first of those in the order of backward, by its position there, from 1
-    Index terms;     // of the dot that ends here
-    Index first;     // where they begin
-    Index is_plain;  // its terms are no products
-    Index inside;    // the sum of the dot that it is inside of; 0: it is an instruction
-    Index end;       // the position of that dot's end in the order of backward, from 1
+    Index adders;    // and of how many instructions that pass a gradient on to it
+    Index terms;     // of a dot,
+    Index first;     // and where they begin
     Index level;     // of forward
     Index last;      // of backward: the level of the last instruction that adds to its gradient,
     uint64_t kind;   // and its kind
@@ -59,10 +65,9 @@ typedef struct Compiler {
     const Node *nodes;
     const Index *backward;  // the order
     size_t m;
-    Place *places;          // of the forward order, and then of the other items of choices
+    Mark *marks;            // by node
+    Place *places;          // operands before their users
     Index n;
-    Index *place;           // by node; 0: it is not there
-    Index *position;        // by node: in the order of backward, from 1; 0: it is not there
     Next *next;
     Link *links;            // of all dots, term by term
     Task *tasks;
@@ -74,7 +79,7 @@ typedef struct Compiler {
 } Compiler;
 
 static Place *place_of(const Compiler *compiler, Index i) {
-    return &compiler->places[compiler->place[i]];
+    return &compiler->places[compiler->marks[i].place];
 }
 
 static Index slot_of(const Compiler *compiler, Index i) {
@@ -91,109 +96,65 @@ static int passes_on(const Node *node) {
     return is_inner(node) && node->op != OP_SHIFT && node->op != OP_LARGER;
 }
 
-static int is_dot(const Place *place) {
-    return place->terms && !place->inside;
-}
-
 static int is_instruction(const Compiler *compiler, const Place *place) {
-    return is_inner(&compiler->nodes[place->node]) && !place->inside;
-}
-
-// -----------------------------------------------------------------------------
-// the graph
-
-static int add_place(Compiler *compiler, Index i) {
-    if (compiler->place[i]) return 0;
-    compiler->place[i] = ++compiler->n;
-    compiler->places[compiler->n].node = i;
-    return 1;
-}
-
-// Places of the forward order, and of the items that are not in it: those have to be leaves.
-// A choice of another recording would not reach this program.
-static int find_places(Compiler *compiler, const Index *forward, size_t n) {
-    unsigned flags = 0;
-    for (size_t k = 0; k < n; k++) {
-        add_place(compiler, forward[k]);
-        flags |= compiler->nodes[forward[k]].flags;
-    }
-    for (size_t c = 0; c < compiler->nchoices; c++) {
-        const Choice *choice = &compiler->choices[c];
-        for (size_t k = 0; k < (size_t)choice->n * choice->width; k++) {
-            const Node *item = &compiler->nodes[choice->items[k]];
-            flags |= item->flags;
-            if (add_place(compiler, choice->items[k]) && item->op != OP_LEAF) return 0;
-        }
-        for (Index j = 0; j < choice->width; j++) compiler->choice[choice->takes[j]] = (Index)c + 1;
-    }
-    if (flags & NODE_REPLAYED) return 0;
-    for (size_t k = 0; k < n; k++) {
-        const Node *node = &compiler->nodes[forward[k]];
-        if (node->op == OP_TAKE && node->flags & NODE_CHOICE && !compiler->choice[forward[k]]) return 0;
-        if (!is_inner(node)) continue;
-        place_of(compiler, node->a)->uses++;
-        place_of(compiler, node->b)->uses++;
-    }
-    return 1;
-}
-
-static int find_next(Compiler *compiler) {
-    Index *last = calloc((size_t)compiler->tape->used + 1, sizeof *last);
-    if (!last) return 0;
-    for (Index k = (Index)compiler->m; k > 0; k--) {
-        Index i = compiler->backward[k - 1];
-        const Node *node = &compiler->nodes[i];
-        compiler->position[i] = k;
-        place_of(compiler, i)->user = last[i];
-        if (!passes_on(node)) continue;
-        compiler->next[k] = (Next){last[node->a], last[node->b]};
-        last[node->a] = last[node->b] = k;
-        place_of(compiler, node->a)->adders++;
-        place_of(compiler, node->b)->adders++;
-    }
-    free(last);
-    return 1;
+    return is_inner(&compiler->nodes[place->node]);
 }
 
 // -----------------------------------------------------------------------------
 // dots
 
+static void find_next(Compiler *compiler) {
+    Mark *marks = compiler->marks;
+    for (Index k = (Index)compiler->m; k > 0; k--) {
+        Index i = compiler->backward[k - 1];
+        const Node *node = &compiler->nodes[i];
+        marks[i].position = k;
+        if (!passes_on(node)) continue;
+        compiler->next[k] = (Next){marks[node->a].user, marks[node->b].user};
+        marks[node->a].user = marks[node->b].user = k;
+    }
+}
 
 static Link link_of(const Compiler *compiler, Index sum) {
     const Node *nodes = compiler->nodes;
     Index a = nodes[sum].a, b = nodes[sum].b, product = 0;
-    if (nodes[b].op == OP_MUL && place_of(compiler, b)->inside == sum) product = b;
-    else if (nodes[a].op == OP_MUL && place_of(compiler, a)->inside == sum) product = a;
+    if (nodes[b].op == OP_MUL && compiler->marks[b].inside == sum) product = b;
+    else if (nodes[a].op == OP_MUL && compiler->marks[a].inside == sum) product = a;
     if (!product) return (Link){.sum = sum, .x = b, .before = a};
     Index w = nodes[product].a, x = nodes[product].b;
     int is_swapped = nodes[w].op != OP_LEAF && nodes[x].op == OP_LEAF;  // the weights are leaves
     return (Link){sum, product, is_swapped ? x : w, is_swapped ? w : x, product == b ? a : b};
 }
 
-static int is_product(const Compiler *compiler, Index i) {
-    return compiler->nodes[i].op == OP_MUL && place_of(compiler, i)->uses == 1;
+// nothing but the next operation uses it
+static int is_temporary(const Compiler *compiler, Index i, Op op) {
+    const Node *node = &compiler->nodes[i];
+    return node->op == op && node->refs == 1 && !(node->flags & NODE_WATCHED);
 }
 
 // sum = before + product, or before + x, or product + number as sums in Python begin
 static void find_sum(Compiler *compiler, Index sum) {
     Index a = compiler->nodes[sum].a, b = compiler->nodes[sum].b;
-    Place *place = place_of(compiler, sum), *before = place_of(compiler, a);
-    if (is_product(compiler, b)) {
-        place_of(compiler, b)->inside = sum;
-    } else if (is_product(compiler, a) && compiler->nodes[b].op == OP_LEAF) {
-        before->inside = sum;
+    Mark *marks = compiler->marks;
+    int is_plain = 0;
+    if (is_temporary(compiler, b, OP_MUL)) {
+        marks[b].inside = sum;
+    } else if (is_temporary(compiler, a, OP_MUL) && compiler->nodes[b].op == OP_LEAF) {
+        marks[a].inside = sum;
     } else {
-        place->is_plain = 1;
+        is_plain = 1;
     }
-    int goes_on = before->terms && before->uses == 1 && before->is_plain == place->is_plain;
-    if (goes_on) before->inside = sum;
-    place->terms = goes_on ? before->terms + 1 : 1;
+    marks[sum].terms = 1;
+    if (marks[a].terms && is_temporary(compiler, a, OP_ADD) && is_plain == !link_of(compiler, a).product) {
+        marks[a].inside = sum;
+        marks[sum].terms += marks[a].terms;
+    }
 }
 
 // does nothing add to an operand's gradient between its user's turn and the dot's?
 static int is_free_until(const Compiler *compiler, Index next, Index end) {
     if (next == 0 || next > end) return 1;
-    return place_of(compiler, compiler->backward[next - 1])->end == end;  // inside, the order is kept
+    return compiler->marks[compiler->backward[next - 1]].end == end;  // inside, the order is kept
 }
 
 // All of a dot is computed at its end's turn. In backward that comes before the turns of the
@@ -203,9 +164,9 @@ static int can_be_dot(const Compiler *compiler, Index sum, Index terms, Index en
     if (terms == 1 && !link_of(compiler, sum).product) return 0;  // an addition like others
     for (Index k = terms; k > 0; k--) {
         Link link = link_of(compiler, sum);
-        Next of_sum = next[compiler->position[sum]];
+        Next of_sum = next[compiler->marks[sum].position];
         if (link.product) {
-            Next of_product = next[compiler->position[link.product]];
+            Next of_product = next[compiler->marks[link.product].position];
             if (!is_free_until(compiler, of_product.a, end) || !is_free_until(compiler, of_product.b, end)) return 0;
         } else if (!is_free_until(compiler, of_sum.b, end)) {
             return 0;
@@ -219,13 +180,14 @@ static int can_be_dot(const Compiler *compiler, Index sum, Index terms, Index en
 
 // the nodes of a dot get its end, or become instructions again
 static void mark_dot(Compiler *compiler, Index sum, Index terms, Index end) {
+    Mark *marks = compiler->marks;
     for (; terms > 0; terms--) {
         Link link = link_of(compiler, sum);
-        place_of(compiler, sum)->end = end;
-        if (link.product) place_of(compiler, link.product)->end = end;
+        marks[sum].end = end;
+        if (link.product) marks[link.product].end = end;
         if (!end) {
-            place_of(compiler, sum)->inside = place_of(compiler, sum)->terms = 0;
-            if (link.product) place_of(compiler, link.product)->inside = 0;
+            marks[sum].inside = marks[sum].terms = 0;
+            if (link.product) marks[link.product].inside = 0;
         }
         sum = link.before;
     }
@@ -236,35 +198,96 @@ static void find_dots(Compiler *compiler) {
         if (compiler->nodes[compiler->backward[k]].op == OP_ADD) find_sum(compiler, compiler->backward[k]);
     }
     for (Index k = (Index)compiler->m; k > 0; k--) {
-        Index i = compiler->backward[k - 1];
-        const Place *place = place_of(compiler, i);
-        if (!is_dot(place)) continue;
-        mark_dot(compiler, i, place->terms, k);
-        if (!can_be_dot(compiler, i, place->terms, k)) mark_dot(compiler, i, place->terms, 0);
+        Index i = compiler->backward[k - 1], terms = compiler->marks[i].terms;
+        if (!terms || compiler->marks[i].inside) continue;
+        mark_dot(compiler, i, terms, k);
+        if (!can_be_dot(compiler, i, terms, k)) mark_dot(compiler, i, terms, 0);
     }
+}
+
+// -----------------------------------------------------------------------------
+// instructions and leaves
+
+static void add_place(Compiler *compiler, Index i) {
+    Mark *mark = &compiler->marks[i];
+    mark->place = ++compiler->n;
+    compiler->places[compiler->n] = (Place){.node = i, .terms = mark->terms, .first = compiler->replay->nterms};
+    compiler->replay->nterms += mark->terms;
+}
+
+// Those of the forward order, and items of choices that are not in it, which are leaves.
+// Another replay must not have any of them, and another recording not choose.
+static int find_places(Compiler *compiler, const Index *forward, size_t n) {
+    const Node *nodes = compiler->nodes;
+    unsigned flags = 0, others = 0;
+    for (size_t c = 0; c < compiler->nchoices; c++) {
+        const Choice *choice = &compiler->choices[c];
+        for (Index j = 0; j < choice->width; j++) compiler->marks[choice->takes[j]].end = (Index)c + 1;
+    }
+    for (size_t k = 0; k < n; k++) {
+        const Node *node = &nodes[forward[k]];
+        flags |= node->flags;
+        others |= node->op == OP_TAKE && node->flags & NODE_CHOICE && !compiler->marks[forward[k]].end;
+        if (!compiler->marks[forward[k]].inside) add_place(compiler, forward[k]);
+    }
+    for (size_t c = 0; c < compiler->nchoices; c++) {
+        const Choice *choice = &compiler->choices[c];
+        for (size_t k = 0; k < (size_t)choice->n * choice->width; k++) {
+            Index item = choice->items[k];
+            flags |= nodes[item].flags;
+            if (!compiler->marks[item].place) add_place(compiler, item);
+        }
+    }
+    return !(flags & NODE_REPLAYED) && !others;
 }
 
 // the terms of all dots
 static int list_links(Compiler *compiler) {
-    Index n = 0;
-    for (Index k = 1; k <= compiler->n; k++) {
-        Place *place = &compiler->places[k];
-        place->first = n;
-        if (is_dot(place)) n += place->terms;
-    }
-    compiler->replay->nterms = n;
-    compiler->links = malloc(((size_t)n + 1) * sizeof(Link));
+    compiler->links = malloc(((size_t)compiler->replay->nterms + 1) * sizeof(Link));
     if (!compiler->links) return 0;
     for (Index k = 1; k <= compiler->n; k++) {
         const Place *place = &compiler->places[k];
         Index sum = place->node;
-        for (Index t = is_dot(place) ? place->terms : 0; t > 0; t--) {
+        for (Index t = place->terms; t > 0; t--) {
             Link *link = &compiler->links[place->first + t - 1];
             *link = link_of(compiler, sum);
             sum = link->before;
         }
     }
     return 1;
+}
+
+// of a take: the items it may copy, each `stride` behind the one before; NULL: it is no choice
+static const Index *items_of(const Compiler *compiler, Index take, Index *n, Index *stride) {
+    Index choice = compiler->nodes[take].op == OP_TAKE ? compiler->marks[take].end : 0, column = 0;
+    if (!choice) return NULL;
+    const Choice *chosen = &compiler->choices[choice - 1];
+    while (chosen->takes[column] != take) column++;
+    *n = chosen->n;
+    *stride = chosen->width;
+    return chosen->items + column;
+}
+
+static void count_operand(Compiler *compiler, Index i, int adds) {
+    if (!i) return;
+    place_of(compiler, i)->uses++;
+    place_of(compiler, i)->adders += (Index)adds;
+}
+
+static void count_uses(Compiler *compiler) {
+    for (Index k = 1; k <= compiler->n; k++) {
+        const Place *place = &compiler->places[k];
+        const Node *node = &compiler->nodes[place->node];
+        const Link *links = compiler->links + place->first;
+        int adds = passes_on(node) && compiler->marks[place->node].position;
+        if (!is_inner(node)) continue;
+        for (Index t = 0; t < place->terms; t++) {
+            count_operand(compiler, links[t].w, adds);
+            count_operand(compiler, links[t].x, adds);
+        }
+        count_operand(compiler, place->terms ? links->before : node->a, adds);
+        if (!place->terms) count_operand(compiler, node->b, adds);
+    }
 }
 
 // -----------------------------------------------------------------------------
@@ -300,9 +323,8 @@ static void number_shared(Compiler *compiler) {
     for (Index k = 1; k <= compiler->n; k++) {
         const Place *place = &compiler->places[k];
         const Link *links = compiler->links + place->first;
-        Index terms = is_dot(place) ? place->terms : 0;
-        for (Index t = 0; t < terms; t++) number_leaf(compiler, links[t].w, 0);
-        for (Index t = 0; t < terms; t++) number_leaf(compiler, links[t].x, 0);
+        for (Index t = 0; t < place->terms; t++) number_leaf(compiler, links[t].w, 0);
+        for (Index t = 0; t < place->terms; t++) number_leaf(compiler, links[t].x, 0);
     }
     for (Index k = 1; k <= compiler->n; k++) number_leaf(compiler, compiler->places[k].node, 0);
     compiler->replay->leaves = compiler->replay->slots;
@@ -346,7 +368,7 @@ static uint64_t kind_of(const Compiler *compiler, const Place *place) {
     const Link *first = compiler->links + place->first;
     if (!place->terms) return compiler->nodes[place->node].op;
     if (!first->product) return (uint64_t)DOTS << 56;
-    return (uint64_t)ROWS << 56 | (uint64_t)(place->terms & 0xffffff) << 32 | compiler->place[first->x];
+    return (uint64_t)ROWS << 56 | (uint64_t)(place->terms & 0xffffff) << 32 | compiler->marks[first->x].place;
 }
 
 static int compare_tasks(const void *first, const void *second) {
@@ -354,17 +376,6 @@ static int compare_tasks(const void *first, const void *second) {
     if (a->level != b->level) return a->level < b->level ? -1 : 1;
     if (a->kind != b->kind) return a->kind < b->kind ? -1 : 1;
     return a->turn < b->turn ? -1 : 1;
-}
-
-// of a take: the items it may copy, each `stride` behind the one before; NULL: it is no choice
-static const Index *items_of(const Compiler *compiler, Index take, Index *n, Index *stride) {
-    Index choice = compiler->nodes[take].op == OP_TAKE ? compiler->choice[take] : 0, column = 0;
-    if (!choice) return NULL;
-    const Choice *chosen = &compiler->choices[choice - 1];
-    while (chosen->takes[column] != take) column++;
-    *n = chosen->n;
-    *stride = chosen->width;
-    return chosen->items + column;
 }
 
 typedef void Visit(const Compiler *compiler, Task *task, Index operand);
@@ -398,7 +409,7 @@ static void rise_above(const Compiler *compiler, Task *task, Index operand) {
 static void put_forward(Compiler *compiler, Index place, Index *n) {
     Task *task = &compiler->tasks[*n];
     *task = (Task){.level = 1, .turn = place, .kind = kind_of(compiler, &compiler->places[place]), .place = place};
-    if (is_dot(&compiler->places[place])) task->turn = compiler->links[compiler->places[place].first].w;  // rows as they were made
+    if (compiler->places[place].terms) task->turn = compiler->links[compiler->places[place].first].w;  // rows as they were made
     visit_operands(compiler, task, rise_above);
     compiler->places[place].level = task->level;
     ++*n;
@@ -428,9 +439,9 @@ static void note(const Compiler *compiler, Task *task, Index operand) {
 
 static void put_backward(Compiler *compiler, Index i, Index *n) {
     const Place *place = place_of(compiler, i);
-    if (!passes_on(&compiler->nodes[i]) || place->inside) return;
+    if (!passes_on(&compiler->nodes[i]) || compiler->marks[i].inside) return;
     Task *task = &compiler->tasks[*n];
-    *task = (Task){.level = place->last + 1, .turn = *n, .kind = kind_of(compiler, place), .place = compiler->place[i]};
+    *task = (Task){.level = place->last + 1, .turn = *n, .kind = kind_of(compiler, place), .place = compiler->marks[i].place};
     visit_operands(compiler, task, come_after);
     visit_operands(compiler, task, note);
     ++*n;
@@ -596,7 +607,7 @@ static Index lead_on(const Compiler *compiler, Index i) {
 static Index row_below(const Compiler *compiler, Index item) {
     Index row = item;
     while (row && !place_of(compiler, row)->terms) row = lead_on(compiler, row);
-    if (!row || place_of(compiler, row)->inside) return 0;
+    if (!row) return 0;
     const Place *place = place_of(compiler, row);
     const Link *links = compiler->links + place->first;
     for (Index k = 0; k < place->terms; k++) {  // weights and bias are leaves
@@ -609,16 +620,17 @@ static Index row_below(const Compiler *compiler, Index item) {
 // the walk come to the sum after the take?
 static int are_summed(const Compiler *compiler, const Choice *choice) {
     const Node *nodes = compiler->nodes;
+    const Mark *marks = compiler->marks;
     Index take = choice->takes[0], chosen = choice->items[choice->chosen];
     Index last = choice->items[choice->n - 1];
-    Index user = last == chosen ? compiler->next[compiler->position[take]].a : place_of(compiler, last)->user;
+    Index user = last == chosen ? compiler->next[marks[take].position].a : marks[last].user;
     if (!user || nodes[compiler->backward[user - 1]].op != OP_ADD) return 0;
-    Index end = place_of(compiler, compiler->backward[user - 1])->end;
+    Index end = marks[compiler->backward[user - 1]].end;
     if (!end) return 0;
     const Place *sum = place_of(compiler, compiler->backward[end - 1]);
     const Link *links = compiler->links + sum->first;
     Index k = links->before == choice->items[0];
-    if (compiler->position[links->sum] < compiler->position[take]) return 0;
+    if (marks[links->sum].position < marks[take].position) return 0;
     for (Index t = 0; t < sum->terms; t++) {
         if (links[t].product) return 0;
         if (nodes[links[t].x].op == OP_LEAF) continue;
@@ -634,13 +646,14 @@ static int are_summed(const Compiler *compiler, const Choice *choice) {
 static int find_rows(Compiler *compiler, const Choice *choice, Switch *chooser) {
     const Program *program = &compiler->replay->backward;
     Index lowest = program->ndots, highest = 0;
-    if (choice->width != 1 || !are_summed(compiler, choice)) return 0;
+    if (!compiler->marks[choice->takes[0]].position) return 1;  // backward does not come here
+    if (!are_summed(compiler, choice)) return 0;
     chooser->rows = malloc(choice->n * sizeof(Dot));
     if (!chooser->rows) return 0;
     for (Index k = 0; k < choice->n; k++) {
         Index row = row_below(compiler, choice->items[k]);
         if (!row) return 0;
-        Index at = compiler->where[compiler->place[row]];
+        Index at = compiler->where[compiler->marks[row].place];
         if (at == NOWHERE) return 0;
         chooser->rows[k] = program->dots[at];
         if (at < lowest) lowest = at;
@@ -676,11 +689,11 @@ static int make_switches(Compiler *compiler, Index *forward) {
             leaves += compiler->nodes[choice->items[k]].op == OP_LEAF;
         }
         for (Index j = 0; j < choice->width; j++) {
-            Index take = compiler->place[choice->takes[j]];
+            Index take = compiler->marks[choice->takes[j]].place;
             chooser->forward[j] = forward[take] != NOWHERE ? forward[take] : replay->forward.ninstructions;
             chooser->backward[j] = compiler->where[take] != NOWHERE ? compiler->where[take] : replay->backward.ninstructions;
         }
-        if (leaves != (int)n && (leaves || !find_rows(compiler, choice, chooser))) return 0;
+        if (leaves != (int)n && (leaves || choice->width != 1 || !find_rows(compiler, choice, chooser))) return 0;
     }
     return 1;
 }
@@ -691,11 +704,7 @@ static int make_switches(Compiler *compiler, Index *forward) {
 // room for as many slots and terms as there can be
 static int reserve(Compiler *compiler) {
     Replay *replay = compiler->replay;
-    size_t slots = 1;
-    for (Index k = 1; k <= compiler->n; k++) {
-        const Place *place = &compiler->places[k];
-        slots += !place->inside;
-    }
+    size_t slots = (size_t)compiler->n + 1;
     replay->nodes = malloc(slots * sizeof(Index));
     replay->spans = malloc(slots * sizeof(Span));
     replay->data = calloc(3 * slots, sizeof(double));   // and room for the outputs while it settles
@@ -724,31 +733,31 @@ static int compile(Compiler *compiler, const Index *forward, size_t n, const Ind
     Replay *replay = compiler->replay;
     size_t nodes = (size_t)compiler->tape->used + 1, most = n;
     for (size_t c = 0; c < compiler->nchoices; c++) most += (size_t)compiler->choices[c].n * compiler->choices[c].width;
-    compiler->place = calloc(nodes, sizeof(Index));
-    compiler->position = calloc(nodes, sizeof(Index));
-    compiler->choice = calloc(nodes, sizeof(Index));
-    compiler->places = calloc(most + 1, sizeof(Place));
-    compiler->next = calloc(compiler->m + 1, sizeof(Next));
-    compiler->tasks = malloc((most + 1) * sizeof(Task));
-    compiler->where = malloc(2 * (most + 1) * sizeof(Index));
-    if (!compiler->place || !compiler->position || !compiler->choice || !compiler->places
-        || !compiler->next || !compiler->tasks || !compiler->where) return 0;
-    memset(compiler->where, 0xff, 2 * (most + 1) * sizeof(Index));
-    if (!find_places(compiler, forward, n) || !find_next(compiler)) return 0;
+    compiler->marks = calloc(nodes, sizeof(Mark));
+    compiler->next = malloc((compiler->m + 1) * sizeof(Next));
+    compiler->places = malloc((most + 1) * sizeof(Place));
+    if (!compiler->marks || !compiler->next || !compiler->places) return 0;
+    find_next(compiler);
     find_dots(compiler);
     for (size_t k = 0; k < noutputs; k++) {  // an output has to have a slot
-        if (place_of(compiler, outputs[k])->inside) return 0;
+        if (compiler->marks[outputs[k]].inside) return 0;
     }
-    if (!list_links(compiler) || !reserve(compiler)) return 0;
+    if (!find_places(compiler, forward, n) || !list_links(compiler) || !reserve(compiler)) return 0;
+    count_uses(compiler);
     number_shared(compiler);
     find_spans(replay);
+    size_t room = (size_t)compiler->n + 1;
+    compiler->tasks = malloc(room * sizeof(Task));
+    compiler->where = malloc(2 * room * sizeof(Index));
+    if (!compiler->tasks || !compiler->where) return 0;
+    memset(compiler->where, 0xff, 2 * room * sizeof(Index));
     Index ntasks = forward_tasks(compiler);
     number_private(compiler, ntasks);
     for (Index k = 0; k < ntasks; k++) put_slot(compiler, &compiler->places[compiler->tasks[k].place]);
     make_terms(compiler);
     if (!put_outputs(compiler, outputs, noutputs) || !make_program(compiler, &replay->forward, ntasks)) return 0;
     Index *in_forward = compiler->where;
-    compiler->where += most + 1;
+    compiler->where += room;
     int made = make_program(compiler, &replay->backward, backward_tasks(compiler)) && make_switches(compiler, in_forward);
     compiler->where = in_forward;
     return made;
@@ -778,9 +787,7 @@ Replay *replay_new(Tape *tape, const Index *forward, size_t n, const Index *back
     Compiler compiler = {.tape = tape, .nodes = tape->nodes, .backward = backward, .m = m,
                          .choices = choices, .nchoices = nchoices, .replay = replay};
     int compiled = compile(&compiler, forward, n, outputs, noutputs);
-    free(compiler.place);
-    free(compiler.position);
-    free(compiler.choice);
+    free(compiler.marks);
     free(compiler.places);
     free(compiler.next);
     free(compiler.tasks);

@@ -62,24 +62,16 @@ int recording_choice(Tape *tape, Recording *recording, size_t integer, const Ind
     return 0;
 }
 
-// are these nodes below the root, or leaves? 0 without memory, too
-static int are_below(Tape *tape, Index root, const Index *list, size_t m) {
-    Node *nodes = tape->nodes;
-    size_t n = tape_walk(tape, root, 1), below = 0;
-    for (size_t k = 0; k < n; k++) nodes[tape->order[k]].flags |= NODE_VISITED;
-    for (size_t k = 0; k < m; k++) below += (nodes[list[k]].flags & NODE_VISITED) != 0;
-    for (size_t k = 0; k < n; k++) nodes[tape->order[k]].flags &= (uint8_t)~NODE_VISITED;
-    return below == m;
-}
-
-// A plain call computes all items, so forward does, whatever is chosen: the root is above them and
-// all outputs.
-int recording_end(Tape *tape, Recording *recording) {
+// all outputs, and the items that are computed: a plain call computes them whatever is chosen, so
+// forward does
+static Index list_all(Tape *tape, const Recording *recording) {
     size_t n = recording->noutputs, room = n + 1;
-    if (n == 0) return 0;
     for (size_t c = 0; c < recording->nchoices; c++) room += recording->choices[c].n * (size_t)recording->choices[c].width;
     Index *list = malloc(room * sizeof *list);
-    if (!list) return out_of_memory(tape);
+    if (!list) {
+        out_of_memory(tape);
+        return 0;
+    }
     memcpy(list, recording->outputs, n * sizeof *list);
     for (size_t c = 0; c < recording->nchoices; c++) {
         const Choice *choice = &recording->choices[c];
@@ -87,9 +79,19 @@ int recording_end(Tape *tape, Recording *recording) {
             if (tape->nodes[choice->items[k]].op != OP_LEAF) list[n++] = choice->items[k];
         }
     }
-    int is_root = recording->noutputs == 1 && are_below(tape, list[0], list, n);
-    recording->root = is_root ? list[0] : tape_list(tape, list, n);
+    Index root = tape_list(tape, list, n);
     free(list);
+    return root;
+}
+
+int recording_end(Tape *tape, Recording *recording) {
+    if (recording->noutputs == 0) return 0;
+    recording->root = recording->noutputs == 1 ? recording->outputs[0] : list_all(tape, recording);
+    if (!recording->root) return -1;
+    tape_hold(tape, recording->root);
+    if (tape_keep(tape, recording)) return 0;
+    tape_release(tape, recording->root);  // there are items beside the one output
+    recording->root = list_all(tape, recording);
     if (!recording->root) return -1;
     tape_hold(tape, recording->root);
     tape_keep(tape, recording);

@@ -1220,35 +1220,53 @@ Replay *tape_replay(const Tape *tape, Index root) {
     return schedule ? schedule->replay : NULL;
 }
 
-// Without memory, or where the graph cannot be compiled, each forward pass looks for the order.
-void tape_keep(Tape *tape, const Recording *recording) {
-    Index root = recording->root, first = recording->outputs[0];
-    unsigned flags;
-    size_t m = walk(tape, first, OP_SHIFT, &flags), n = 0;
-    walk_end(tape, tape->order, m);
-    Index *backward = m ? malloc(m * sizeof *backward) : NULL;
-    Schedule *schedule = backward ? schedule_new() : NULL;
-    if (schedule) {
-        memcpy(backward, tape->order, m * sizeof *backward);
-        n = walk(tape, root, OP_LEAF, &flags);
-        walk_end(tape, tape->order, n);
-    }
-    if (n && !(flags & (NODE_FUNCTION | NODE_USER)) && schedule_reserve(schedule, n)) {
-        memcpy(schedule->order, tape->order, n * sizeof(Index));
-        schedule->n = n;
-        schedule->forwards = 2;
-        find_choices(tape, schedule);
-        int kinds = SCHEDULE_RECORDING | (root == first ? SCHEDULE_FORWARD : 0);
-        schedule = schedule_keep(tape, schedule, first, kinds);
-        if (schedule) {
-            schedule->replay = replay_new(tape, schedule->order, n, backward, m, recording->outputs,
-                                          recording->noutputs, recording->choices, recording->nchoices);
-            if (!schedule->replay) drop_schedules(tape, first);
+// after a walk: has it come to all items that are computed?
+static int are_items_visited(const Tape *tape, const Recording *recording) {
+    const Node *nodes = tape->nodes;
+    for (size_t c = 0; c < recording->nchoices; c++) {
+        const Choice *choice = &recording->choices[c];
+        for (size_t k = 0; k < (size_t)choice->n * choice->width; k++) {
+            const Node *item = &nodes[choice->items[k]];
+            if (item->op != OP_LEAF && !(item->flags & NODE_VISITED)) return 0;
         }
-    } else {
-        schedule_free(schedule);
     }
-    free(backward);
+    return 1;
+}
+
+// the schedule of a recording, without its replay; NULL where the graph cannot be compiled, too
+static Schedule *schedule_recording(Tape *tape, const Recording *recording, int *are_visited) {
+    unsigned flags;
+    size_t n = walk(tape, recording->root, OP_LEAF, &flags);
+    if (n > 0) *are_visited = are_items_visited(tape, recording);
+    walk_end(tape, tape->order, n);
+    if (n == 0 || !*are_visited || flags & (NODE_FUNCTION | NODE_USER)) return NULL;
+    Schedule *schedule = schedule_new();
+    if (!schedule || !schedule_reserve(schedule, n)) {
+        schedule_free(schedule);
+        return NULL;
+    }
+    memcpy(schedule->order, tape->order, n * sizeof(Index));
+    schedule->n = n;
+    schedule->forwards = 2;
+    find_choices(tape, schedule);
+    int is_root = recording->root == recording->outputs[0];
+    return schedule_keep(tape, schedule, recording->outputs[0], SCHEDULE_RECORDING | (is_root ? SCHEDULE_FORWARD : 0));
+}
+
+// Without memory, or where the graph cannot be compiled, each forward pass looks for the order.
+int tape_keep(Tape *tape, const Recording *recording) {
+    Index first = recording->outputs[0];
+    unsigned flags;
+    int are_visited = 1;
+    Schedule *schedule = schedule_recording(tape, recording, &are_visited);
+    size_t m = schedule ? walk(tape, first, OP_SHIFT, &flags) : 0;
+    walk_end(tape, tape->order, m);
+    if (m > 0) {
+        schedule->replay = replay_new(tape, schedule->order, schedule->n, tape->order, m, recording->outputs,
+                                      recording->noutputs, recording->choices, recording->nchoices);
+    }
+    if (schedule && !schedule->replay) drop_schedules(tape, first);
+    return are_visited;
 }
 
 static void choose(Tape *tape, Recording *recording, size_t c, Index item) {
