@@ -16,6 +16,7 @@ What is measured:
     gpt.py                     a small GPT written out in scalars, over any Value
     slotted.py                 a Value with slots and local gradients: the GPT's baseline
     loops.py, floats.py        loops over numbers: operators, attributes, nodes of the user's
+    adamw.c                    steps of an optimiser
     c_steps.c                  the step as a C program takes it
     rivals.py                  the step in other people's libraries
     graphs.py, c_nodes.c       graphs of any size: build, order, backward, forward, free
