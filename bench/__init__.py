@@ -17,6 +17,7 @@ What is measured:
     gpt_by_hand.c, gpt_numpy.py    its step without an engine
     slotted.py                 a Value with slots and local gradients: the GPT's baseline
     loops.py, floats.py        loops over numbers: operators, attributes, nodes of the user's
+    adamw.c                    steps of an optimiser
     c_steps.c                  the step as a C program takes it
     rivals.py                  the step in other people's libraries
     graphs.py, c_nodes.c       graphs of any size: build, order, backward, forward, free

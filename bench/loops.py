@@ -122,3 +122,27 @@ class UserNodes:
         del ends, out
         gc.collect()
         return found
+
+
+# -----------------------------------------------------------------------------
+# an optimiser
+
+
+class AdamW:
+    """Steps of AdamW over as many parameters as microgpt has; their gradients stay as they are."""
+
+    operations = 4192
+
+    def __init__(self, engine):
+        self.engine = engine
+
+    def start(self):
+        random, parameters = self.engine.RNG(42), []
+        for _ in range(self.operations):
+            parameters.append(self.engine.Value(random.uniform(-1.0, 1.0)))
+            parameters[-1].grad = random.uniform(-0.1, 0.1)
+        self.optimizer = self.engine.AdamW(parameters, lr=1e-1, weight_decay=1e-4)
+
+    def step(self):
+        self.optimizer.step()
+        return self.optimizer.parameters[self.optimizer.t].data

@@ -207,6 +207,12 @@ def nodes_by_size(how, sizes, rounds, say):
     return found
 
 
+def nanoseconds(found, path, best=False):
+    """What one operation of a path takes: the median of the rounds, or the best one."""
+    seconds = (min if best else statistics.median)(found.steps[path.name].values())
+    return 1e9 * seconds / path.operations
+
+
 def growth(found, how, best=False):
     """How many times as much a node costs in the graph where it costs most as in the smallest."""
     by_size = {size: list(map(cost, rounds)) for size, rounds in found.nodes[how].items()}

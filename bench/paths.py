@@ -30,7 +30,8 @@ READ = "x.data"
 WRITE = "x.data = number"
 ADD = "x.grad += number"
 USER_NODES = "a node with a _backward of the user's"
-LOOPS = [CHAIN, READ, WRITE, ADD, USER_NODES]
+ADAMW = "AdamW, a parameter"
+LOOPS = [CHAIN, READ, WRITE, ADD, USER_NODES, ADAMW]
 
 
 class Path(NamedTuple):
@@ -161,6 +162,14 @@ PATHS = [
     *_loop("write", WRITE, loops.Write, "slotted write", "a slotted Python object", SLOTTED),
     *_loop("add", ADD, loops.Add, "slotted add", "a slotted Python object", SLOTTED),
     *_loop("user nodes", USER_NODES, loops.UserNodes, "pure user nodes", "micrograd.pure", PURE),
+    _python(
+        "pure adamw", "micrograd.pure", ADAMW, "loops.AdamW", PURE, every=3,
+        operations=loops.AdamW.operations,
+    ),
+    Path(
+        "adamw", "micrograd, a C program", ADAMW, "c", ("adamw",),
+        operations=loops.AdamW.operations,
+    ),
 ]
 BY_NAME = {path.name: path for path in PATHS}
 

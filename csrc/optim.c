@@ -108,8 +108,9 @@ typedef struct Block {
     double data[BLOCK], grad[BLOCK], m[BLOCK], v[BLOCK];
 } Block;
 
-// such instructions as the machine has, if it is known only when the program starts
-#if defined __x86_64__ && defined __GLIBC__ && defined __has_attribute
+// such instructions as the machine has; which, is found out when the program starts, before the
+// thread sanitizer is ready
+#if defined __x86_64__ && defined __GLIBC__ && defined __has_attribute && !defined __SANITIZE_THREAD__
 #if __has_attribute(target_clones)
 #define FOR_EACH_MACHINE __attribute__((target_clones("avx2", "default")))
 #endif

@@ -60,9 +60,7 @@ class Adam(Optimizer):
     ) -> None:
         self._start(parameters, betas, lr=lr, eps=eps)
 
-    def _start(
-        self, parameters: Iterable[Value], betas: Iterable[Number], **rates: Number
-    ) -> None:
+    def _start(self, parameters: Iterable[Value], betas: Iterable[Number], **rates: Number) -> None:
         super().__init__(parameters)
         self.beta1, self.beta2 = check_betas(betas)
         for name, rate in rates.items():

@@ -1564,9 +1564,7 @@ class Adam(Optimizer):
     ) -> None:
         self._start(parameters, betas, lr=lr, eps=eps)
 
-    def _start(
-        self, parameters: Iterable[Value], betas: Iterable[Number], **rates: Number
-    ) -> None:
+    def _start(self, parameters: Iterable[Value], betas: Iterable[Number], **rates: Number) -> None:
         self._parameters = check_parameters(parameters, Value)
         self.beta1, self.beta2 = check_betas(betas)
         for name, rate in rates.items():

@@ -986,7 +986,7 @@ static void test_region(void) {
 }
 
 // -----------------------------------------------------------------------------
-// squares: pow's bits, at random and where x*x has others
+// squares and square roots: pow's bits, at random and where x*x and sqrt(x) have others
 
 static void test_square(void) {
     RNG rng;
@@ -1008,6 +1008,35 @@ static void test_square(void) {
     CHECK(number_square(0.0, &square) && square == 0 && number_square(INFINITY, &square));
     CHECK(isinf(square) && number_square(NAN, &square) && isnan(square));
     CHECK(number_square(5e-324, &square) && square == 0);
+}
+
+// Half of the numbers are such that their root is next to the middle between two floats: the
+// square of the middle, rounded, and the floats beside it.
+static void test_root(void) {
+    RNG rng;
+    rng_init(&rng, 12);
+    volatile double half = 0.5;
+    int others = 0, wrong = 0, unsure = 0;
+    for (int i = 0; i < 3000000; i++) {
+        double x = rng_random_u32(&rng) * 0x1p-32 + rng_random_u32(&rng) * 0x1p-64, root;
+        if (i % 2 == 0) {
+            double above = nextafter(x, 2.0);  // middle**2 = x**2 + x * (above - x) + ...
+            x = x * x + x * (above - x);
+            for (int k = (int)(rng_random_u32(&rng) % 3); k > 0; k--) x = nextafter(x, i % 4 ? 0.0 : 4.0);
+        }
+        if (i % 3 == 0) x = ldexp(x, (int)(rng_random_u32(&rng) % 2000) - 1000);
+        double expected = pow(x, half);
+        others += sqrt(x) != expected;
+        unsure += !root_is_sure(x, &root);
+        number_root(x, &root);
+        wrong += root != expected;
+    }
+    CHECK(wrong == 0);
+    CHECK(!POW_IS_KNOWN || (others > 500 && unsure < 1500000));  // else this has tested nothing
+    double root;
+    CHECK(number_root(0.0, &root) && root == 0 && number_root(INFINITY, &root) && isinf(root));
+    CHECK(number_root(-0.0, &root) && root == 0 && !number_root(-1.0, &root));
+    CHECK(number_root(NAN, &root) && isnan(root) && number_root(5e-324, &root) && root == pow(5e-324, half));
 }
 
 // -----------------------------------------------------------------------------
@@ -1033,6 +1062,73 @@ static void test_sigmoid(void) {
     }
     CHECK(number_sigmoid(-INFINITY) == 0 && number_sigmoid(INFINITY) == 1);
     CHECK(number_sigmoid(-DBL_MAX) == 0 && number_sigmoid(DBL_MAX) == 1 && isnan(number_sigmoid(NAN)));
+}
+
+// -----------------------------------------------------------------------------
+// steps of the optimisers, against their lines in C
+
+// p.data after a step; and its moments
+static double stepped(int is_adamw, double data, double *m, double *v, double grad, double eps, double t) {
+    volatile double two = 2.0, half = 0.5;
+    *m = 0.875 * *m + (1 - 0.875) * grad;
+    *v = 0.96875 * *v + (1 - 0.96875) * pow(grad, two);
+    double m_hat = *m / (1 - pow(0.875, t)), v_hat = *v / (1 - pow(0.96875, t)), root = pow(v_hat, half);
+    if (is_adamw) return data - 0.1 * (m_hat / (root + eps) + 0.25 * data);
+    return data - 0.1 * m_hat / (root + eps);
+}
+
+static void test_steps(void) {
+    enum { MOST = 300 };
+    Tape tape;
+    RNG rng;
+    tape_init(&tape);
+    rng_init(&rng, 13);
+    Index p[MOST];
+    double x[MOST], m[MOST], v[MOST];
+    for (size_t i = 0; i < MOST; i++) p[i] = leaf(&tape, rng_uniform(&rng, -1, 1));
+    for (size_t i = 0; i < MOST; i++) {  // in any order
+        size_t k = rng_random_u32(&rng) % MOST;
+        Index other = p[k];
+        p[k] = p[i];
+        p[i] = other;
+    }
+    int wrong = 0;
+    for (size_t n = 0; n <= MOST; n += n < 130 ? 1 : 17) {
+        Adam adam = {.lr = 0.1, .beta1 = 0.875, .beta2 = 0.96875, .eps = 1e-8, .weight_decay = 0.25};
+        CHECK(adam_init(&tape, p, n) == 0);
+        for (size_t i = 0; i < n; i++) m[i] = v[i] = 0;
+        for (int t = 1; t <= 40; t++) {
+            double scale = ldexp(1.0, -t);
+            for (size_t i = 0; i < n; i++) {
+                double grad = i % 7 == 3 ? 0.0 : rng_uniform(&rng, -scale, scale);
+                x[i] = stepped(t % 2, data(&tape, p[i]), &m[i], &v[i], grad, 1e-8, t);
+                tape.nodes[p[i]].grad = grad;
+            }
+            CHECK((t % 2 ? adamw_step : adam_step)(&tape, &adam, p, n) == 0 && adam.t == t);
+            for (size_t i = 0; i < n; i++) {
+                const Node *mv = tape_moments(&tape, p[i]);
+                wrong += data(&tape, p[i]) != x[i] || mv->data != m[i] || mv->grad != v[i];
+            }
+        }
+    }
+    CHECK(wrong == 0);
+
+    // the same parameter again and again; the last cannot be updated: all is as it was
+    Index again[MOST];
+    for (size_t i = 0; i < MOST; i++) again[i] = p[i < 100 ? i : i % 3 + 50];
+    again[MOST - 1] = p[MOST - 1];
+    Adam adam = {.lr = 0.1, .beta1 = 0.875, .beta2 = 0.96875, .eps = 1e-8};
+    CHECK(adam_init(&tape, p, MOST) == 0 && adam_step(&tape, &adam, p, MOST) == 0);
+    for (size_t i = 0; i < MOST; i++) x[i] = data(&tape, p[i]);
+    tape.nodes[p[MOST - 1]].grad = 1e200;
+    CHECK(adam_step(&tape, &adam, again, MOST) == -1 && tape.fault.a == 1e200 && adam.t == 1);
+    tape_forget_moments(&tape, p[MOST - 1]);
+    CHECK(adam_step(&tape, &adam, again, MOST) == -1 && tape.fault.code == FAULT_MOMENTS);
+    for (size_t i = 0; i < MOST; i++) CHECK(data(&tape, p[i]) == x[i]);
+    CHECK(tape_is_whole(&tape, NULL));
+    CHECK(adam_step(&tape, &adam, again, MOST - 1) == 0 && adam.t == 2);
+    CHECK(tape_is_whole(&tape, NULL));
+    tape_free(&tape);
 }
 
 // -----------------------------------------------------------------------------
@@ -1081,6 +1177,8 @@ int main(void) {
     test_many_roots();
     test_region();
     test_square();
+    test_root();
+    test_steps();
     test_sigmoid();
     test_repr();
     printf("%d checks, %d failed\n", checks, failures);
