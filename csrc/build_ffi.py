@@ -13,7 +13,10 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
-LIBRARY = ["rng.c", "data.c", "tape.c", "compile.c", "replay.c", "recorded.c", "nn.c", "evaluate.c", "optim.c", "repr.c"]
+LIBRARY = [
+    "rng.c", "data.c", "tape.c", "compile.c", "replay.c", "recorded.c",
+    "nn.c", "evaluate.c", "optim.c", "repr.c",
+]  # fmt: skip
 SOURCES = [*LIBRARY, "handle.c", "passes.c", "binding.c"]
 HEADERS = ["micrograd.h", "ops.h", "replay.h", "handle.h", "binding.h"]
 

@@ -92,7 +92,7 @@ def take(items: Iterable[Any], i: SupportsIndex) -> Any:
 
 
 def _table(items: list[Any]) -> tuple[list[list[Any]], bool]:
-    """Return what check_table does; a list of rows, of Values and numbers, without a look at each."""
+    """Return what check_table does, for plain rows without a look at each item."""
     if items and type(items[0]) is list and _are_plain(items[0], items):
         return items, True
     return check_table(items, Value)
@@ -104,7 +104,7 @@ def _are_plain(first: list[Any], rows: list[Any]) -> bool:
     if not lib.shared_are_plain(id(first)):
         return False
     return all(
-        [type(row) is list and len(row) == n and lib.shared_are_plain(id(row)) for row in rows]
+        type(row) is list and len(row) == n and lib.shared_are_plain(id(row)) for row in rows
     )
 
 

@@ -304,7 +304,7 @@ class RecordedFunction:
                 result = self.__wrapped__(*args, **kwargs)
             outputs = _values_in(result, kind)
             recording = self._new_recording(outputs, recorder.inputs, recorder.choices)
-        finally:  # Integers refer to the recorder: without this the graph would wait for the collector
+        finally:  # Integers refer to the recorder: else the graph waits for the collector
             recorder.integers, recorder.inputs, recorder.choices = [], [], []
         leaves: dict[int, tuple[Any, Any]] = {}
         if not is_recording():
