@@ -97,6 +97,7 @@ int recording_end(Tape *tape, Recording *recording) {
 }
 
 void recording_free(Tape *tape, Recording *recording) {
+    tape_let_go(tape, recording);
     if (recording->root) tape_release(tape, recording->root);
     for (size_t c = 0; c < recording->nchoices; c++) {
         Choice *choice = &recording->choices[c];

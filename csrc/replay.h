@@ -119,9 +119,10 @@ int replay_backward(Tape *tape, Replay *replay);
 // Write what it holds to its nodes; after that it holds nothing.
 void replay_settle(Tape *tape, Replay *replay);
 
-// What recorded.c needs of tape.c: to keep and compile a recording, and its replay, NULL if there
-// is none.
+// What recorded.c needs of tape.c: to keep and compile a recording, and to drop what was compiled;
+// and the replay that is kept with a root, NULL if there is none.
 void tape_keep(Tape *tape, const Recording *recording);
+void tape_let_go(Tape *tape, const Recording *recording);
 Replay *tape_replay(const Tape *tape, Index root);
 Index tape_list(Tape *tape, const Index *nodes, size_t n);  // a node that uses them all
 

@@ -29,6 +29,7 @@ struct Schedule {
     Index *order;    // operands before their users
     int forwards;    // how often forward has come here
     Replay *replay;  // compiled when it came a second time, or for a recording whose inputs change
+    const Index *outputs;  // whose recording it is; NULL: of none
     int has_choices; // a recording may give its nodes other operands,
     uint64_t chosen; // and has not as long as tape->chosen is this
 
@@ -1220,9 +1221,21 @@ Replay *tape_replay(const Tape *tape, Index root) {
     return schedule ? schedule->replay : NULL;
 }
 
+// two recordings may have the same first output
+static int is_kept(const Tape *tape, const Recording *recording) {
+    if (!recording->noutputs || !recording->outputs) return 0;
+    const Schedule *schedule = schedule_find(tape, recording->outputs[0], SCHEDULE_RECORDING);
+    return schedule && schedule->outputs == recording->outputs;
+}
+
+static Replay *replay_of(const Tape *tape, const Recording *recording) {
+    return is_kept(tape, recording) ? tape_replay(tape, recording->outputs[0]) : NULL;
+}
+
 // Without memory, or where the graph cannot be compiled, each forward pass looks for the order.
 void tape_keep(Tape *tape, const Recording *recording) {
     Index root = recording->root, first = recording->outputs[0];
+    if (schedule_find(tape, first, SCHEDULE_RECORDING)) return;
     unsigned flags;
     size_t m = walk(tape, first, OP_SHIFT, &flags), n = 0;
     walk_end(tape, tape->order, m);
@@ -1237,6 +1250,7 @@ void tape_keep(Tape *tape, const Recording *recording) {
         memcpy(schedule->order, tape->order, n * sizeof(Index));
         schedule->n = n;
         schedule->forwards = 2;
+        schedule->outputs = recording->outputs;
         find_choices(tape, schedule);
         int kinds = SCHEDULE_RECORDING | (root == first ? SCHEDULE_FORWARD : 0);
         schedule = schedule_keep(tape, schedule, first, kinds);
@@ -1249,6 +1263,11 @@ void tape_keep(Tape *tape, const Recording *recording) {
         schedule_free(schedule);
     }
     free(backward);
+}
+
+// the replay lists nodes that live as long as the recording
+void tape_let_go(Tape *tape, const Recording *recording) {
+    if (is_kept(tape, recording)) drop_schedules(tape, recording->outputs[0]);
 }
 
 static void choose(Tape *tape, Recording *recording, size_t c, Index item) {
@@ -1264,7 +1283,7 @@ static void choose(Tape *tape, Recording *recording, size_t c, Index item) {
     choice->chosen = item;
     tape->chosen++;
     tape->touched++;
-    Replay *replay = tape_replay(tape, recording->outputs[0]);
+    Replay *replay = replay_of(tape, recording);
     if (replay) replay_choose(replay, c, item);
 }
 
@@ -1300,7 +1319,7 @@ void recording_undo(Tape *tape, Recording *recording) {
 }
 
 int recording_forward(Tape *tape, Recording *recording) {
-    Replay *replay = tape_replay(tape, recording->outputs[0]);
+    Replay *replay = replay_of(tape, recording);
     if (replay) {
         for (size_t k = 0; k < recording->noutputs; k++) tape_node(tape, recording->outputs[k]);
         if (replay_forward(tape, replay) == 0) return 0;
