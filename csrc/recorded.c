@@ -62,10 +62,21 @@ int recording_choice(Tape *tape, Recording *recording, size_t integer, const Ind
     return 0;
 }
 
-// are these nodes below the root, or leaves? 0 without memory, too
-static int are_below(Tape *tape, Index root, const Index *list, size_t m) {
+// what the takes copy, or nothing
+static void set_operands(Tape *tape, const Recording *recording, int on) {
+    for (size_t c = 0; c < recording->nchoices; c++) {
+        const Choice *choice = &recording->choices[c];
+        const Index *row = choice->items + (size_t)choice->chosen * choice->width;
+        for (Index j = 0; j < choice->width; j++) tape->nodes[choice->takes[j]].a = on ? row[j] : 0;
+    }
+}
+
+// are these nodes below the root, whatever is chosen? 0 without memory, too
+static int are_below(Tape *tape, const Recording *recording, Index root, const Index *list, size_t m) {
     Node *nodes = tape->nodes;
+    set_operands(tape, recording, 0);
     size_t n = tape_walk(tape, root, 1), below = 0;
+    set_operands(tape, recording, 1);
     for (size_t k = 0; k < n; k++) nodes[tape->order[k]].flags |= NODE_VISITED;
     for (size_t k = 0; k < m; k++) below += (nodes[list[k]].flags & NODE_VISITED) != 0;
     for (size_t k = 0; k < n; k++) nodes[tape->order[k]].flags &= (uint8_t)~NODE_VISITED;
@@ -87,7 +98,7 @@ int recording_end(Tape *tape, Recording *recording) {
             if (tape->nodes[choice->items[k]].op != OP_LEAF) list[n++] = choice->items[k];
         }
     }
-    int is_root = recording->noutputs == 1 && are_below(tape, list[0], list, n);
+    int is_root = recording->noutputs == 1 && are_below(tape, recording, list[0], list, n);
     recording->root = is_root ? list[0] : tape_list(tape, list, n);
     free(list);
     if (!recording->root) return -1;
