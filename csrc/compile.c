@@ -137,6 +137,17 @@ static int find_places(Compiler *compiler, const Index *forward, size_t n) {
     return 1;
 }
 
+// of a take: the items it may copy, each `stride` behind the one before; NULL: it is no choice
+static const Index *items_of(const Compiler *compiler, Index take, Index *n, Index *stride) {
+    Index choice = compiler->nodes[take].op == OP_TAKE ? compiler->choice[take] : 0, column = 0;
+    if (!choice) return NULL;
+    const Choice *chosen = &compiler->choices[choice - 1];
+    while (chosen->takes[column] != take) column++;
+    *n = chosen->n;
+    *stride = chosen->width;
+    return chosen->items + column;
+}
+
 static int find_next(Compiler *compiler) {
     Index *last = calloc((size_t)compiler->tape->used + 1, sizeof *last);
     if (!last) return 0;
@@ -148,6 +159,9 @@ static int find_next(Compiler *compiler) {
         if (!passes_on(node)) continue;
         compiler->next[k] = (Next){last[node->a], last[node->b]};
         last[node->a] = last[node->b] = k;
+        Index many, stride;
+        const Index *items = items_of(compiler, i, &many, &stride);
+        for (Index j = 0; items && j < many; j++) last[items[j * stride]] = k;  // it may be any of them
         place_of(compiler, node->a)->adders++;
         place_of(compiler, node->b)->adders++;
     }
@@ -354,17 +368,6 @@ static int compare_tasks(const void *first, const void *second) {
     if (a->level != b->level) return a->level < b->level ? -1 : 1;
     if (a->kind != b->kind) return a->kind < b->kind ? -1 : 1;
     return a->turn < b->turn ? -1 : 1;
-}
-
-// of a take: the items it may copy, each `stride` behind the one before; NULL: it is no choice
-static const Index *items_of(const Compiler *compiler, Index take, Index *n, Index *stride) {
-    Index choice = compiler->nodes[take].op == OP_TAKE ? compiler->choice[take] : 0, column = 0;
-    if (!choice) return NULL;
-    const Choice *chosen = &compiler->choices[choice - 1];
-    while (chosen->takes[column] != take) column++;
-    *n = chosen->n;
-    *stride = chosen->width;
-    return chosen->items + column;
 }
 
 typedef void Visit(const Compiler *compiler, Task *task, Index operand);
@@ -605,8 +608,9 @@ static Index row_below(const Compiler *compiler, Index item) {
     return compiler->nodes[links->before].op == OP_LEAF ? row : 0;
 }
 
-// Are the items added up in order, and is that all that uses them besides the take? And does
-// the walk come to the sum after the take?
+// Are the items added up in order, and is that all that uses them besides the take? Does the walk
+// come to the sum after the take, and backward after the take's only user? And does forward compute
+// all items before the take?
 static int are_summed(const Compiler *compiler, const Choice *choice) {
     const Node *nodes = compiler->nodes;
     Index take = choice->takes[0], chosen = choice->items[choice->chosen];
@@ -619,6 +623,7 @@ static int are_summed(const Compiler *compiler, const Choice *choice) {
     const Link *links = compiler->links + sum->first;
     Index k = links->before == choice->items[0];
     if (compiler->position[links->sum] < compiler->position[take]) return 0;
+    if (place_of(compiler, take)->adders != 1 || place_of(compiler, take)->user < end) return 0;
     for (Index t = 0; t < sum->terms; t++) {
         if (links[t].product) return 0;
         if (nodes[links[t].x].op == OP_LEAF) continue;
@@ -627,6 +632,7 @@ static int are_summed(const Compiler *compiler, const Choice *choice) {
     for (Index j = 0; j < choice->n && k == choice->n; j++) {
         Index item = choice->items[j];
         if (place_of(compiler, item)->adders != 1u + (item == chosen)) return 0;
+        if (place_of(compiler, item)->level >= place_of(compiler, take)->level) return 0;
     }
     return k == choice->n;
 }
