@@ -16,31 +16,33 @@
 
 // what there is to know of every node
 typedef struct Mark {
-    Index position;  // in the order of backward, from 1; 0: it is not there
-    Index user;      // the position of the first node there that passes a gradient on to it
-    Index terms;     // of the dot that it is the last sum of
-    Index inside;    // the sum of the dot that it is inside of; 0: it is an instruction or a leaf
-    Index end;       // the position of that dot's last sum
-    Index place;     // among the instructions and leaves, from 1
+    Index place;     // among the instructions and leaves, from 1; 0: the walk has not come to it
+    Index user;      // the last one that the walk has seen
+    Index choice;    // of an OP_TAKE, from 1; 0: it copies always the same
+    Index flags;     // MarkFlag bits
 } Mark;
 
-// and of every instruction and leaf
+enum MarkFlag {
+    MARK_NO_DOT = 1,    // a sum that is in no dot
+    MARK_FORWARD = 2    // the walk for the forward pass has come to it
+};
+
+static const Index UNDER_WAY = (Index)-1;  // a place: the walk is below that node
+
+// and of every instruction and leaf: their places are the order of the walk, operands first
 typedef struct Place {
     Index node;
     Index slot;
     Index uses;      // how many operands it is,
-    Index adders;    // and of how many instructions that pass a gradient on to it
+    Index adders;    // and of how many instructions that pass a gradient on to it,
+    Index user;      // and the last one of those
     Index terms;     // of a dot,
-    Index first;     // and where they begin
+    Index first;     // where they begin,
+    Index since;     // and how many places there were when the walk came to it
     Index level;     // of forward
     Index last;      // of backward: the level of the last instruction that adds to its gradient,
     uint64_t kind;   // and its kind
 } Place;
-
-// of the operands of a node, by its position in the order of backward, from 1
-typedef struct Next {
-    Index a, b;      // the position of the next node that has the same operand; 0: there is none
-} Next;
 
 // an instruction: those of one level and kind make a batch, in the order of their turns
 typedef struct Task {
@@ -60,21 +62,35 @@ typedef struct Link {
     Index before;    // the sum without it, or the start
 } Link;
 
+// where a walk is: at operand number `next` of a node
+typedef struct Step {
+    Index node;
+    Index next;
+    Index terms, first, since;  // if it ends a dot
+} Step;
+
 typedef struct Compiler {
     const Tape *tape;
     const Node *nodes;
-    const Index *backward;  // the order
-    size_t m;
     Mark *marks;            // by node
-    Place *places;          // operands before their users
-    Index n;
-    Next *next;
+    Place *places;          // in the order of the walk: operands before their users
+    Index n, room;
+    Index m;                // so many of them are of the backward pass
     Link *links;            // of all dots, term by term
+    Index nlinks, links_room;
+    Step *steps;            // the walk
+    Index nsteps, steps_room;
+    Index *forward;         // places, in an order for the forward pass
+    Index nforward;
+    int is_forward;         // the kind of walk
+    unsigned flags;         // of all nodes
+    int has_failed;         // there is no memory
+    int has_broken;         // something that was taken for a dot is none
+    int is_without_dots;
     Task *tasks;
     Index *where;           // by place: of the program made last, the instruction or dot
     const Choice *choices;
     size_t nchoices;
-    Index *choice;          // by node of OP_TAKE: its choice, from 1
     Replay *replay;
 } Compiler;
 
@@ -86,192 +102,262 @@ static Index slot_of(const Compiler *compiler, Index i) {
     return i ? place_of(compiler, i)->slot : 0;
 }
 
-// the operand of a leaf is AdamW's, and nothing is computed from a list's
+// the operand of a leaf is AdamW's
 static int is_inner(const Node *node) {
-    return node->op != OP_LEAF && node->op != OP_LIST;
+    return node->op != OP_LEAF;
 }
 
 // does it pass its gradient on to its operands?
 static int passes_on(const Node *node) {
-    return is_inner(node) && node->op != OP_SHIFT && node->op != OP_LARGER;
-}
-
-static int is_instruction(const Compiler *compiler, const Place *place) {
-    return is_inner(&compiler->nodes[place->node]);
+    return node->op >= OP_ADD;
 }
 
 // -----------------------------------------------------------------------------
 // dots
 
-static void find_next(Compiler *compiler) {
-    Mark *marks = compiler->marks;
-    for (Index k = (Index)compiler->m; k > 0; k--) {
-        Index i = compiler->backward[k - 1];
-        const Node *node = &compiler->nodes[i];
-        marks[i].position = k;
-        if (!passes_on(node)) continue;
-        compiler->next[k] = (Next){marks[node->a].user, marks[node->b].user};
-        marks[node->a].user = marks[node->b].user = k;
-    }
+// nothing but the next operation uses it
+static int is_temporary(const Node *node, Op op) {
+    return node->op == op && node->refs == 1 && !(node->flags & NODE_WATCHED);
 }
 
+// sum = before + product, or before + x, or product + number as sums in Python begin
 static Link link_of(const Compiler *compiler, Index sum) {
     const Node *nodes = compiler->nodes;
     Index a = nodes[sum].a, b = nodes[sum].b, product = 0;
-    if (nodes[b].op == OP_MUL && compiler->marks[b].inside == sum) product = b;
-    else if (nodes[a].op == OP_MUL && compiler->marks[a].inside == sum) product = a;
+    if (is_temporary(&nodes[b], OP_MUL)) product = b;
+    else if (is_temporary(&nodes[a], OP_MUL) && nodes[b].op == OP_LEAF) product = a;
     if (!product) return (Link){.sum = sum, .x = b, .before = a};
     Index w = nodes[product].a, x = nodes[product].b;
     int is_swapped = nodes[w].op != OP_LEAF && nodes[x].op == OP_LEAF;  // the weights are leaves
     return (Link){sum, product, is_swapped ? x : w, is_swapped ? w : x, product == b ? a : b};
 }
 
-// nothing but the next operation uses it
-static int is_temporary(const Compiler *compiler, Index i, Op op) {
-    const Node *node = &compiler->nodes[i];
-    return node->op == op && node->refs == 1 && !(node->flags & NODE_WATCHED);
-}
-
-// sum = before + product, or before + x, or product + number as sums in Python begin
-static void find_sum(Compiler *compiler, Index sum) {
-    Index a = compiler->nodes[sum].a, b = compiler->nodes[sum].b;
-    Mark *marks = compiler->marks;
-    int is_plain = 0;
-    if (is_temporary(compiler, b, OP_MUL)) {
-        marks[b].inside = sum;
-    } else if (is_temporary(compiler, a, OP_MUL) && compiler->nodes[b].op == OP_LEAF) {
-        marks[a].inside = sum;
-    } else {
-        is_plain = 1;
-    }
-    marks[sum].terms = 1;
-    if (marks[a].terms && is_temporary(compiler, a, OP_ADD) && is_plain == !link_of(compiler, a).product) {
-        marks[a].inside = sum;
-        marks[sum].terms += marks[a].terms;
-    }
-}
-
-// does nothing add to an operand's gradient between its user's turn and the dot's?
-static int is_free_until(const Compiler *compiler, Index next, Index end) {
-    if (next == 0 || next > end) return 1;
-    return compiler->marks[compiler->backward[next - 1]].end == end;  // inside, the order is kept
-}
-
-// All of a dot is computed at its end's turn. In backward that comes before the turns of the
-// nodes inside, so nothing may be added in between to what those add to.
-static int can_be_dot(const Compiler *compiler, Index sum, Index terms, Index end) {
-    const Next *next = compiler->next;
-    if (terms == 1 && !link_of(compiler, sum).product) return 0;  // an addition like others
-    for (Index k = terms; k > 0; k--) {
-        Link link = link_of(compiler, sum);
-        Next of_sum = next[compiler->marks[sum].position];
-        if (link.product) {
-            Next of_product = next[compiler->marks[link.product].position];
-            if (!is_free_until(compiler, of_product.a, end) || !is_free_until(compiler, of_product.b, end)) return 0;
-        } else if (!is_free_until(compiler, of_sum.b, end)) {
-            return 0;
-        }
-        int is_a = link.before == compiler->nodes[sum].a;
-        if (k == 1 && !is_free_until(compiler, is_a ? of_sum.a : of_sum.b, end)) return 0;
-        sum = link.before;
-    }
+static int reserve_links(Compiler *compiler) {
+    if (compiler->nlinks < compiler->links_room) return 1;
+    Index room = compiler->links_room ? 2 * compiler->links_room : 1024;
+    Link *links = realloc(compiler->links, room * sizeof *links);
+    if (!links) return 0;
+    compiler->links = links;
+    compiler->links_room = room;
     return 1;
 }
 
-// the nodes of a dot get its end, or become instructions again
-static void mark_dot(Compiler *compiler, Index sum, Index terms, Index end) {
-    Mark *marks = compiler->marks;
-    for (; terms > 0; terms--) {
-        Link link = link_of(compiler, sum);
-        marks[sum].end = end;
-        if (link.product) marks[link.product].end = end;
-        if (!end) {
-            marks[sum].inside = marks[sum].terms = 0;
-            if (link.product) marks[link.product].inside = 0;
+// The terms of the dot that ends with this sum, first to last: all products, or none. Returns how
+// many there are, 0 if it is an addition like others.
+static Index find_terms(Compiler *compiler, Index sum) {
+    const Node *nodes = compiler->nodes;
+    Index first = compiler->nlinks;
+    if (nodes[sum].op != OP_ADD || compiler->marks[sum].flags & MARK_NO_DOT || compiler->is_without_dots) return 0;
+    Link link = link_of(compiler, sum);
+    int is_plain = !link.product;
+    for (;;) {
+        if (!reserve_links(compiler)) {
+            compiler->has_failed = 1;
+            compiler->nlinks = first;
+            return 0;
         }
-        sum = link.before;
+        compiler->links[compiler->nlinks++] = link;
+        compiler->flags |= nodes[link.product].flags | nodes[link.sum].flags;
+        Index before = link.before;
+        if (before != nodes[link.sum].a || !is_temporary(&nodes[before], OP_ADD)) break;
+        link = link_of(compiler, before);
+        if ((link.product == 0) != is_plain) break;
     }
-}
-
-static void find_dots(Compiler *compiler) {
-    for (size_t k = 0; k < compiler->m; k++) {
-        if (compiler->nodes[compiler->backward[k]].op == OP_ADD) find_sum(compiler, compiler->backward[k]);
+    Index terms = compiler->nlinks - first;
+    if (is_plain && terms == 1) {
+        compiler->nlinks = first;
+        return 0;
     }
-    for (Index k = (Index)compiler->m; k > 0; k--) {
-        Index i = compiler->backward[k - 1], terms = compiler->marks[i].terms;
-        if (!terms || compiler->marks[i].inside) continue;
-        mark_dot(compiler, i, terms, k);
-        if (!can_be_dot(compiler, i, terms, k)) mark_dot(compiler, i, terms, 0);
+    for (Link *low = compiler->links + first, *high = low + terms - 1; low < high; low++, high--) {
+        Link swapped = *low;
+        *low = *high;
+        *high = swapped;
     }
+    return terms;
 }
 
 // -----------------------------------------------------------------------------
-// instructions and leaves
+// the walk
 
-static void add_place(Compiler *compiler, Index i) {
+// of a take: the items it may copy, each `stride` behind the one before; NULL: it is no choice
+static const Index *items_of(const Compiler *compiler, Index take, Index *n, Index *stride) {
+    Index column = 0;
+    if (!compiler->marks[take].choice) return NULL;
+    const Choice *choice = &compiler->choices[compiler->marks[take].choice - 1];
+    while (choice->takes[column] != take) column++;
+    *n = choice->n;
+    *stride = choice->width;
+    return choice->items + column;
+}
+
+// room for one more; NULL without memory
+static void *grown(Compiler *compiler, void *memory, Index n, Index *room, size_t size) {
+    if (n < *room) return memory;
+    Index more = *room ? 2 * *room : 1024;
+    void *larger = realloc(memory, more * size);
+    if (!larger) {
+        compiler->has_failed = 1;
+        return memory;
+    }
+    *room = more;
+    return larger;
+}
+
+static int is_seen(const Compiler *compiler, Index i) {
+    const Mark *mark = &compiler->marks[i];
+    return compiler->is_forward ? (mark->flags & MARK_FORWARD) != 0 : mark->place != 0;
+}
+
+static void come_to(Compiler *compiler, Index i) {
     Mark *mark = &compiler->marks[i];
-    mark->place = ++compiler->n;
-    compiler->places[compiler->n] = (Place){.node = i, .terms = mark->terms, .first = compiler->replay->nterms};
-    compiler->replay->nterms += mark->terms;
+    Step step = {.node = i, .since = compiler->n};
+    compiler->steps = grown(compiler, compiler->steps, compiler->nsteps, &compiler->steps_room, sizeof step);
+    if (compiler->is_forward) mark->flags |= MARK_FORWARD;
+    if (mark->place) {
+        step.terms = compiler->places[mark->place].terms;
+        step.first = compiler->places[mark->place].first;
+    } else {
+        mark->place = UNDER_WAY;
+        compiler->flags |= compiler->nodes[i].flags;
+        step.terms = find_terms(compiler, i);
+        step.first = compiler->nlinks - step.terms;
+    }
+    if (!compiler->has_failed) compiler->steps[compiler->nsteps++] = step;
 }
 
-// Those of the forward order, and items of choices that are not in it, which are leaves.
-// Another replay must not have any of them, and another recording not choose.
-static int find_places(Compiler *compiler, const Index *forward, size_t n) {
-    const Node *nodes = compiler->nodes;
-    unsigned flags = 0, others = 0;
-    for (size_t c = 0; c < compiler->nchoices; c++) {
-        const Choice *choice = &compiler->choices[c];
-        for (Index j = 0; j < choice->width; j++) compiler->marks[choice->takes[j]].end = (Index)c + 1;
+// operand number k of what the walk is at, in the order of the pass over the nodes; 0: there are
+// no more
+static Index operand_of(const Compiler *compiler, const Step *step, Index k) {
+    const Node *nodes = compiler->nodes, *node = &nodes[step->node];
+    Index n = 0, stride = 0;
+    const Index *items;
+    if (step->terms) {
+        const Link *links = compiler->links + step->first;
+        int starts_late = links->before == nodes[links->sum].b && links->product;  // product + number
+        Index is_plain = !links->product;
+        if (k == (starts_late ? 2u : 0u)) return links->before;
+        if (!starts_late || k > 2) k--;
+        if (is_plain) return k < step->terms ? links[k].x : 0;
+        if (k / 2 >= step->terms) return 0;
+        const Node *product = &nodes[links[k / 2].product];
+        return k % 2 ? product->b : product->a;
     }
-    for (size_t k = 0; k < n; k++) {
-        const Node *node = &nodes[forward[k]];
-        flags |= node->flags;
-        others |= node->op == OP_TAKE && node->flags & NODE_CHOICE && !compiler->marks[forward[k]].end;
-        if (!compiler->marks[forward[k]].inside) add_place(compiler, forward[k]);
+    if (node->op == OP_LEAF) return 0;
+    if (!compiler->is_forward) {
+        if (!passes_on(node)) return 0;
+    } else if ((items = items_of(compiler, step->node, &n, &stride))) {
+        return k < n ? items[k * stride] : 0;
     }
-    for (size_t c = 0; c < compiler->nchoices; c++) {
-        const Choice *choice = &compiler->choices[c];
-        for (size_t k = 0; k < (size_t)choice->n * choice->width; k++) {
-            Index item = choice->items[k];
-            flags |= nodes[item].flags;
-            if (!compiler->marks[item].place) add_place(compiler, item);
-        }
-    }
-    return !(flags & NODE_REPLAYED) && !others;
+    return k == 0 ? node->a : k == 1 ? node->b : 0;
 }
 
-// the terms of all dots
-static int list_links(Compiler *compiler) {
-    compiler->links = malloc(((size_t)compiler->replay->nterms + 1) * sizeof(Link));
-    if (!compiler->links) return 0;
-    for (Index k = 1; k <= compiler->n; k++) {
-        const Place *place = &compiler->places[k];
-        Index sum = place->node;
-        for (Index t = place->terms; t > 0; t--) {
-            Link *link = &compiler->links[place->first + t - 1];
-            *link = link_of(compiler, sum);
-            sum = link->before;
+// A dot's gradient goes on to all its factors at its end's turn, in backward earlier than each
+// product's turn. So the walk must not come to another user of a factor in between.
+static void note_user(Compiler *compiler, Index i, Index user) {
+    Mark *mark = &compiler->marks[i];
+    Index before = mark->user;
+    mark->user = user;
+    if (!i || !before || before == user || compiler->marks[before].place != UNDER_WAY) return;
+    const Step *step = compiler->steps + compiler->nsteps;
+    while ((--step)->node != before) continue;
+    for (Index t = 0; t < step->terms; t++) compiler->marks[compiler->links[step->first + t].sum].flags |= MARK_NO_DOT;
+    compiler->has_broken |= step->terms > 0;
+}
+
+// of a dot: the start, or the number that it is, and the first term take three operands together
+static void note_term(Compiler *compiler, const Step *step) {
+    int is_plain = !compiler->links[step->first].product;
+    if (step->next < 2 || (!is_plain && step->next % 2 == 0)) return;  // the walk is within a term
+    Index term = is_plain ? step->next - 2 : (step->next - 3) / 2;
+    const Link *link = &compiler->links[step->first + term];
+    note_user(compiler, link->w, step->node);
+    note_user(compiler, link->x, step->node);
+    if (term == 0) note_user(compiler, link->before, step->node);
+}
+
+static void note_operands(Compiler *compiler, Index i) {
+    const Node *node = &compiler->nodes[i];
+    Index n = 0, stride = 0;
+    const Index *items = items_of(compiler, i, &n, &stride);
+    if (!passes_on(node)) return;
+    for (Index k = 0; items && k < n; k++) note_user(compiler, items[k * stride], i);
+    note_user(compiler, node->a, i);
+    note_user(compiler, node->b, i);
+}
+
+static void leave(Compiler *compiler, const Step *step) {
+    Mark *mark = &compiler->marks[step->node];
+    if (mark->place == UNDER_WAY) {
+        compiler->places = grown(compiler, compiler->places, compiler->n + 1, &compiler->room, sizeof(Place));
+        if (compiler->has_failed) return;
+        mark->place = ++compiler->n;
+        compiler->places[compiler->n] = (Place){
+            .node = step->node, .terms = step->terms, .first = step->first, .since = step->since};
+        if (!compiler->is_forward && !step->terms) note_operands(compiler, step->node);
+    }
+    if (compiler->is_forward) compiler->forward[compiler->nforward++] = mark->place;
+}
+
+// as the walk over the nodes in tape.c, but a dot is one step
+static void walk(Compiler *compiler, Index root) {
+    if (is_seen(compiler, root)) return;
+    come_to(compiler, root);
+    while (compiler->nsteps && !compiler->has_failed) {
+        Step *step = &compiler->steps[compiler->nsteps - 1];
+        Index i = operand_of(compiler, step, step->next);
+        if (i && !is_seen(compiler, i)) {
+            come_to(compiler, i);
+            continue;
         }
+        if (i) {
+            step->next++;
+            if (step->terms && !compiler->is_forward) note_term(compiler, step);
+        } else {
+            leave(compiler, step);
+            compiler->nsteps--;
+        }
+    }
+}
+
+static void forget_walk(Compiler *compiler) {
+    for (Index i = 0; i <= compiler->tape->used; i++) compiler->marks[i].place = compiler->marks[i].user = 0;
+    compiler->n = compiler->nlinks = 0;
+    compiler->has_broken = 0;
+}
+
+// Find the places and the dots. Where something is no dot, walk again without it.
+static int walk_all(Compiler *compiler, const Index *outputs, size_t n) {
+    for (size_t c = 0; c < compiler->nchoices; c++) {
+        const Choice *choice = &compiler->choices[c];
+        for (Index j = 0; j < choice->width; j++) compiler->marks[choice->takes[j]].choice = (Index)c + 1;
+    }
+    for (int again = 0; again == 0 || compiler->has_broken; again++) {
+        if (again > 0) forget_walk(compiler);
+        compiler->is_without_dots = again == 3;
+        walk(compiler, outputs[0]);
+        if (compiler->has_failed) return 0;
+    }
+    compiler->m = compiler->n;
+    compiler->is_forward = 1;
+    size_t room = compiler->tape->live;  // as many as there may be
+    compiler->forward = malloc((room + 1) * sizeof(Index));
+    if (!compiler->forward) return 0;
+    for (size_t k = 0; k < n; k++) walk(compiler, outputs[k]);
+    if (compiler->has_failed || compiler->flags & (NODE_REPLAYED | NODE_FUNCTION | NODE_USER)) return 0;
+    for (Index k = 1; k <= compiler->n; k++) {  // another recording's choice would not reach this program
+        const Node *node = &compiler->nodes[compiler->places[k].node];
+        if (node->op == OP_TAKE && node->flags & NODE_CHOICE && !compiler->marks[compiler->places[k].node].choice) return 0;
     }
     return 1;
 }
 
-// of a take: the items it may copy, each `stride` behind the one before; NULL: it is no choice
-static const Index *items_of(const Compiler *compiler, Index take, Index *n, Index *stride) {
-    Index choice = compiler->nodes[take].op == OP_TAKE ? compiler->marks[take].end : 0, column = 0;
-    if (!choice) return NULL;
-    const Choice *chosen = &compiler->choices[choice - 1];
-    while (chosen->takes[column] != take) column++;
-    *n = chosen->n;
-    *stride = chosen->width;
-    return chosen->items + column;
-}
-
-static void count_operand(Compiler *compiler, Index i, int adds) {
+static void count_operand(Compiler *compiler, Index i, Index user) {
     if (!i) return;
-    place_of(compiler, i)->uses++;
-    place_of(compiler, i)->adders += (Index)adds;
+    Place *place = place_of(compiler, i);
+    place->uses++;
+    if (user > compiler->m || !passes_on(&compiler->nodes[compiler->places[user].node])) return;
+    place->adders++;
+    place->user = user;
 }
 
 static void count_uses(Compiler *compiler) {
@@ -279,14 +365,13 @@ static void count_uses(Compiler *compiler) {
         const Place *place = &compiler->places[k];
         const Node *node = &compiler->nodes[place->node];
         const Link *links = compiler->links + place->first;
-        int adds = passes_on(node) && compiler->marks[place->node].position;
         if (!is_inner(node)) continue;
         for (Index t = 0; t < place->terms; t++) {
-            count_operand(compiler, links[t].w, adds);
-            count_operand(compiler, links[t].x, adds);
+            count_operand(compiler, links[t].w, k);
+            count_operand(compiler, links[t].x, k);
         }
-        count_operand(compiler, place->terms ? links->before : node->a, adds);
-        if (!place->terms) count_operand(compiler, node->b, adds);
+        count_operand(compiler, place->terms ? links->before : node->a, k);
+        if (!place->terms) count_operand(compiler, node->b, k);
     }
 }
 
@@ -384,7 +469,7 @@ typedef void Visit(const Compiler *compiler, Task *task, Index operand);
 static void visit_operands(const Compiler *compiler, Task *task, Visit *visit) {
     const Place *place = &compiler->places[task->place];
     const Node *node = &compiler->nodes[place->node];
-    Index n, stride;
+    Index n = 0, stride = 0;
     const Index *items = items_of(compiler, place->node, &n, &stride);
     if (items) {
         for (Index k = 0; k < n; k++) visit(compiler, task, items[k * stride]);
@@ -406,20 +491,20 @@ static void rise_above(const Compiler *compiler, Task *task, Index operand) {
     if (task->level <= level) task->level = level + 1;
 }
 
-static void put_forward(Compiler *compiler, Index place, Index *n) {
+static void put_forward(Compiler *compiler, Index k, Index *n) {
+    Place *place = &compiler->places[k];
     Task *task = &compiler->tasks[*n];
-    *task = (Task){.level = 1, .turn = place, .kind = kind_of(compiler, &compiler->places[place]), .place = place};
-    if (compiler->places[place].terms) task->turn = compiler->links[compiler->places[place].first].w;  // rows as they were made
+    if (!is_inner(&compiler->nodes[place->node])) return;
+    *task = (Task){.level = 1, .turn = k, .kind = kind_of(compiler, place), .place = k};
+    if (place->terms) task->turn = compiler->links[place->first].w;  // rows as they were made
     visit_operands(compiler, task, rise_above);
-    compiler->places[place].level = task->level;
+    place->level = task->level;
     ++*n;
 }
 
 static Index forward_tasks(Compiler *compiler) {
     Index n = 0;
-    for (Index k = 1; k <= compiler->n; k++) {
-        if (is_instruction(compiler, &compiler->places[k])) put_forward(compiler, k, &n);
-    }
+    for (Index k = 0; k < compiler->nforward; k++) put_forward(compiler, compiler->forward[k], &n);
     qsort(compiler->tasks, n, sizeof(Task), compare_tasks);
     return n;
 }
@@ -437,11 +522,11 @@ static void note(const Compiler *compiler, Task *task, Index operand) {
     place_of(compiler, operand)->kind = task->kind;
 }
 
-static void put_backward(Compiler *compiler, Index i, Index *n) {
-    const Place *place = place_of(compiler, i);
-    if (!passes_on(&compiler->nodes[i]) || compiler->marks[i].inside) return;
+static void put_backward(Compiler *compiler, Index k, Index *n) {
+    const Place *place = &compiler->places[k];
     Task *task = &compiler->tasks[*n];
-    *task = (Task){.level = place->last + 1, .turn = *n, .kind = kind_of(compiler, place), .place = compiler->marks[i].place};
+    if (!passes_on(&compiler->nodes[place->node])) return;
+    *task = (Task){.level = place->last + 1, .turn = *n, .kind = kind_of(compiler, place), .place = k};
     visit_operands(compiler, task, come_after);
     visit_operands(compiler, task, note);
     ++*n;
@@ -449,22 +534,22 @@ static void put_backward(Compiler *compiler, Index i, Index *n) {
 
 // the take of a choice among inner nodes
 static int is_early(const Compiler *compiler, Index i) {
-    Index n, stride;
+    Index n = 0, stride = 0;
     const Index *items = items_of(compiler, i, &n, &stride);
-    return items && compiler->nodes[*items].op != OP_LEAF;
+    return items && n && compiler->nodes[*items].op != OP_LEAF;
 }
 
 // The turn of a take among inner nodes must not depend on which of them it copies: it comes right
 // after its user's. See find_rows.
 static Index backward_tasks(Compiler *compiler) {
     Index n = 0;
-    for (size_t k = compiler->m; k > 0; k--) {
-        Index i = compiler->backward[k - 1], a = compiler->nodes[i].a, b = compiler->nodes[i].b;
-        if (is_early(compiler, i)) continue;
-        put_backward(compiler, i, &n);
-        if (!passes_on(&compiler->nodes[i])) continue;
-        if (is_early(compiler, a)) put_backward(compiler, a, &n);
-        if (b != a && is_early(compiler, b)) put_backward(compiler, b, &n);
+    for (Index k = compiler->m; k > 0; k--) {
+        const Node *node = &compiler->nodes[compiler->places[k].node];
+        if (is_early(compiler, compiler->places[k].node)) continue;
+        put_backward(compiler, k, &n);
+        if (!passes_on(node)) continue;
+        if (is_early(compiler, node->a)) put_backward(compiler, compiler->marks[node->a].place, &n);
+        if (node->b != node->a && is_early(compiler, node->b)) put_backward(compiler, compiler->marks[node->b].place, &n);
     }
     qsort(compiler->tasks, n, sizeof(Task), compare_tasks);
     return n;
@@ -616,29 +701,24 @@ static Index row_below(const Compiler *compiler, Index item) {
     return compiler->nodes[links->before].op == OP_LEAF ? row : 0;
 }
 
-// Are the items added up in order, and is that all that uses them besides the take? And does
-// the walk come to the sum after the take?
+// Are the items added up in order, and is that all that uses them besides the take? Has the walk
+// come to the take before the sum, and to the take's only user after it? And does forward compute
+// all items before the take?
 static int are_summed(const Compiler *compiler, const Choice *choice) {
-    const Node *nodes = compiler->nodes;
-    const Mark *marks = compiler->marks;
-    Index take = choice->takes[0], chosen = choice->items[choice->chosen];
-    Index last = choice->items[choice->n - 1];
-    Index user = last == chosen ? compiler->next[marks[take].position].a : marks[last].user;
-    if (!user || nodes[compiler->backward[user - 1]].op != OP_ADD) return 0;
-    Index end = marks[compiler->backward[user - 1]].end;
-    if (!end) return 0;
-    const Place *sum = place_of(compiler, compiler->backward[end - 1]);
+    Index chosen = choice->items[choice->chosen], other = choice->items[choice->chosen == 0];
+    Index at = compiler->marks[choice->takes[0]].place, end = place_of(compiler, other)->user;
+    const Place *take = &compiler->places[at], *sum = &compiler->places[end];
+    if (!end || !sum->terms || take->adders != 1 || take->user < end || sum->since < at) return 0;
     const Link *links = compiler->links + sum->first;
     Index k = links->before == choice->items[0];
-    if (marks[links->sum].position < marks[take].position) return 0;
     for (Index t = 0; t < sum->terms; t++) {
         if (links[t].product) return 0;
-        if (nodes[links[t].x].op == OP_LEAF) continue;
+        if (compiler->nodes[links[t].x].op == OP_LEAF) continue;
         if (k == choice->n || links[t].x != choice->items[k++]) return 0;
     }
     for (Index j = 0; j < choice->n && k == choice->n; j++) {
-        Index item = choice->items[j];
-        if (place_of(compiler, item)->adders != 1u + (item == chosen)) return 0;
+        const Place *item = place_of(compiler, choice->items[j]);
+        if (item->adders != 1u + (item->node == chosen) || item->level >= take->level) return 0;
     }
     return k == choice->n;
 }
@@ -646,7 +726,8 @@ static int are_summed(const Compiler *compiler, const Choice *choice) {
 static int find_rows(Compiler *compiler, const Choice *choice, Switch *chooser) {
     const Program *program = &compiler->replay->backward;
     Index lowest = program->ndots, highest = 0;
-    if (!compiler->marks[choice->takes[0]].position) return 1;  // backward does not come here
+    Index take = compiler->marks[choice->takes[0]].place;
+    if (!take || take > compiler->m || choice->n == 1) return 1;  // backward does not come here, or as always
     if (!are_summed(compiler, choice)) return 0;
     chooser->rows = malloc(choice->n * sizeof(Dot));
     if (!chooser->rows) return 0;
@@ -705,6 +786,7 @@ static int make_switches(Compiler *compiler, Index *forward) {
 static int reserve(Compiler *compiler) {
     Replay *replay = compiler->replay;
     size_t slots = (size_t)compiler->n + 1;
+    replay->nterms = compiler->nlinks;
     replay->nodes = malloc(slots * sizeof(Index));
     replay->spans = malloc(slots * sizeof(Span));
     replay->data = calloc(3 * slots, sizeof(double));   // and room for the outputs while it settles
@@ -729,20 +811,10 @@ static int put_outputs(Compiler *compiler, const Index *outputs, size_t n) {
     return 1;
 }
 
-static int compile(Compiler *compiler, const Index *forward, size_t n, const Index *outputs, size_t noutputs) {
+static int compile(Compiler *compiler, const Index *outputs, size_t noutputs) {
     Replay *replay = compiler->replay;
-    size_t nodes = (size_t)compiler->tape->used + 1, most = n;
-    for (size_t c = 0; c < compiler->nchoices; c++) most += (size_t)compiler->choices[c].n * compiler->choices[c].width;
-    compiler->marks = calloc(nodes, sizeof(Mark));
-    compiler->next = malloc((compiler->m + 1) * sizeof(Next));
-    compiler->places = malloc((most + 1) * sizeof(Place));
-    if (!compiler->marks || !compiler->next || !compiler->places) return 0;
-    find_next(compiler);
-    find_dots(compiler);
-    for (size_t k = 0; k < noutputs; k++) {  // an output has to have a slot
-        if (compiler->marks[outputs[k]].inside) return 0;
-    }
-    if (!find_places(compiler, forward, n) || !list_links(compiler) || !reserve(compiler)) return 0;
+    compiler->marks = calloc((size_t)compiler->tape->used + 1, sizeof(Mark));
+    if (!compiler->marks || !walk_all(compiler, outputs, noutputs) || !reserve(compiler)) return 0;
     count_uses(compiler);
     number_shared(compiler);
     find_spans(replay);
@@ -780,18 +852,17 @@ static void mark_nodes(Tape *tape, const Replay *replay, uint8_t flag) {
     for (Index i = 0; i < replay->noutputs; i++) nodes[replay->nodes[replay->outputs[i]]].flags &= rest;
 }
 
-Replay *replay_new(Tape *tape, const Index *forward, size_t n, const Index *backward, size_t m,
-                   const Index *outputs, size_t noutputs, const Choice *choices, size_t nchoices) {
+Replay *replay_new(Tape *tape, const Index *outputs, size_t noutputs, const Choice *choices, size_t nchoices) {
     Replay *replay = calloc(1, sizeof *replay);
     if (!replay) return NULL;
-    Compiler compiler = {.tape = tape, .nodes = tape->nodes, .backward = backward, .m = m,
-                         .choices = choices, .nchoices = nchoices, .replay = replay};
-    int compiled = compile(&compiler, forward, n, outputs, noutputs);
+    Compiler compiler = {.tape = tape, .nodes = tape->nodes, .choices = choices, .nchoices = nchoices, .replay = replay};
+    int compiled = compile(&compiler, outputs, noutputs);
     free(compiler.marks);
     free(compiler.places);
-    free(compiler.next);
-    free(compiler.tasks);
     free(compiler.links);
+    free(compiler.steps);
+    free(compiler.forward);
+    free(compiler.tasks);
     free(compiler.where);
     if (!compiled) {
         replay->slots = replay->nterms = 0;
@@ -822,4 +893,14 @@ void replay_free(Tape *tape, Replay *replay) {
     free(replay->grad);
     free(replay->before);
     free(replay);
+}
+
+int replay_has(const Replay *replay, Index i) {
+    for (Index slot = 1; slot <= replay->slots; slot++) {
+        if (replay->nodes[slot] == i) return 1;
+    }
+    for (Index k = 0; k < replay->nterms; k++) {
+        if (replay->terms[k].product == i || replay->terms[k].sum == i) return 1;
+    }
+    return 0;
 }

@@ -66,7 +66,8 @@ Index sum_evaluate(Tape *tape, Index start, double number,
 int linear_evaluate(Tape *tape, const Index *x, const double *x_numbers, size_t nin,
                     const Index *w, const double *w_numbers, size_t nout, Index *out) {
     for (size_t i = 0; i < nout; i++) {
-        out[i] = dot_evaluate(tape, 0, 0.0, w + i * nin, w_numbers + i * nin, x, x_numbers, nin);
+        const double *numbers = w_numbers ? w_numbers + i * nin : NULL;
+        out[i] = dot_evaluate(tape, 0, 0.0, w + i * nin, numbers, x, x_numbers, nin);
         if (out[i]) continue;
         while (i > 0) tape_discard(tape, out[--i]);
         return -1;

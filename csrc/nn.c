@@ -126,7 +126,8 @@ int mlp_init(Tape *tape, MLP *mlp, RNG *rng) {
 int linear(Tape *tape, const Index *x, const double *x_numbers, size_t nin,
            const Index *w, const double *w_numbers, size_t nout, Index *out) {
     for (size_t i = 0; i < nout; i++) {
-        out[i] = tape_dot(tape, 0, 0.0, w + i * nin, w_numbers + i * nin, x, x_numbers, nin);
+        const double *numbers = w_numbers ? w_numbers + i * nin : NULL;
+        out[i] = tape_dot(tape, 0, 0.0, w + i * nin, numbers, x, x_numbers, nin);
         if (!out[i]) {
             discard_all(tape, out, i);
             return -1;

@@ -62,16 +62,14 @@ int recording_choice(Tape *tape, Recording *recording, size_t integer, const Ind
     return 0;
 }
 
-// all outputs, and the items that are computed: a plain call computes them whatever is chosen, so
-// forward does
-static Index list_all(Tape *tape, const Recording *recording) {
+// A plain call computes all items, whatever it chooses, and so does forward: the root is above
+// them, and above all outputs.
+int recording_end(Tape *tape, Recording *recording) {
     size_t n = recording->noutputs, room = n + 1;
+    if (n == 0) return 0;
     for (size_t c = 0; c < recording->nchoices; c++) room += recording->choices[c].n * (size_t)recording->choices[c].width;
     Index *list = malloc(room * sizeof *list);
-    if (!list) {
-        out_of_memory(tape);
-        return 0;
-    }
+    if (!list) return out_of_memory(tape);
     memcpy(list, recording->outputs, n * sizeof *list);
     for (size_t c = 0; c < recording->nchoices; c++) {
         const Choice *choice = &recording->choices[c];
@@ -79,19 +77,8 @@ static Index list_all(Tape *tape, const Recording *recording) {
             if (tape->nodes[choice->items[k]].op != OP_LEAF) list[n++] = choice->items[k];
         }
     }
-    Index root = tape_list(tape, list, n);
+    recording->root = n == 1 ? list[0] : tape_list(tape, list, n);
     free(list);
-    return root;
-}
-
-int recording_end(Tape *tape, Recording *recording) {
-    if (recording->noutputs == 0) return 0;
-    recording->root = recording->noutputs == 1 ? recording->outputs[0] : list_all(tape, recording);
-    if (!recording->root) return -1;
-    tape_hold(tape, recording->root);
-    if (tape_keep(tape, recording)) return 0;
-    tape_release(tape, recording->root);  // there are items beside the one output
-    recording->root = list_all(tape, recording);
     if (!recording->root) return -1;
     tape_hold(tape, recording->root);
     tape_keep(tape, recording);
@@ -99,6 +86,7 @@ int recording_end(Tape *tape, Recording *recording) {
 }
 
 void recording_free(Tape *tape, Recording *recording) {
+    tape_let_go(tape, recording);
     if (recording->root) tape_release(tape, recording->root);
     for (size_t c = 0; c < recording->nchoices; c++) {
         Choice *choice = &recording->choices[c];

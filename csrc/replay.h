@@ -100,12 +100,12 @@ struct Replay {
     Index nswitches;
 };
 
-// Compile the nodes in `forward` order, and in an order for backward, which may be the same; the
-// last one of that is the first output. NULL: there is no memory, another replay has one of the
-// nodes, or one of the choices changes the order of backward in a way that is not known here.
-Replay *replay_new(Tape *tape, const Index *forward, size_t n, const Index *backward, size_t m,
-                   const Index *outputs, size_t noutputs, const Choice *choices, size_t nchoices);
+// Compile all that is below the outputs; backward goes from the first one. NULL: there is no memory,
+// another replay has one of the nodes, one has a function of its owner's, or one of the choices
+// changes the order of backward in a way that is not known here.
+Replay *replay_new(Tape *tape, const Index *outputs, size_t noutputs, const Choice *choices, size_t nchoices);
 void replay_free(Tape *tape, Replay *replay);
+int replay_has(const Replay *replay, Index i);  // whether it computes node i or reads it
 
 // The choice takes another item from now on.
 void replay_choose(Replay *replay, size_t choice, Index item);
@@ -119,10 +119,10 @@ int replay_backward(Tape *tape, Replay *replay);
 // Write what it holds to its nodes; after that it holds nothing.
 void replay_settle(Tape *tape, Replay *replay);
 
-// What recorded.c needs of tape.c: to keep and compile a recording (0 if items that are computed
-// are not below its root), and its replay, NULL if there is none.
-int tape_keep(Tape *tape, const Recording *recording);
-Replay *tape_replay(const Tape *tape, Index root);
+// What recorded.c needs of tape.c: to compile a recording, and to drop what was compiled.
+void tape_keep(Tape *tape, const Recording *recording);
+void tape_let_go(Tape *tape, const Recording *recording);
+Replay *tape_replay(const Tape *tape, Index root);          // of the recording with this first output
 Index tape_list(Tape *tape, const Index *nodes, size_t n);  // a node that uses them all
 
 #endif

@@ -31,6 +31,7 @@ struct Schedule {
     Replay *replay;  // compiled when it came a second time, or for a recording whose inputs change
     int has_choices; // a recording may give its nodes other operands,
     uint64_t chosen; // and has not as long as tape->chosen is this
+    const Index *outputs;  // of the recording whose inputs change; there is no order then, only a replay
 
     // of a recording that was logged: the leaves from before it stand first in the order, and
     // then the nodes that it made. Where those stand side by side in the arena, too, one
@@ -199,6 +200,7 @@ static Schedule *schedule_use(Tape *tape, Index root, int kind) {
 
 static int schedule_has(const Schedule *schedule, Index i) {
     size_t k = 0;
+    if (schedule->outputs) return replay_has(schedule->replay, i);
     while (k < schedule->n && schedule->order[k] != i) k++;
     return k < schedule->n;
 }
@@ -813,7 +815,7 @@ void tape_discard(Tape *tape, Index i) {
     if (!i || tape->nodes[i].refs || tape->nodes[i].op == OP_FREE) return;
     if (tape->nodes[i].flags & NODE_WATCHED) return;  // its owner has it
     Schedule *schedule = schedule_find(tape, i, SCHEDULE_FORWARD);
-    if (!schedule || is_stale(tape, schedule)) {
+    if (!schedule || schedule->outputs || is_stale(tape, schedule)) {
         discard_depth_first(tape, i);
         return;
     }
@@ -1171,11 +1173,7 @@ static int run_forward(Tape *tape, const Index *order, size_t n) {
 
 // the second forward() on a root compiles its recording
 static void schedule_compile(Tape *tape, Schedule *forward) {
-    Index root = forward->root;
-    Schedule *backward = schedule_find(tape, root, SCHEDULE_BACKWARD);
-    if (!backward) backward = schedule_build(tape, root, SCHEDULE_BACKWARD);
-    if (!backward) return;
-    forward->replay = replay_new(tape, forward->order, forward->n, backward->order, backward->n, &root, 1, NULL, 0);
+    forward->replay = replay_new(tape, &forward->root, 1, NULL, 0);
 }
 
 static int walk_forward(Tape *tape, Index root) {
@@ -1197,7 +1195,7 @@ int tape_forward(Tape *tape, Index root) {
         tape_node(tape, root);  // it may be inside another replay
         if (replay_forward(tape, schedule->replay) == 0) return 0;
     }
-    if (schedule && !is_stale(tape, schedule) && walk_reserve(tape) && schedule->n <= tape->room) {
+    if (schedule && !schedule->outputs && walk_reserve(tape) && schedule->n <= tape->room) {
         return run_forward(tape, schedule->order, schedule->n);
     }
     return walk_forward(tape, root);
@@ -1220,53 +1218,36 @@ Replay *tape_replay(const Tape *tape, Index root) {
     return schedule ? schedule->replay : NULL;
 }
 
-// after a walk: has it come to all items that are computed?
-static int are_items_visited(const Tape *tape, const Recording *recording) {
-    const Node *nodes = tape->nodes;
-    for (size_t c = 0; c < recording->nchoices; c++) {
-        const Choice *choice = &recording->choices[c];
-        for (size_t k = 0; k < (size_t)choice->n * choice->width; k++) {
-            const Node *item = &nodes[choice->items[k]];
-            if (item->op != OP_LEAF && !(item->flags & NODE_VISITED)) return 0;
-        }
-    }
-    return 1;
+// two recordings may have the same first output
+static int is_kept(const Tape *tape, const Recording *recording) {
+    if (!recording->noutputs || !recording->outputs) return 0;
+    const Schedule *schedule = schedule_find(tape, recording->outputs[0], SCHEDULE_RECORDING);
+    return schedule && schedule->outputs == recording->outputs;
 }
 
-// the schedule of a recording, without its replay; NULL where the graph cannot be compiled, too
-static Schedule *schedule_recording(Tape *tape, const Recording *recording, int *are_visited) {
-    unsigned flags;
-    size_t n = walk(tape, recording->root, OP_LEAF, &flags);
-    if (n > 0) *are_visited = are_items_visited(tape, recording);
-    walk_end(tape, tape->order, n);
-    if (n == 0 || !*are_visited || flags & (NODE_FUNCTION | NODE_USER)) return NULL;
-    Schedule *schedule = schedule_new();
-    if (!schedule || !schedule_reserve(schedule, n)) {
-        schedule_free(schedule);
-        return NULL;
-    }
-    memcpy(schedule->order, tape->order, n * sizeof(Index));
-    schedule->n = n;
-    schedule->forwards = 2;
-    find_choices(tape, schedule);
-    int is_root = recording->root == recording->outputs[0];
-    return schedule_keep(tape, schedule, recording->outputs[0], SCHEDULE_RECORDING | (is_root ? SCHEDULE_FORWARD : 0));
+static Replay *replay_of(const Tape *tape, const Recording *recording) {
+    return is_kept(tape, recording) ? tape_replay(tape, recording->outputs[0]) : NULL;
 }
 
 // Without memory, or where the graph cannot be compiled, each forward pass looks for the order.
-int tape_keep(Tape *tape, const Recording *recording) {
+void tape_keep(Tape *tape, const Recording *recording) {
     Index first = recording->outputs[0];
-    unsigned flags;
-    int are_visited = 1;
-    Schedule *schedule = schedule_recording(tape, recording, &are_visited);
-    size_t m = schedule ? walk(tape, first, OP_SHIFT, &flags) : 0;
-    walk_end(tape, tape->order, m);
-    if (m > 0) {
-        schedule->replay = replay_new(tape, schedule->order, schedule->n, tape->order, m, recording->outputs,
-                                      recording->noutputs, recording->choices, recording->nchoices);
-    }
-    if (schedule && !schedule->replay) drop_schedules(tape, first);
-    return are_visited;
+    Schedule *schedule = schedule_find(tape, first, SCHEDULE_RECORDING) ? NULL : schedule_new();
+    if (!schedule) return;
+    schedule->forwards = 2;
+    schedule->outputs = recording->outputs;
+    schedule->has_choices = recording->nchoices > 0;
+    schedule->chosen = tape->chosen;
+    int kinds = SCHEDULE_RECORDING | (recording->root == first ? SCHEDULE_FORWARD : 0);
+    schedule = schedule_keep(tape, schedule, first, kinds);
+    if (!schedule) return;
+    schedule->replay = replay_new(tape, recording->outputs, recording->noutputs, recording->choices, recording->nchoices);
+    if (!schedule->replay) drop_schedules(tape, first);
+}
+
+// the replay lists nodes that live as long as the recording
+void tape_let_go(Tape *tape, const Recording *recording) {
+    if (is_kept(tape, recording)) drop_schedules(tape, recording->outputs[0]);
 }
 
 static void choose(Tape *tape, Recording *recording, size_t c, Index item) {
@@ -1282,7 +1263,7 @@ static void choose(Tape *tape, Recording *recording, size_t c, Index item) {
     choice->chosen = item;
     tape->chosen++;
     tape->touched++;
-    Replay *replay = tape_replay(tape, recording->outputs[0]);
+    Replay *replay = replay_of(tape, recording);
     if (replay) replay_choose(replay, c, item);
 }
 
@@ -1318,7 +1299,7 @@ void recording_undo(Tape *tape, Recording *recording) {
 }
 
 int recording_forward(Tape *tape, Recording *recording) {
-    Replay *replay = tape_replay(tape, recording->outputs[0]);
+    Replay *replay = replay_of(tape, recording);
     if (replay) {
         for (size_t k = 0; k < recording->noutputs; k++) tape_node(tape, recording->outputs[k]);
         if (replay_forward(tape, replay) == 0) return 0;
