@@ -168,7 +168,7 @@ static int check_order(const Tape *tape, Found *found, const Schedule *schedule)
     }
     for (size_t k = 0; k < schedule->n; k++) {
         Index i = schedule->order[k];
-        WHOLE(i, schedule->kinds & SCHEDULE_RECORDING || found[i].is_used == (i != schedule->root));
+        WHOLE(i, found[i].is_used == (i != schedule->root));
         WHOLE(i, !(nodes[i].flags & NODE_FUNCTION));
     }
     for (size_t k = 0; k < schedule->n; k++) found[schedule->order[k]].position = 0;
@@ -214,24 +214,31 @@ static int is_output(const Replay *replay, Index i) {
     return 0;
 }
 
-// its nodes are in no other replay: all but leaves that others hold or use, lists, and outputs
+static int find_replayed(Found *found, Index i) {
+    WHOLE(i, !found[i].is_replayed);
+    found[i].is_replayed = 1;
+    return 1;
+}
+
+// its nodes are in no other replay: all but leaves that others hold or use, and outputs
 static int check_replay(const Tape *tape, Found *found, const Schedule *schedule) {
     const Replay *replay = schedule->replay;
     WHOLE(schedule->root, schedule->kinds & (SCHEDULE_FORWARD | SCHEDULE_RECORDING));
     WHOLE(schedule->root, replay->nodes[replay->outputs[0]] == schedule->root);
     WHOLE(schedule->root, is_held(tape, replay) == (replay->holds != HOLDS_NOTHING));
-    for (Index slot = replay->leaves + 1; slot <= replay->slots; slot++) {
+    for (Index slot = 1; slot <= replay->slots; slot++) {
         Index i = replay->nodes[slot];
-        WHOLE(i, (tape->nodes[i].op == OP_LEAF) == (slot <= replay->privates));
-        if (slot > replay->privates) continue;
-        WHOLE(i, !found[i].is_replayed);
-        found[i].is_replayed = 1;
+        WHOLE(i, is_living(tape, i) && (tape->nodes[i].op == OP_LEAF) == (slot <= replay->privates));
+        if (slot > replay->leaves && !is_output(replay, i) && !find_replayed(found, i)) return 0;
     }
-    for (size_t k = 0; k < schedule->n; k++) {
-        Index i = schedule->order[k];
-        if (tape->nodes[i].op == OP_LEAF || tape->nodes[i].op == OP_LIST || is_output(replay, i)) continue;
-        WHOLE(i, !found[i].is_replayed);
-        found[i].is_replayed = 1;
+    for (Index k = 0; k < replay->nterms; k++) {
+        Index product = replay->terms[k].product, sum = replay->terms[k].sum;
+        WHOLE(sum, is_living(tape, sum) && tape->nodes[sum].op == OP_ADD);
+        WHOLE(product, !product || (is_living(tape, product) && tape->nodes[product].op == OP_MUL));
+        if (product && !find_replayed(found, product)) return 0;
+        // the last sum of a dot has a slot, too
+        int has_slot = is_output(replay, sum) || found[sum].is_replayed;
+        if (!has_slot && !find_replayed(found, sum)) return 0;
     }
     return 1;
 }
@@ -240,9 +247,12 @@ static int check_schedule(const Tape *tape, Found *found, const Schedule *schedu
     Index root = schedule->root;
     WHOLE(root, is_living(tape, root) && tape->nodes[root].flags & NODE_SCHEDULED);
     WHOLE(root, schedule->kinds >= 1 && schedule->kinds <= 5);
+    if (schedule->outputs) {
+        WHOLE(root, schedule->kinds & SCHEDULE_RECORDING && schedule->n == 0 && schedule->replay);
+        return check_replay(tape, found, schedule);
+    }
     WHOLE(root, schedule->n > 0 && schedule->n <= schedule->room);
-    WHOLE(root, schedule->kinds & SCHEDULE_RECORDING || schedule->order[schedule->n - 1] == root);
-    WHOLE(root, !(schedule->kinds & SCHEDULE_RECORDING) || schedule->replay);
+    WHOLE(root, schedule->order[schedule->n - 1] == root);
     if (!is_stale(tape, schedule) && !check_order(tape, found, schedule)) return 0;
     if (schedule->first && !check_region(tape, schedule)) return 0;
     if (!schedule->replay) return 1;
