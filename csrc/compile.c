@@ -39,16 +39,18 @@ typedef struct Place {
     Index terms;     // of a dot,
     Index first;     // where they begin,
     Index since;     // and how many places there were when the walk came to it
+    Index kind;      // what is alike has the same: see find_kinds
+    Index row_kind;  // of the dots whose first input it is, and how many terms those have
+    Index row_terms;
     Index level;     // of forward
     Index last;      // of backward: the level of the last instruction that adds to its gradient,
-    uint64_t kind;   // and its kind
+    Index last_kind; // and its kind
 } Place;
 
 // an instruction: those of one level and kind make a batch, in the order of their turns
 typedef struct Task {
-    Index level;
+    Index level, kind;
     Index turn;
-    uint64_t kind;   // the operation; of a dot its length and its inputs, too
     Index place;
 } Task;
 
@@ -87,7 +89,10 @@ typedef struct Compiler {
     int has_failed;         // there is no memory
     int has_broken;         // something that was taken for a dot is none
     int is_without_dots;
+    Index nkinds;
     Task *tasks;
+    Task *spare;            // room for as many
+    Index *counts;          // room for a number for each level and kind
     Index *where;           // by place: of the program made last, the instruction or dot
     const Choice *choices;
     size_t nchoices;
@@ -449,18 +454,41 @@ static void find_spans(Replay *replay) {
 // -----------------------------------------------------------------------------
 // tasks
 
-static uint64_t kind_of(const Compiler *compiler, const Place *place) {
-    const Link *first = compiler->links + place->first;
-    if (!place->terms) return compiler->nodes[place->node].op;
-    if (!first->product) return (uint64_t)DOTS << 56;
-    return (uint64_t)ROWS << 56 | (uint64_t)(place->terms & 0xffffff) << 32 | compiler->marks[first->x].place;
+// The operation; of a dot that adds up products its length and its inputs, too.
+static void find_kinds(Compiler *compiler) {
+    enum { PLAIN = OP_FREE, FIRST_ROW };
+    compiler->nkinds = FIRST_ROW;
+    for (Index k = 1; k <= compiler->n; k++) {
+        Place *place = &compiler->places[k];
+        const Link *first = compiler->links + place->first;
+        if (!place->terms || !first->product) {
+            place->kind = place->terms ? PLAIN : compiler->nodes[place->node].op;
+            continue;
+        }
+        Place *x = place_of(compiler, first->x);
+        if (!x->row_kind || x->row_terms != place->terms) {
+            x->row_kind = compiler->nkinds++;
+            x->row_terms = place->terms;
+        }
+        place->kind = x->row_kind;
+    }
 }
 
-static int compare_tasks(const void *first, const void *second) {
-    const Task *a = first, *b = second;
-    if (a->level != b->level) return a->level < b->level ? -1 : 1;
-    if (a->kind != b->kind) return a->kind < b->kind ? -1 : 1;
-    return a->turn < b->turn ? -1 : 1;
+// sort by level, or by kind: what has the same keeps its order
+static void sort_by(const Task *tasks, Task *sorted, Index n, int by_level, Index *counts, Index most) {
+    memset(counts, 0, ((size_t)most + 2) * sizeof *counts);
+    for (Index k = 0; k < n; k++) counts[(by_level ? tasks[k].level : tasks[k].kind) + 1]++;
+    for (Index i = 1; i <= most; i++) counts[i] += counts[i - 1];
+    for (Index k = 0; k < n; k++) sorted[counts[by_level ? tasks[k].level : tasks[k].kind]++] = tasks[k];
+}
+
+static void sort_tasks(Compiler *compiler, Index n) {
+    Index levels = 0;
+    for (Index k = 0; k < n; k++) {
+        if (compiler->tasks[k].level > levels) levels = compiler->tasks[k].level;
+    }
+    sort_by(compiler->tasks, compiler->spare, n, 0, compiler->counts, compiler->nkinds);
+    sort_by(compiler->spare, compiler->tasks, n, 1, compiler->counts, levels);
 }
 
 typedef void Visit(const Compiler *compiler, Task *task, Index operand);
@@ -495,8 +523,7 @@ static void put_forward(Compiler *compiler, Index k, Index *n) {
     Place *place = &compiler->places[k];
     Task *task = &compiler->tasks[*n];
     if (!is_inner(&compiler->nodes[place->node])) return;
-    *task = (Task){.level = 1, .turn = k, .kind = kind_of(compiler, place), .place = k};
-    if (place->terms) task->turn = compiler->links[place->first].w;  // rows as they were made
+    *task = (Task){.level = 1, .kind = place->kind, .turn = place->terms ? compiler->links[place->first].w : 0, .place = k};
     visit_operands(compiler, task, rise_above);
     place->level = task->level;
     ++*n;
@@ -505,7 +532,12 @@ static void put_forward(Compiler *compiler, Index k, Index *n) {
 static Index forward_tasks(Compiler *compiler) {
     Index n = 0;
     for (Index k = 0; k < compiler->nforward; k++) put_forward(compiler, compiler->forward[k], &n);
-    qsort(compiler->tasks, n, sizeof(Task), compare_tasks);
+    sort_tasks(compiler, n);
+    for (Index k = 1; k < n; k++) {  // rows as they were made
+        Task task = compiler->tasks[k], *at = &compiler->tasks[k];
+        for (; at > compiler->tasks && at[-1].level == task.level && at[-1].kind == task.kind && at[-1].turn > task.turn; at--) *at = at[-1];
+        *at = task;
+    }
     return n;
 }
 
@@ -513,20 +545,20 @@ static Index forward_tasks(Compiler *compiler) {
 // in the same batch, which keeps the order.
 static void come_after(const Compiler *compiler, Task *task, Index operand) {
     const Place *place = place_of(compiler, operand);
-    Index least = place->last + (place->last && place->kind != task->kind);
+    Index least = place->last + (place->last && place->last_kind != task->kind);
     if (task->level < least) task->level = least;
 }
 
 static void note(const Compiler *compiler, Task *task, Index operand) {
     place_of(compiler, operand)->last = task->level;
-    place_of(compiler, operand)->kind = task->kind;
+    place_of(compiler, operand)->last_kind = task->kind;
 }
 
 static void put_backward(Compiler *compiler, Index k, Index *n) {
     const Place *place = &compiler->places[k];
     Task *task = &compiler->tasks[*n];
     if (!passes_on(&compiler->nodes[place->node])) return;
-    *task = (Task){.level = place->last + 1, .turn = *n, .kind = kind_of(compiler, place), .place = k};
+    *task = (Task){.level = place->last + 1, .kind = place->kind, .place = k};
     visit_operands(compiler, task, come_after);
     visit_operands(compiler, task, note);
     ++*n;
@@ -551,7 +583,7 @@ static Index backward_tasks(Compiler *compiler) {
         if (is_early(compiler, node->a)) put_backward(compiler, compiler->marks[node->a].place, &n);
         if (node->b != node->a && is_early(compiler, node->b)) put_backward(compiler, compiler->marks[node->b].place, &n);
     }
-    qsort(compiler->tasks, n, sizeof(Task), compare_tasks);
+    sort_tasks(compiler, n);
     return n;
 }
 
@@ -783,14 +815,14 @@ static int make_switches(Compiler *compiler, Index *forward) {
 // the whole
 
 // room for as many slots and terms as there can be
-static int reserve(Compiler *compiler) {
+static int reserve(Compiler *compiler, size_t noutputs) {
     Replay *replay = compiler->replay;
     size_t slots = (size_t)compiler->n + 1;
     replay->nterms = compiler->nlinks;
     replay->nodes = malloc(slots * sizeof(Index));
     replay->spans = malloc(slots * sizeof(Span));
-    replay->data = calloc(3 * slots, sizeof(double));   // and room for the outputs while it settles
-    replay->spare = calloc(3 * slots, sizeof(double));
+    replay->data = calloc(slots + 2 * noutputs, sizeof(double));   // and room for the outputs while it settles
+    replay->spare = calloc(slots + 2 * noutputs, sizeof(double));
     replay->grad = calloc(slots, sizeof(double));
     replay->before = malloc(slots * sizeof(double));
     replay->terms = malloc(((size_t)replay->nterms + 1) * sizeof(Term));
@@ -814,14 +846,17 @@ static int put_outputs(Compiler *compiler, const Index *outputs, size_t n) {
 static int compile(Compiler *compiler, const Index *outputs, size_t noutputs) {
     Replay *replay = compiler->replay;
     compiler->marks = calloc((size_t)compiler->tape->used + 1, sizeof(Mark));
-    if (!compiler->marks || !walk_all(compiler, outputs, noutputs) || !reserve(compiler)) return 0;
+    if (!compiler->marks || !walk_all(compiler, outputs, noutputs) || !reserve(compiler, noutputs)) return 0;
     count_uses(compiler);
     number_shared(compiler);
     find_spans(replay);
     size_t room = (size_t)compiler->n + 1;
-    compiler->tasks = malloc(room * sizeof(Task));
+    find_kinds(compiler);
+    compiler->tasks = malloc(2 * room * sizeof(Task));
     compiler->where = malloc(2 * room * sizeof(Index));
-    if (!compiler->tasks || !compiler->where) return 0;
+    compiler->counts = malloc((room + compiler->nkinds + 2) * sizeof(Index));
+    if (!compiler->tasks || !compiler->where || !compiler->counts) return 0;
+    compiler->spare = compiler->tasks + room;
     memset(compiler->where, 0xff, 2 * room * sizeof(Index));
     Index ntasks = forward_tasks(compiler);
     number_private(compiler, ntasks);
@@ -864,6 +899,7 @@ Replay *replay_new(Tape *tape, const Index *outputs, size_t noutputs, const Choi
     free(compiler.forward);
     free(compiler.tasks);
     free(compiler.where);
+    free(compiler.counts);
     if (!compiled) {
         replay->slots = replay->nterms = 0;
         replay_free(tape, replay);
