@@ -142,15 +142,17 @@ static int block_update(const Step *step, const Block *restrict old, size_t n, B
     for (size_t i = 0; i < BLOCK; i++) {
         unsure |= (uint64_t)!square_is_sure(old->grad[i], &square[i]) << i;
         new->m[i] = beta1 * old->m[i] + (1 - beta1) * old->grad[i];
-        m_hat[i] = new->m[i] / bias1;
     }
+    for (size_t i = 0; i < BLOCK; i++) m_hat[i] = bias1 == 1 ? new->m[i] : new->m[i] / bias1;  // x / 1 is x
     for (unsure &= all; unsure; unsure &= unsure - 1) {
         size_t i = lowest(unsure);
         if (!number_pow(old->grad[i], 2.0, &square[i])) return 0;
     }
     for (size_t i = 0; i < BLOCK; i++) {
         new->v[i] = beta2 * old->v[i] + (1 - beta2) * square[i];
-        v_hat[i] = new->v[i] / bias2;
+    }
+    for (size_t i = 0; i < BLOCK; i++) v_hat[i] = bias2 == 1 ? new->v[i] : new->v[i] / bias2;
+    for (size_t i = 0; i < BLOCK; i++) {
         unsure |= (uint64_t)!root_is_sure(v_hat[i], &root[i]) << i;
     }
     for (unsure &= all; unsure; unsure &= unsure - 1) {
@@ -167,26 +169,31 @@ static int block_update(const Step *step, const Block *restrict old, size_t n, B
     return 1;
 }
 
-// Read n parameters; or return 0 if one has no moments or is there twice. They stay marked as
-// visited until they are written.
-static int block_read(Node *nodes, const Index *parameters, size_t n, Block *block) {
+// Is no parameter there twice? They have been made one after the other, as a rule.
+static int are_ascending(const Index *parameters, size_t n) {
+    int descents = 0;
+    for (size_t i = 1; i < n; i++) descents |= parameters[i - 1] >= parameters[i];
+    return !descents;
+}
+
+// read n parameters; or return 0 if one has no moments
+static int block_read(const Node *nodes, const Index *parameters, size_t n, Block *block) {
+    int lacks_moments = 0;
     if (n < BLOCK) *block = (Block){0};  // the loops above go over all of it
     for (size_t i = 0; i < n; i++) {
-        Node *p = &nodes[parameters[i]], *mv = &nodes[p->a];
-        if (p->op != OP_LEAF || !p->a || p->flags & NODE_VISITED) return 0;
-        p->flags |= NODE_VISITED;
+        const Node *p = &nodes[parameters[i]], *mv = &nodes[p->a];
+        lacks_moments |= (p->op != OP_LEAF) | !p->a;
         block->data[i] = p->data;
         block->grad[i] = p->grad;
         block->m[i] = mv->data;
         block->v[i] = mv->grad;
     }
-    return 1;
+    return !lacks_moments;
 }
 
 static void block_write(Node *nodes, const Index *parameters, size_t n, const Block *block) {
     for (size_t i = 0; i < n; i++) {
         Node *p = &nodes[parameters[i]], *mv = &nodes[p->a];
-        p->flags &= (uint8_t)~NODE_VISITED;
         p->data = block->data[i];
         mv->data = block->m[i];
         mv->grad = block->v[i];
@@ -205,7 +212,6 @@ static void block_undo(Node *nodes, const Index *parameters, size_t n, const Blo
 
 // one by one up to the first fault; what they were is then in old, and in the nodes, too
 static int block_update_slowly(Tape *tape, const Step *step, const Index *parameters, size_t n, Block *old) {
-    for (size_t i = 0; i < n; i++) tape->nodes[parameters[i]].flags &= (uint8_t)~NODE_VISITED;
     for (size_t i = 0; i < n; i++) {
         Node *p = &tape->nodes[parameters[i]], *mv = tape_moments(tape, parameters[i]);
         if (mv) {
@@ -232,9 +238,10 @@ static int update_all(Tape *tape, const Step *step, const Index *parameters, siz
     for (size_t done = 0; done < n; done += BLOCK) {
         Block *old = &saved[done / BLOCK];
         size_t some = n - done < BLOCK ? n - done : BLOCK;
-        if (block_read(nodes, parameters + done, some, old) && block_update(step, old, some, &new)) {
-            block_write(nodes, parameters + done, some, &new);
-        } else if (block_update_slowly(tape, step, parameters + done, some, old)) {
+        const Index *these = parameters + done;
+        if (are_ascending(these, some) && block_read(nodes, these, some, old) && block_update(step, old, some, &new)) {
+            block_write(nodes, these, some, &new);
+        } else if (block_update_slowly(tape, step, these, some, old)) {
             for (; done > 0; done -= BLOCK) {
                 block_undo(nodes, parameters + done - BLOCK, BLOCK, &saved[done / BLOCK - 1]);
             }
