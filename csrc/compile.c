@@ -19,6 +19,7 @@ typedef struct Mark {
     Index place;     // among the instructions and leaves, from 1; 0: the walk has not come to it
     Index user;      // the last one that the walk has seen
     Index choice;    // of an OP_TAKE, from 1; 0: it copies always the same
+    Index column;    // and which of the choice's takes it is
     Index flags;     // MarkFlag bits
 } Mark;
 
@@ -186,13 +187,12 @@ static Index find_terms(Compiler *compiler, Index sum) {
 
 // of a take: the items it may copy, each `stride` behind the one before; NULL: it is no choice
 static const Index *items_of(const Compiler *compiler, Index take, Index *n, Index *stride) {
-    Index column = 0;
-    if (!compiler->marks[take].choice) return NULL;
-    const Choice *choice = &compiler->choices[compiler->marks[take].choice - 1];
-    while (choice->takes[column] != take) column++;
+    const Mark *mark = &compiler->marks[take];
+    if (!mark->choice) return NULL;
+    const Choice *choice = &compiler->choices[mark->choice - 1];
     *n = choice->n;
     *stride = choice->width;
-    return choice->items + column;
+    return choice->items + mark->column;
 }
 
 // room for one more; NULL without memory
@@ -334,7 +334,10 @@ static void forget_walk(Compiler *compiler) {
 static int walk_all(Compiler *compiler, const Index *outputs, size_t n) {
     for (size_t c = 0; c < compiler->nchoices; c++) {
         const Choice *choice = &compiler->choices[c];
-        for (Index j = 0; j < choice->width; j++) compiler->marks[choice->takes[j]].choice = (Index)c + 1;
+        for (Index j = 0; j < choice->width; j++) {
+            compiler->marks[choice->takes[j]].choice = (Index)c + 1;
+            compiler->marks[choice->takes[j]].column = j;
+        }
     }
     for (int again = 0; again == 0 || compiler->has_broken; again++) {
         if (again > 0) forget_walk(compiler);
