@@ -1,15 +1,19 @@
-"""The README's examples do what it says."""
+"""The examples of the README, and of docs/, do what it says beside them."""
 
 import re
 from pathlib import Path
 
-README = Path(__file__).parent.parent / "README.md"
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = ["README.md", "docs/recorded.md"]
 
 
-def test_examples(capsys, tmp_path, monkeypatch):
+@pytest.mark.parametrize("page, count", [("README.md", 11), ("docs/recorded.md", 5)])
+def test_examples(page, count, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # they write files
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    assert len(blocks) == 9
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    assert len(blocks) == count
     names = {}
     for block in blocks:
         exec(block, names)
@@ -21,8 +25,10 @@ def test_examples(capsys, tmp_path, monkeypatch):
             assert re.fullmatch(pattern, line), f"{line!r} is not {comment!r}"
 
 
-def test_files_exist():
-    names = re.findall(r"`((?:csrc|examples|micrograd|tests)/[\w.]+)`", README.read_text())
+@pytest.mark.parametrize("page", PAGES)
+def test_files_exist(page):
+    text = (ROOT / page).read_text()
+    names = re.findall(r"`((?:csrc|docs|examples|micrograd|tests)/[\w.]+)`", text)
     assert len(names) > 5
     for name in names:
-        assert (README.parent / name).exists(), name
+        assert (ROOT / name).exists(), name
