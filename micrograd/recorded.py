@@ -398,7 +398,8 @@ _DOC = """Record a function once for each shape of its arguments, and replay it 
 
     The first call runs the function and keeps the graph. A call with arguments of the same
     shape puts its numbers into that graph and computes it anew, as `forward()` does: results
-    and gradients are those that running the function would give, bit for bit.
+    and gradients are those that running the function, with Values for its floats, would give,
+    bit for bit.
 
     Args of the function:
         ints: they may change from call to call. Inside the function they are no ordinary ints:
@@ -407,12 +408,13 @@ _DOC = """Record a function once for each shape of its arguments, and replay it 
         lists and tuples of these, nested: their lengths are part of the shape.
         Values: part of the shape. Their present data count at each call.
         anything else that is hashable, such as a bool, a str or a module: a constant. There is
-            one recording for each, told apart by == as in a dict. NumPy's integers and
-            floats are ints and floats.
+            one recording for each, told apart by == as in a dict.
+        NumPy's integers and floats are ints and floats; its arrays have to be made lists.
 
     Args:
         function: returns a Value, or lists and tuples of Values, nested.
-        maxsize: how many recordings to keep: of the shapes that were called last. None: all.
+        maxsize: how many recordings to keep: of the shapes that were called last. None: all. A
+            recording keeps its graph, and the Values and constants among its arguments.
 
     Returns:
         The function that records and replays, with `cache_info()`, `cache_clear()`,
@@ -437,9 +439,10 @@ _DOC = """Record a function once for each shape of its arguments, and replay it 
         TypeError: an argument is neither of these and not hashable, or what the function
             returns is no Value; or, when decorating, it is a coroutine or generator
             function or a class.
-        IndexError: in a later call an int is out of range.
-        What the function raises, and in later calls what `forward()` does. The call then changes
-        no number, and is not counted.
+        IndexError: an int is out of range of what it chooses from.
+        ValueError: maxsize is below 1; its being no integer is a TypeError.
+        What the function raises, and in later calls what `forward()` does. A later call that
+        raises changes no number. What raises is not counted.
 
     Example:
         >>> table = [Value(2.0), Value(3.0)]
