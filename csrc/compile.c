@@ -870,21 +870,22 @@ static int compile(Compiler *compiler, const Index *outputs, size_t noutputs) {
     return made;
 }
 
-// the nodes beyond the leaves that others see, the outputs excepted
+static void mark_node(Node *node, uint8_t flag) {
+    if (!(node->flags & NODE_VISITED)) node->flags = (node->flags & (uint8_t)~NODE_REPLAYED) | flag;
+}
+
+// The nodes beyond the leaves that others see, the outputs excepted: another replay may have those
+// inside.
 static void mark_nodes(Tape *tape, const Replay *replay, uint8_t flag) {
     Node *nodes = tape->nodes;
-    uint8_t rest = (uint8_t)~NODE_REPLAYED;
-    for (Index slot = replay->leaves + 1; slot <= replay->slots; slot++) {
-        Node *node = &nodes[replay->nodes[slot]];
-        node->flags = (node->flags & rest) | flag;
-    }
+    nodes[0].flags = NODE_VISITED;
+    for (Index i = 0; i < replay->noutputs; i++) nodes[replay->nodes[replay->outputs[i]]].flags |= NODE_VISITED;
+    for (Index slot = replay->leaves + 1; slot <= replay->slots; slot++) mark_node(&nodes[replay->nodes[slot]], flag);
     for (Index k = 0; k < replay->nterms; k++) {
-        Node *product = &nodes[replay->terms[k].product], *sum = &nodes[replay->terms[k].sum];
-        product->flags = (product->flags & rest) | flag;
-        sum->flags = (sum->flags & rest) | flag;
+        mark_node(&nodes[replay->terms[k].product], flag);
+        mark_node(&nodes[replay->terms[k].sum], flag);
     }
-    nodes[0].flags &= rest;
-    for (Index i = 0; i < replay->noutputs; i++) nodes[replay->nodes[replay->outputs[i]]].flags &= rest;
+    for (Index i = 0; i < replay->noutputs; i++) nodes[replay->nodes[replay->outputs[i]]].flags &= (uint8_t)~NODE_VISITED;
 }
 
 Replay *replay_new(Tape *tape, const Index *outputs, size_t noutputs, const Choice *choices, size_t nchoices) {
