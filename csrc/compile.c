@@ -91,6 +91,7 @@ typedef struct Compiler {
     int is_without_dots;
     Index nkinds;
     Task *tasks;
+    Index *limits;          // by place: see are_alone
     Task *spare;            // room for as many
     Index *counts;          // room for a number for each level and kind
     Index *where;           // by place: of the program made last, the instruction or dot
@@ -735,8 +736,8 @@ static Index row_below(const Compiler *compiler, Index item) {
 
 // Are the items added up in order, and is that all that uses them besides the take? Has the walk
 // come to the take before the sum, and to the take's only user after it? And does forward compute
-// all items before the take?
-static int are_summed(const Compiler *compiler, const Choice *choice) {
+// all items before the take? Then the place of the sum, else 0.
+static Index are_summed(const Compiler *compiler, const Choice *choice) {
     Index chosen = choice->items[choice->chosen], other = choice->items[choice->chosen == 0];
     Index at = compiler->marks[choice->takes[0]].place, end = place_of(compiler, other)->user;
     const Place *take = &compiler->places[at], *sum = &compiler->places[end];
@@ -752,7 +753,43 @@ static int are_summed(const Compiler *compiler, const Choice *choice) {
         const Place *item = place_of(compiler, choice->items[j]);
         if (item->adders != 1u + (item->node == chosen) || item->level >= take->level) return 0;
     }
-    return k == choice->n;
+    return k == choice->n ? end : 0;
+}
+
+static void compare_to_limit(const Compiler *compiler, Task *task, Index operand) {
+    Index limit = compiler->limits[compiler->marks[operand].place];
+    if (limit && task->place > limit) task->level = 1;
+}
+
+// What else passes a gradient on to the weights and biases of the rows? The walk comes to all of it
+// before the chosen row's product, and so before any row's, or after the sum: then its turn does not
+// depend on which one is chosen.
+static int are_alone(Compiler *compiler, const Choice *choice, Index end) {
+    const Place *chosen = place_of(compiler, row_below(compiler, choice->items[choice->chosen]));
+    const Link *links = compiler->links + chosen->first;
+    Index limit = chosen->since, alone = 1;
+    compiler->limits = calloc((size_t)compiler->n + 1, sizeof(Index));
+    if (!compiler->limits) return 0;
+    for (Index k = 0; k < chosen->terms; k++) {
+        Index w = compiler->marks[links[k].w].place, x = compiler->marks[links[k].x].place;
+        if (limit < w) limit = w;
+        if (limit < x) limit = x;
+        for (Index r = 0; r < choice->n; r++) {
+            Index row = compiler->marks[row_below(compiler, choice->items[r])].place;
+            const Link *own = compiler->links + compiler->places[row].first;
+            compiler->limits[row] = NOWHERE;
+            compiler->limits[compiler->marks[own[k].w].place] = limit;
+            if (k == 0) compiler->limits[compiler->marks[own->before].place] = limit;
+        }
+    }
+    for (Index k = 1; k <= end && alone; k++) {
+        Task task = {.place = k};
+        const Place *place = &compiler->places[k];
+        if (compiler->limits[k] != NOWHERE && passes_on(&compiler->nodes[place->node])) visit_operands(compiler, &task, compare_to_limit);
+        alone = task.level == 0;
+    }
+    free(compiler->limits);
+    return (int)alone;
 }
 
 static int find_rows(Compiler *compiler, const Choice *choice, Switch *chooser) {
@@ -760,7 +797,8 @@ static int find_rows(Compiler *compiler, const Choice *choice, Switch *chooser) 
     Index lowest = program->ndots, highest = 0;
     Index take = compiler->marks[choice->takes[0]].place;
     if (!take || take > compiler->m || choice->n == 1) return 1;  // backward does not come here, or as always
-    if (!are_summed(compiler, choice)) return 0;
+    Index end = are_summed(compiler, choice);
+    if (!end) return 0;
     chooser->rows = malloc(choice->n * sizeof(Dot));
     if (!chooser->rows) return 0;
     for (Index k = 0; k < choice->n; k++) {
@@ -777,7 +815,8 @@ static int find_rows(Compiler *compiler, const Choice *choice, Switch *chooser) 
     if (highest - lowest + 1 != choice->n) return 0;
     for (Index i = 0; i < program->nbatches; i++) {
         const Batch *batch = &program->batches[i];
-        if (batch->op == ROWS && batch->first <= lowest && highest < batch->first + batch->n) return 1;
+        if (batch->op != ROWS || batch->first > lowest || highest >= batch->first + batch->n) continue;
+        return are_alone(compiler, choice, end);
     }
     return 0;
 }
