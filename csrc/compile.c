@@ -349,6 +349,10 @@ static int walk_all(Compiler *compiler, const Index *outputs, size_t n) {
     compiler->forward = malloc((room + 1) * sizeof(Index));
     if (!compiler->forward) return 0;
     for (size_t k = 0; k < n; k++) walk(compiler, outputs[k]);
+    for (size_t c = 0; c < compiler->nchoices; c++) {  // no output may be above the takes
+        const Choice *choice = &compiler->choices[c];
+        for (size_t k = 0; k < (size_t)choice->n * choice->width; k++) walk(compiler, choice->items[k]);
+    }
     if (compiler->has_failed || compiler->flags & (NODE_REPLAYED | NODE_FUNCTION | NODE_USER)) return 0;
     for (Index k = 1; k <= compiler->n; k++) {  // another recording's choice would not reach this program
         const Node *node = &compiler->nodes[compiler->places[k].node];
