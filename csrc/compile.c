@@ -573,7 +573,7 @@ static void put_backward(Compiler *compiler, Index k, Index *n) {
 static int is_early(const Compiler *compiler, Index i) {
     Index n = 0, stride = 0;
     const Index *items = items_of(compiler, i, &n, &stride);
-    return items && n && compiler->nodes[*items].op != OP_LEAF;
+    return items && n > 1 && compiler->nodes[*items].op != OP_LEAF;
 }
 
 // The turn of a take among inner nodes must not depend on which of them it copies: it comes right
@@ -739,13 +739,14 @@ static Index row_below(const Compiler *compiler, Index item) {
 }
 
 // Are the items added up in order, and is that all that uses them besides the take? Has the walk
-// come to the take before the sum, and to the take's only user after it? And does forward compute
+// come to the take before the sum, and to the take's only user, no dot, after it? And does forward compute
 // all items before the take? Then the place of the sum, else 0.
 static Index are_summed(const Compiler *compiler, const Choice *choice) {
     Index chosen = choice->items[choice->chosen], other = choice->items[choice->chosen == 0];
     Index at = compiler->marks[choice->takes[0]].place, end = place_of(compiler, other)->user;
     const Place *take = &compiler->places[at], *sum = &compiler->places[end];
     if (!end || !sum->terms || take->adders != 1 || take->user < end || sum->since < at) return 0;
+    if (compiler->places[take->user].terms) return 0;  // a dot: backward_tasks does not look inside
     const Link *links = compiler->links + sum->first;
     Index k = links->before == choice->items[0];
     for (Index t = 0; t < sum->terms; t++) {

@@ -506,6 +506,14 @@ static int take_below_function(Graph *graph) {
     return 1;
 }
 
+static int take_in_dot(Graph *graph) {
+    Index out[3];
+    logits(graph, out);
+    Index chosen = *take(graph, integer(graph, 3), out, 1);
+    output(graph, add(graph, weight(graph), mul(graph, chosen, sum_of(graph, out, 3))));
+    return 1;
+}
+
 static int sum_comes_first(Graph *graph) {
     Index out[3];
     logits(graph, out);
@@ -540,6 +548,15 @@ static int dot_of_items(Graph *graph) {
 static int items_of_their_own(Graph *graph) {
     Index x = unary(graph, OP_EXP, input(graph)), items[] = {x, unary(graph, OP_SIN, x), unary(graph, OP_TANH, weight(graph))};
     output(graph, unary(graph, OP_TANH, *take(graph, integer(graph, 3), items, 1)));
+    return 1;
+}
+
+// takes of one item each, one of them used twice and one the root
+static int only_items(Graph *graph) {
+    Index x = unary(graph, OP_TANH, weight(graph)), y = unary(graph, OP_SIN, x);
+    Index one = *take(graph, integer(graph, 1), &x, 1), other = *take(graph, integer(graph, 1), &y, 1);
+    Index sum = add(graph, mul(graph, one, other), unary(graph, OP_EXP, one));
+    output(graph, *take(graph, 0, &sum, 1));
     return 1;
 }
 
@@ -648,6 +665,7 @@ static const Case cases[] = {
     {"a loss that comes second", loss_comes_second, COMPILED},
     {"an output inside a sum", output_inside, COMPILED},
     {"a dot of items", dot_of_items, COMPILED},
+    {"takes of one item", only_items, COMPILED},
     {"an unused take", unused_take, COMPILED},
     {"items of their own", items_of_their_own, REFUSED},
     {"passes that fail", failing_passes, COMPILED},
@@ -656,6 +674,7 @@ static const Case cases[] = {
     {"a weight that is used in an input", used_in_input, REFUSED},
     {"a take that is used twice", take_used_twice, REFUSED},
     {"a take below a function", take_below_function, REFUSED},
+    {"a take in a dot", take_in_dot, REFUSED},
     {"a sum that comes first", sum_comes_first, REFUSED},
     {"a late item", late_item, COMPILED},
 };
