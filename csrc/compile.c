@@ -890,7 +890,7 @@ static int put_outputs(Compiler *compiler, const Index *outputs, size_t n) {
 static int compile(Compiler *compiler, const Index *outputs, size_t noutputs) {
     Replay *replay = compiler->replay;
     compiler->marks = calloc((size_t)compiler->tape->used + 1, sizeof(Mark));
-    if (!compiler->marks || !walk_all(compiler, outputs, noutputs) || !reserve(compiler, noutputs)) return 0;
+    if (!compiler->marks || !reserve_links(compiler) || !walk_all(compiler, outputs, noutputs) || !reserve(compiler, noutputs)) return 0;
     count_uses(compiler);
     number_shared(compiler);
     find_spans(replay);
