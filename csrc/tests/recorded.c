@@ -61,6 +61,7 @@ static int below(Graph *graph, size_t n) {
 static Index weight(Graph *graph) {
     Index i = tape_leaf(&graph->tape, graph->numbers->weights[graph->nweights]);
     tape_hold(&graph->tape, i);
+    if (graph->nweights % 3 == 1) tape_watch(&graph->tape, i);  // then that hold is not counted
     return graph->weights[graph->nweights++] = i;
 }
 
@@ -600,6 +601,151 @@ static int output_inside(Graph *graph) {
     return 1;
 }
 
+// w and x overlap, or one of them is the start
+static int dots_that_overlap(Graph *graph) {
+    const Index *w = weights(graph, 6), *x = weights(graph, 6);
+    Index out[] = {dot(graph, w[2], w, x, 4), dot(graph, x[1], w, x, 4), dot(graph, weight(graph), w, w, 4),
+                   dot(graph, weight(graph), w, w + 1, 4), dot(graph, weight(graph), x + 2, x, 4)};
+    for (int k = 0; k < 5; k++) out[k] = unary(graph, OP_TANH, out[k]);
+    output(graph, sum_of(graph, out, 5));
+    return 1;
+}
+
+// rows that share weights; and rows whose starts are weights of others
+static int rows_that_overlap(Graph *graph) {
+    const Index *w = weights(graph, 12), *x = weights(graph, 3), *v = weights(graph, 24);
+    Index out[16];
+    for (int r = 0; r < 8; r++) out[r] = unary(graph, OP_TANH, dot(graph, weight(graph), w + r, x, 3));
+    for (int r = 0; r < 8; r++) out[8 + r] = unary(graph, OP_SIN, dot(graph, v[3 * ((r + 1) % 8) + r % 3], v + 3 * r, x, 3));
+    output(graph, sum_of(graph, out, 16));
+    return 1;
+}
+
+// each dot begins where the one before ends
+static int chain_of_dots(Graph *graph) {
+    const Index *w = weights(graph, 24), *x = weights(graph, 24);
+    Index out[8], start = weight(graph);
+    for (int k = 0; k < 8; k++) out[k] = start = dot(graph, start, w + 3 * k, x + 3 * k, 3);
+    output(graph, sum_of(graph, out, 8));
+    return 1;
+}
+
+// one more use of what should have one
+static int factor_of_all(Graph *graph) {
+    Index out[3], factor = weight(graph);
+    logits(graph, out);
+    for (int r = 0; r < 3; r++) out[r] = mul(graph, out[r], factor);
+    output(graph, loss(graph, integer(graph, 3), out, 3));
+    return 1;
+}
+
+static int items_of_two_rows(Graph *graph) {
+    Index out[3], others[3];
+    logits(graph, out);
+    logits(graph, others);
+    for (int r = 0; r < 3; r++) out[r] = mul(graph, out[r], others[r]);
+    output(graph, loss(graph, integer(graph, 3), out, 3));
+    return 1;
+}
+
+static int rows_used_again(Graph *graph) {
+    Index out[3], others[3];
+    logits(graph, out);
+    for (int r = 0; r < 3; r++) others[r] = unary(graph, OP_TANH, out[r]);
+    for (int r = 0; r < 3; r++) out[r] = unary(graph, OP_SIN, out[r]);
+    output(graph, mul(graph, loss(graph, integer(graph, 3), out, 3), sum_of(graph, others, 3)));
+    return 1;
+}
+
+static int item_used_again(Graph *graph) {
+    Index out[3];
+    logits(graph, out);
+    Index chosen = *take(graph, integer(graph, 3), out, 1);
+    Index sum = sum_of(graph, out, 3);
+    output(graph, mul(graph, chosen, mul(graph, unary(graph, OP_TANH, out[1]), sum)));
+    return 1;
+}
+
+// weights that are computed
+static int inner_weights(Graph *graph) {
+    const Index *x = weights(graph, 3);
+    Index out[3], w[9];
+    for (int k = 0; k < 9; k++) w[k] = unary(graph, OP_TANH, weight(graph));
+    for (int k = 0; k < 9; k++) w[k] = unary(graph, OP_SIN, w[k]);
+    for (int r = 0; r < 3; r++) out[r] = dot(graph, weight(graph), w + 3 * r, x, 3);
+    output(graph, loss(graph, integer(graph, 3), out, 3));
+    return 1;
+}
+
+static int inner_starts(Graph *graph) {
+    const Index *w = weights(graph, 9), *x = weights(graph, 3);
+    Index out[3], y = unary(graph, OP_EXP, weight(graph)), starts[3];
+    for (int r = 0; r < 3; r++) starts[r] = unary(graph, OP_TANH, mul(graph, weight(graph), y));
+    for (int r = 0; r < 3; r++) out[r] = dot(graph, starts[r], w + 3 * r, x, 3);
+    output(graph, loss(graph, integer(graph, 3), out, 3));
+    return 1;
+}
+
+// sums other than of all items in order
+static int other_sum(Graph *graph) {
+    Index out[4], x[5];
+    const Index *w = weights(graph, 12), *v = weights(graph, 3);
+    int what = (int)(seed_now % 4);
+    for (int r = 0; r < 4; r++) out[r] = dot(graph, weight(graph), w + 3 * r, v, 3);
+    Index extra = unary(graph, OP_TANH, weight(graph));
+    Index orders[4][5] = {{out[2], out[1], out[0]}, {out[0], out[2]}, {out[0], out[1], out[2], extra}, {out[0], out[1], out[1], out[2]}};
+    static const size_t sizes[] = {3, 2, 4, 4};
+    memcpy(x, orders[what], sizeof x);
+    Index chosen = *take(graph, integer(graph, 3), out, 1);
+    output(graph, mul(graph, chosen, sum_of(graph, x, sizes[what])));
+    return 1;
+}
+
+static int sum_of_products(Graph *graph) {
+    Index out[3];
+    logits(graph, out);
+    Index chosen = *take(graph, integer(graph, 3), out, 1);
+    output(graph, mul(graph, chosen, dot(graph, weight(graph), weights(graph, 3), out, 3)));
+    return 1;
+}
+
+static int two_items_added(Graph *graph) {
+    Index out[3];
+    logits(graph, out);
+    Index chosen = *take(graph, integer(graph, 2), out, 1);
+    output(graph, mul(graph, chosen, add(graph, out[0], out[1])));
+    return 1;
+}
+
+// a leaf among the items
+static int mixed_items(Graph *graph) {
+    Index out[3];
+    logits(graph, out);
+    out[1] = weight(graph);
+    Index chosen = *take(graph, integer(graph, 3), out, 1);
+    output(graph, mul(graph, chosen, sum_of(graph, out, 3)));
+    return 1;
+}
+
+// rows that are not in one batch: of different inputs
+static int rows_apart(Graph *graph) {
+    const Index *w = weights(graph, 9), *x = weights(graph, 6);
+    Index out[3];
+    for (int r = 0; r < 3; r++) out[r] = dot(graph, weight(graph), w + 3 * r, r == 1 ? x + 3 : x, 3);
+    output(graph, loss(graph, integer(graph, 3), out, 3));
+    return 1;
+}
+
+// a bias of all rows that is used between
+static int bias_used_between(Graph *graph) {
+    const Index *w = weights(graph, 9), *x = weights(graph, 3);
+    Index out[3], bias = weight(graph), others[] = {weight(graph), bias, weight(graph)};
+    for (int r = 0; r < 3; r++) out[r] = dot(graph, others[r], w + 3 * r, x, 3);
+    Index chosen = *take(graph, integer(graph, 3), out, 1);
+    output(graph, mul(graph, chosen, mul(graph, unary(graph, OP_TANH, bias), sum_of(graph, out, 3))));
+    return 1;
+}
+
 // A transformer of one layer and one head without its square roots: the rows of the table are also
 // the weights of the logits, and tokens may be there more than once.
 enum { TOKENS = 5, WIDTH = 4, CONTEXT = 3 };
@@ -676,6 +822,21 @@ static const Case cases[] = {
     {"a take below a function", take_below_function, REFUSED},
     {"a take in a dot", take_in_dot, REFUSED},
     {"a sum that comes first", sum_comes_first, REFUSED},
+    {"dots that overlap", dots_that_overlap, COMPILED},
+    {"rows that overlap", rows_that_overlap, COMPILED},
+    {"a chain of dots", chain_of_dots, COMPILED},
+    {"a factor of all items", factor_of_all, REFUSED},
+    {"items of two rows", items_of_two_rows, REFUSED},
+    {"rows that are used again", rows_used_again, REFUSED},
+    {"an item that is used again", item_used_again, REFUSED},
+    {"weights that are computed", inner_weights, REFUSED},
+    {"starts that are computed", inner_starts, REFUSED},
+    {"another sum", other_sum, REFUSED},
+    {"a sum of products", sum_of_products, REFUSED},
+    {"two items added", two_items_added, REFUSED},
+    {"a leaf among the items", mixed_items, REFUSED},
+    {"rows of different inputs", rows_apart, REFUSED},
+    {"a bias that is used between", bias_used_between, REFUSED},
     {"a late item", late_item, COMPILED},
 };
 
@@ -872,6 +1033,45 @@ static void test_overlap(void) {
     }
 }
 
+// the same inner nodes in two recordings: only one of them may be compiled
+static void test_shared_nodes(void) {
+    for (int what = 0; what < 5; what++) {
+        function_now = "nodes that are shared";
+        seed_now = (uint64_t)what;
+        Tape tape;
+        tape_init(&tape);
+        Index x = tape_leaf(&tape, 0.5), y = tape_leaf(&tape, 0.25), w[] = {x, y, x, y};
+        Index inner = tape_unary(&tape, OP_TANH, x), taken = tape_unary(&tape, OP_TAKE, x);
+        if (what == 1) inner = tape_dot(&tape, y, 0.0, w, NULL, w + 1, NULL, 3);
+        if (what == 2) inner = tape_user(&tape, 2.0, &x, NULL, 1);
+        if (what == 4) inner = taken;
+        Index above = tape_unary(&tape, OP_EXP, inner), a = tape_unary(&tape, OP_SIN, above);
+        Index b = tape_binary(&tape, OP_MUL, above, y);
+        tape_hold(&tape, a);
+        tape_hold(&tape, b);
+        Recording first, second;
+        CHECK(recording_start(&tape, &first, &a, 1, NULL, 0) == 0 && recording_start(&tape, &second, &b, 1, NULL, 0) == 0);
+        if (what == 4) CHECK(recording_choice(&tape, &first, 0, &taken, 1, (Index[]){x, y}, 2) == 0);
+        if (what == 1) tape_set_function(&tape, tape.nodes[inner].b, 1);  // inside of the dot
+        if (what == 3) tape_set_function(&tape, inner, 1);
+        CHECK(recording_end(&tape, &first) == 0);
+        CHECK((tape_replay(&tape, a) != NULL) == (what == 0 || what == 4));
+        if (what == 4) {  // even where the first one is not compiled any more
+            tape_set_function(&tape, above, 1);
+            tape_set_function(&tape, above, 0);
+            CHECK(!tape_replay(&tape, a));
+        }
+        CHECK(recording_end(&tape, &second) == 0 && !tape_replay(&tape, b));
+        CHECK(recording_forward(&tape, &first) == (what == 2 ? -1 : 0));
+        CHECK(what != 2 || tape.fault.code == FAULT_USER);
+        CHECK(tape_backward(&tape, b) == (what == 1 || what == 3 ? -1 : 0));
+        CHECK(tape_is_whole(&tape, NULL));
+        recording_free(&tape, &first);
+        recording_free(&tape, &second);
+        tape_free(&tape);
+    }
+}
+
 // an output that is inside of another recording keeps its mark when its own recording goes, and
 // what backward writes to it stays
 static void test_output_inside_another(void) {
@@ -982,6 +1182,7 @@ int main(int argc, char **argv) {
     test_function();
     test_root_above();
     test_overlap();
+    test_shared_nodes();
     test_output_inside_another();
     test_freed_recording();
     test_same_output();
