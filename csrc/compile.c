@@ -92,6 +92,7 @@ typedef struct Compiler {
     int is_without_dots;
     Index nkinds;
     Task *tasks;
+    Index *limits;          // by place: see are_alone
     Task *spare;            // room for as many
     Index *counts;          // room for a number for each level and kind
     Index *where;           // by place: of the program made last, the instruction or dot
@@ -351,6 +352,10 @@ static int walk_all(Compiler *compiler, const Index *outputs, size_t n) {
     compiler->forward = malloc((room + 1) * sizeof(Index));
     if (!compiler->forward) return 0;
     for (size_t k = 0; k < n; k++) walk(compiler, outputs[k]);
+    for (size_t c = 0; c < compiler->nchoices; c++) {  // no output may be above the takes
+        const Choice *choice = &compiler->choices[c];
+        for (size_t k = 0; k < (size_t)choice->n * choice->width; k++) walk(compiler, choice->items[k]);
+    }
     if (compiler->has_failed || compiler->flags & (NODE_REPLAYED | NODE_FUNCTION | NODE_USER)) return 0;
     for (Index k = 1; k <= compiler->n; k++) {  // another recording's choice would not reach this program
         const Node *node = &compiler->nodes[compiler->places[k].node];
@@ -571,7 +576,7 @@ static void put_backward(Compiler *compiler, Index k, Index *n) {
 static int is_early(const Compiler *compiler, Index i) {
     Index n = 0, stride = 0;
     const Index *items = items_of(compiler, i, &n, &stride);
-    return items && n && compiler->nodes[*items].op != OP_LEAF;
+    return items && n > 1 && compiler->nodes[*items].op != OP_LEAF;
 }
 
 // The turn of a take among inner nodes must not depend on which of them it copies: it comes right
@@ -737,13 +742,14 @@ static Index row_below(const Compiler *compiler, Index item) {
 }
 
 // Are the items added up in order, and is that all that uses them besides the take? Has the walk
-// come to the take before the sum, and to the take's only user after it? And does forward compute
-// all items before the take?
-static int are_summed(const Compiler *compiler, const Choice *choice) {
+// come to the take before the sum, and to the take's only user, no dot, after it? And does forward compute
+// all items before the take? Then the place of the sum, else 0.
+static Index are_summed(const Compiler *compiler, const Choice *choice) {
     Index chosen = choice->items[choice->chosen], other = choice->items[choice->chosen == 0];
     Index at = compiler->marks[choice->takes[0]].place, end = place_of(compiler, other)->user;
     const Place *take = &compiler->places[at], *sum = &compiler->places[end];
     if (!end || !sum->terms || take->adders != 1 || take->user < end || sum->since < at) return 0;
+    if (compiler->places[take->user].terms) return 0;  // a dot: backward_tasks does not look inside
     const Link *links = compiler->links + sum->first;
     Index k = links->before == choice->items[0];
     for (Index t = 0; t < sum->terms; t++) {
@@ -755,7 +761,43 @@ static int are_summed(const Compiler *compiler, const Choice *choice) {
         const Place *item = place_of(compiler, choice->items[j]);
         if (item->adders != 1u + (item->node == chosen) || item->level >= take->level) return 0;
     }
-    return k == choice->n;
+    return k == choice->n ? end : 0;
+}
+
+static void compare_to_limit(const Compiler *compiler, Task *task, Index operand) {
+    Index limit = compiler->limits[compiler->marks[operand].place];
+    if (limit && task->place > limit) task->level = 1;
+}
+
+// What else passes a gradient on to the weights and biases of the rows? The walk comes to all of it
+// before the chosen row's product, and so before any row's, or after the sum: then its turn does not
+// depend on which one is chosen.
+static int are_alone(Compiler *compiler, const Choice *choice, Index end) {
+    const Place *chosen = place_of(compiler, row_below(compiler, choice->items[choice->chosen]));
+    const Link *links = compiler->links + chosen->first;
+    Index limit = chosen->since, alone = 1;
+    compiler->limits = calloc((size_t)compiler->n + 1, sizeof(Index));
+    if (!compiler->limits) return 0;
+    for (Index k = 0; k < chosen->terms; k++) {
+        Index w = compiler->marks[links[k].w].place, x = compiler->marks[links[k].x].place;
+        if (limit < w) limit = w;
+        if (limit < x) limit = x;
+        for (Index r = 0; r < choice->n; r++) {
+            Index row = compiler->marks[row_below(compiler, choice->items[r])].place;
+            const Link *own = compiler->links + compiler->places[row].first;
+            compiler->limits[row] = NOWHERE;
+            compiler->limits[compiler->marks[own[k].w].place] = limit;
+            if (k == 0) compiler->limits[compiler->marks[own->before].place] = limit;
+        }
+    }
+    for (Index k = 1; k <= end && alone; k++) {
+        Task task = {.place = k};
+        const Place *place = &compiler->places[k];
+        if (compiler->limits[k] != NOWHERE && passes_on(&compiler->nodes[place->node])) visit_operands(compiler, &task, compare_to_limit);
+        alone = task.level == 0;
+    }
+    free(compiler->limits);
+    return (int)alone;
 }
 
 static int find_rows(Compiler *compiler, const Choice *choice, Switch *chooser) {
@@ -763,7 +805,8 @@ static int find_rows(Compiler *compiler, const Choice *choice, Switch *chooser) 
     Index lowest = program->ndots, highest = 0;
     Index take = compiler->marks[choice->takes[0]].place;
     if (!take || take > compiler->m || choice->n == 1) return 1;  // backward does not come here, or as always
-    if (!are_summed(compiler, choice)) return 0;
+    Index end = are_summed(compiler, choice);
+    if (!end) return 0;
     chooser->rows = malloc(choice->n * sizeof(Dot));
     if (!chooser->rows) return 0;
     for (Index k = 0; k < choice->n; k++) {
@@ -780,7 +823,8 @@ static int find_rows(Compiler *compiler, const Choice *choice, Switch *chooser) 
     if (highest - lowest + 1 != choice->n) return 0;
     for (Index i = 0; i < program->nbatches; i++) {
         const Batch *batch = &program->batches[i];
-        if (batch->op == ROWS && batch->first <= lowest && highest < batch->first + batch->n) return 1;
+        if (batch->op != ROWS || batch->first > lowest || highest >= batch->first + batch->n) continue;
+        return are_alone(compiler, choice, end);
     }
     return 0;
 }
@@ -849,7 +893,7 @@ static int put_outputs(Compiler *compiler, const Index *outputs, size_t n) {
 static int compile(Compiler *compiler, const Index *outputs, size_t noutputs) {
     Replay *replay = compiler->replay;
     compiler->marks = calloc((size_t)compiler->tape->used + 1, sizeof(Mark));
-    if (!compiler->marks || !walk_all(compiler, outputs, noutputs) || !reserve(compiler, noutputs)) return 0;
+    if (!compiler->marks || !reserve_links(compiler) || !walk_all(compiler, outputs, noutputs) || !reserve(compiler, noutputs)) return 0;
     count_uses(compiler);
     number_shared(compiler);
     find_spans(replay);
@@ -873,21 +917,22 @@ static int compile(Compiler *compiler, const Index *outputs, size_t noutputs) {
     return made;
 }
 
-// the nodes beyond the leaves that others see, the outputs excepted
+static void mark_node(Node *node, uint8_t flag) {
+    if (!(node->flags & NODE_VISITED)) node->flags = (node->flags & (uint8_t)~NODE_REPLAYED) | flag;
+}
+
+// The nodes beyond the leaves that others see, the outputs excepted: another replay may have those
+// inside.
 static void mark_nodes(Tape *tape, const Replay *replay, uint8_t flag) {
     Node *nodes = tape->nodes;
-    uint8_t rest = (uint8_t)~NODE_REPLAYED;
-    for (Index slot = replay->leaves + 1; slot <= replay->slots; slot++) {
-        Node *node = &nodes[replay->nodes[slot]];
-        node->flags = (node->flags & rest) | flag;
-    }
+    nodes[0].flags = NODE_VISITED;
+    for (Index i = 0; i < replay->noutputs; i++) nodes[replay->nodes[replay->outputs[i]]].flags |= NODE_VISITED;
+    for (Index slot = replay->leaves + 1; slot <= replay->slots; slot++) mark_node(&nodes[replay->nodes[slot]], flag);
     for (Index k = 0; k < replay->nterms; k++) {
-        Node *product = &nodes[replay->terms[k].product], *sum = &nodes[replay->terms[k].sum];
-        product->flags = (product->flags & rest) | flag;
-        sum->flags = (sum->flags & rest) | flag;
+        mark_node(&nodes[replay->terms[k].product], flag);
+        mark_node(&nodes[replay->terms[k].sum], flag);
     }
-    nodes[0].flags &= rest;
-    for (Index i = 0; i < replay->noutputs; i++) nodes[replay->nodes[replay->outputs[i]]].flags &= rest;
+    for (Index i = 0; i < replay->noutputs; i++) nodes[replay->nodes[replay->outputs[i]]].flags &= (uint8_t)~NODE_VISITED;
 }
 
 Replay *replay_new(Tape *tape, const Index *outputs, size_t noutputs, const Choice *choices, size_t nchoices) {

@@ -359,6 +359,11 @@ static void settle_all_of(Tape *tape, const Index *order, size_t n) {
     if (flags & NODE_REPLAYED) tape_settle(tape);
 }
 
+// a replay's outputs may be inside another one
+static void settle_outputs(Tape *tape, const Replay *replay) {
+    for (Index k = 0; k < replay->noutputs; k++) tape_node(tape, replay->nodes[replay->outputs[k]]);
+}
+
 // -----------------------------------------------------------------------------
 // recording
 
@@ -1085,6 +1090,7 @@ int tape_backward(Tape *tape, Index root) {
     tape_node(tape, root);  // it may be inside another replay
     Schedule *replayed = schedule_find(tape, root, SCHEDULE_RECORDING);
     if (!replayed) replayed = schedule_use(tape, root, SCHEDULE_FORWARD);
+    if (replayed && replayed->replay) settle_outputs(tape, replayed->replay);
     if (replayed && replayed->replay && replay_backward(tape, replayed->replay) == 0) {
         replayed->passes++;
         return 0;
@@ -1192,7 +1198,7 @@ int tape_forward(Tape *tape, Index root) {
         schedule_compile(tape, schedule);
     }
     if (schedule && schedule->replay) {
-        tape_node(tape, root);  // it may be inside another replay
+        settle_outputs(tape, schedule->replay);
         if (replay_forward(tape, schedule->replay) == 0) return 0;
     }
     if (schedule && !schedule->outputs && walk_reserve(tape) && schedule->n <= tape->room) {
@@ -1301,7 +1307,7 @@ void recording_undo(Tape *tape, Recording *recording) {
 int recording_forward(Tape *tape, Recording *recording) {
     Replay *replay = replay_of(tape, recording);
     if (replay) {
-        for (size_t k = 0; k < recording->noutputs; k++) tape_node(tape, recording->outputs[k]);
+        settle_outputs(tape, replay);
         if (replay_forward(tape, replay) == 0) return 0;
     }
     return walk_forward(tape, recording->root);

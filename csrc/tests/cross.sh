@@ -13,7 +13,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 warnings="-Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wconversion -Werror"
-checked="rng.c data.c replay.c nn.c evaluate.c optim.c repr.c"  # and tape.c, which stress.c includes
+checked="rng.c data.c compile.c replay.c recorded.c nn.c evaluate.c optim.c repr.c"  # and tape.c, which the others include
 library="tape.c $checked"
 glibc=../tests/golden/course-run.txt
 musl=build/x86_64-linux-musl/run.txt
@@ -31,6 +31,7 @@ compile() {  # target, program, and what it consists of
 compile_all() {
     compile "$1" bits.exe "tests/bits.c $library -lm"
     compile "$1" test.exe "tests/test.c $library -lm"
+    compile "$1" recorded.exe "tests/recorded.c $checked -lm"
     compile "$1" main.exe "main.c $library -lm"
     compile "$1" stress.exe "tests/stress.c $checked -pthread -lm"
 }
@@ -45,11 +46,12 @@ check() {  # target, the course run that it should print, and what runs programs
     compile_all "$target"
     "$@" "$folder/bits.exe" > "$folder/bits.txt"
     "$@" "$folder/test.exe" > "$folder/test.txt"
+    "$@" "$folder/recorded.exe" > "$folder/recorded.txt"
     "$@" "$folder/main.exe" > "$folder/run.txt"
     "$@" "$folder/stress.exe" $stress > "$folder/stress.txt"
     same "$folder/bits.txt" build/bits.txt
     same "$folder/run.txt" "$expected"
-    echo "$target: $(cat "$folder/test.txt" "$folder/stress.txt" | tr -d '\r' | paste -sd ';')"
+    echo "$target: $(cat "$folder/test.txt" "$folder/recorded.txt" "$folder/stress.txt" | tr -d '\r' | paste -sd ';')"
 }
 
 only_compile() {

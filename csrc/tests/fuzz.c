@@ -25,6 +25,7 @@
 
 enum {
     MOST_HANDLES = 64, MOST_LAYERS = 3, MOST_POINTS = 5, MOST_ITEMS = MOST_POINTS * 3,
+    MOST_RECORDINGS = 3,
     MOST_AT_ONCE = 1000  // so many nodes does the model make for one instruction, and never more
 };
 
@@ -48,6 +49,17 @@ static size_t nlayers;                          // 0: there is no network
 static uint32_t sizes[MOST_LAYERS + 1];
 static uint8_t activations[MOST_LAYERS];
 static AdamW adamw;
+
+typedef struct Recorded {
+    Recording recording;
+    ModelRecording model;
+    int ranges[MOST_CHOICES];      // by integer: how many rows it chooses from,
+    int64_t integers[MOST_CHOICES];  // and the one that it chooses now
+    int nintegers;
+} Recorded;
+
+static Recorded recordings[MOST_RECORDINGS];
+static int nrecordings;
 
 // -----------------------------------------------------------------------------
 // the bytes
@@ -116,7 +128,7 @@ static void compare_node(const Twin *node, Index *operands) {
     MUST(is_same(found->data, node->data) && is_same(found->grad, node->grad));
     MUST(((found->flags & NODE_FUNCTION) != 0) == node->has_function);
     MUST(((found->flags & NODE_WATCHED) != 0) == node->is_watched);
-    MUST(((found->flags & NODE_INTEGER) != 0) == node->is_integer);
+    MUST(found->op == OP_TAKE || ((found->flags & NODE_INTEGER) != 0) == node->is_integer);
     if (node->op == OP_LEAF) {
         const Node *moments = &nodes[found->a];
         MUST((found->a != 0) == node->has_moments);
@@ -151,6 +163,52 @@ static void meet_all(const Handles *held, Index *holds) {
     }
 }
 
+typedef void VisitHeld(Index place, int node, Index *holds);
+
+// each node of a recording, as often as the recording holds it
+static void visit_recording(const Recorded *recorded, VisitHeld *visit, Index *holds) {
+    const Recording *recording = &recorded->recording;
+    const ModelRecording *expected = &recorded->model;
+    for (int k = 0; k < expected->noutputs; k++) visit(recording->outputs[k], expected->outputs[k], holds);
+    for (int k = 0; k < expected->ninputs; k++) visit(recording->inputs[k], expected->inputs[k], holds);
+    for (int c = 0; c < expected->nchoices; c++) {
+        const ModelChoice *choice = &expected->choices[c];
+        const Choice *found = &recording->choices[c];
+        for (int j = 0; j < choice->width; j++) visit(found->takes[j], choice->takes[j], holds);
+        for (int k = 0; k < choice->n * choice->width; k++) visit(found->items[k], choice->items[k], holds);
+    }
+}
+
+// and each that its root lists: all outputs and the items that are computed. Returns how many
+static int visit_list(const Recorded *recorded, VisitHeld *visit, Index *holds) {
+    const Recording *recording = &recorded->recording;
+    const ModelRecording *expected = &recorded->model;
+    Index list = recording->root, place = 0;
+    int nodes[MOST_OUTPUTS + MOST_CHOICES * MOST_OPERANDS], n = 0;
+    if (tape.nodes[list].op != OP_LIST) {
+        MUST(list == recording->outputs[0]);
+        return 0;
+    }
+    for (int k = 0; k < expected->noutputs; k++) nodes[n++] = expected->outputs[k];
+    for (int c = 0; c < expected->nchoices; c++) {
+        const ModelChoice *choice = &expected->choices[c];
+        for (int k = 0; k < choice->n * choice->width; k++) {
+            if (twin(choice->items[k])->op != OP_LEAF) nodes[n++] = choice->items[k];
+        }
+    }
+    for (int k = 0; k < n; k++, list = tape.nodes[list].b) {
+        MUST(list && (place = tape.nodes[list].a));
+        visit(place, nodes[k], holds);
+    }
+    MUST(list == 0);
+    return n;
+}
+
+static void meet_held(Index place, int node, Index *holds) {
+    meet(node, place);
+    if (holds) holds[place]++;
+}
+
 // all that can be reached is as in the model, nothing else lives, and the tape is whole
 static void compare(void) {
     Index *holds = calloc((size_t)tape.used + 1, sizeof *holds), operands[MOST_OPERANDS], live = 0;
@@ -160,6 +218,11 @@ static void compare(void) {
     meet_all(&optimised, holds);
     meet_all(&watched, NULL);
     meet_all(&let_go, NULL);
+    for (int r = 0; r < nrecordings; r++) {
+        holds[recordings[r].recording.root]++;
+        visit_recording(&recordings[r], meet_held, holds);
+        live += (Index)visit_list(&recordings[r], meet_held, NULL);
+    }
     while (nmet) {
         const Twin *node = twin(met[--nmet]);
         compare_node(node, operands);
@@ -263,6 +326,11 @@ static void count_all(const Handles *held, int uses) {
     }
 }
 
+static void count_held(Index place, int node, Index *holds) {
+    (void)place, (void)holds;
+    count_user(node);
+}
+
 // by the model: how many nodes and counted holds use each node that can be reached
 static void count_users(void) {
     model.marks++;
@@ -271,6 +339,10 @@ static void count_users(void) {
     count_all(&optimised, 1);
     count_all(&watched, 0);
     count_all(&let_go, 0);
+    for (int r = 0; r < nrecordings; r++) {
+        visit_recording(&recordings[r], count_held, NULL);
+        if (visit_list(&recordings[r], count_held, NULL) == 0) count_user(recordings[r].model.outputs[0]);
+    }
     while (nmet) {
         const Twin *node = twin(met[--nmet]);
         for (int i = 0; i < node->n; i++) count_user(node->operands[i]);
@@ -709,6 +781,197 @@ static void own_forward(void) {
 }
 
 // -----------------------------------------------------------------------------
+// recordings whose inputs change
+
+static void free_recording_at(int r) {
+    recording_free(&tape, &recordings[r].recording);
+    recordings[r] = recordings[--nrecordings];
+}
+
+static void free_recording(void) {
+    if (nrecordings) free_recording_at(below(nrecordings));
+}
+
+// the newest handle, if the last operation made one; its owner may let go of it
+static const Handle *newest(int before) {
+    return handles.n > before ? &handles.at[handles.n - 1] : NULL;
+}
+
+static void make_input(Recorded *recorded, Index *inputs) {
+    ModelRecording *expected = &recorded->model;
+    int before = handles.n;
+    record_leaf();
+    if (!newest(before) || expected->ninputs == MOST_INPUTS) return;
+    inputs[expected->ninputs] = newest(before)->place;
+    expected->inputs[expected->ninputs++] = newest(before)->node;
+}
+
+// one of the integers with this range; or a new one
+static int find_integer(Recorded *recorded, int range) {
+    for (int i = 0; i < recorded->nintegers && below(2); i++) {
+        if (recorded->ranges[i] == range) return i;
+    }
+    recorded->ranges[recorded->nintegers] = range;
+    recorded->integers[recorded->nintegers] = below(range);
+    return recorded->nintegers++;
+}
+
+typedef struct Choosing {
+    Index takes[MOST_ROW], items[MOST_OPERANDS];
+} Choosing;
+
+// the takes are handles, too
+static void choose_row(Recorded *recorded, Choosing *choosing, const Index *places, const int *nodes, int n, int width) {
+    ModelRecording *expected = &recorded->model;
+    if (recorded->nintegers == MOST_CHOICES || expected->nchoices == MOST_CHOICES) return;
+    ModelChoice *choice = &expected->choices[expected->nchoices];
+    *choice = (ModelChoice){.integer = find_integer(recorded, n), .width = width, .n = n};
+    memcpy(choice->items, nodes, (size_t)(n * width) * sizeof *nodes);
+    memcpy(choosing[expected->nchoices].items, places, (size_t)(n * width) * sizeof *places);
+    for (int j = 0; j < width; j++) {
+        int before = handles.n, at = (int)recorded->integers[choice->integer] * width + j;
+        keep(tape_unary(&tape, OP_TAKE, places[at]), model_unary(OP_TAKE, nodes[at]));
+        if (!newest(before)) return;
+        choosing[expected->nchoices].takes[j] = newest(before)->place;
+        choice->takes[j] = newest(before)->node;
+    }
+    expected->nchoices++;
+}
+
+static void choose_handles(Recorded *recorded, Choosing *choosing) {
+    int n = 1 + below(3), width = 1 + below(2), nodes[MOST_OPERANDS];
+    Items x = take_items(n * width, 0);
+    for (int k = 0; k < n * width; k++) nodes[k] = x.items[k].node;
+    choose_row(recorded, choosing, x.places, nodes, n, width);
+}
+
+// -log(softmax(w @ x)[i]); i is an integer, and w has leaves side by side
+static void record_chosen_loss(Recorded *recorded, Choosing *choosing) {
+    enum { MOST_LOGITS = 3, MOST_IN = 2 };
+    int nin = 1 + below(MOST_IN), n = 1 + below(MOST_LOGITS), first = handles.n, nodes[MOST_LOGITS], sum = 0;
+    Items x = take_items(nin, 0);
+    Item ex[MOST_OPERANDS], logits[MOST_LOGITS];
+    Index out[MOST_LOGITS], w[MOST_LOGITS * MOST_IN], places[MOST_LOGITS], denom = 0;
+    for (int k = 0; k < n * nin; k++) {
+        double weight = (k * 7 % 5 - 2) * 0.3;
+        keep(tape_leaf(&tape, weight), model_leaf(weight));
+        if (handles.n != first + k + 1) return;
+        w[k] = handles.at[first + k].place;
+    }
+    if (linear(&tape, x.places, NULL, (size_t)nin, w, NULL, (size_t)n, out) < 0) {
+        MUST(is_out_of_memory());
+        return;
+    }
+    for (int r = 0; r < n; r++) {
+        Item row[MOST_IN];
+        for (int k = 0; k < nin; k++) row[k].node = handles.at[first + r * nin + k].node;
+        logits[r] = (Item){.node = model_dot((Item){0}, row, x.items, nin)};
+    }
+    int result = exponentials(&tape, out, (size_t)n, places, &denom);
+    if (result < 0 && is_out_of_memory()) return;
+    sum = model_exponentials(logits, n, ex);
+    agree(result, sum ? 0 : -1);
+    if (result < 0) return;
+    int at = handles.n;
+    keep(denom, sum);
+    if (handles.n == at) return;
+    for (int k = 0; k < n; k++) nodes[k] = ex[k].node;
+    int before = handles.n;
+    choose_row(recorded, choosing, places, nodes, n, 1);
+    if (!newest(before)) return;
+    const Handle *take = newest(before);
+    keep(tape_div(&tape, take->place, denom), model_div(take->node, sum));
+    if (!newest(before + 1)) return;
+    const Handle *p = newest(before + 1);
+    keep(tape_unary(&tape, OP_LOG, p->place), model_unary(OP_LOG, p->node));
+}
+
+// what a recorded function does: it uses what is there, too, and what it makes is there after it
+static void run_function(Recorded *recorded, Choosing *choosing, Index *inputs) {
+    static void (*const operations[])(void) = {
+        record_unary, record_binary, record_binary, record_with_number, record_composed, record_products, record_sum,
+        record_softmax,
+    };
+    for (int n = 1 + below(6); n > 0; n--) {
+        int what = below(12);
+        if (what == 0) make_input(recorded, inputs);
+        if (what == 1 || what == 2) choose_handles(recorded, choosing);
+        if (what == 3) record_chosen_loss(recorded, choosing);
+        if (what > 3) operations[what - 4]();
+    }
+}
+
+static void make_recording(void) {
+    if (nrecordings == MOST_RECORDINGS) free_recording();
+    while (handles.n > MOST_HANDLES / 2) drop(&handles, handles.n - 1);
+    int first = handles.n, result = 0;
+    Index outputs[MOST_OUTPUTS], inputs[MOST_INPUTS];
+    Choosing choosing[MOST_CHOICES];
+    Recorded *recorded = &recordings[nrecordings];
+    ModelRecording *expected = &recorded->model;
+    Recording *recording = &recorded->recording;
+    *recorded = (Recorded){0};
+    run_function(recorded, choosing, inputs);
+    for (int n = 1 + below(MOST_OUTPUTS), i = handles.n; n > 0; n--) {  // mostly the last ones
+        i = below(4) || i == 0 ? i - 1 : below(handles.n);
+        if (i < 0 || twin(handles.at[i].node)->op == OP_LEAF) continue;
+        outputs[expected->noutputs] = handles.at[i].place;
+        expected->outputs[expected->noutputs++] = handles.at[i].node;
+    }
+    if (expected->noutputs == 0 || is_out_of_memory()) return;
+    result = recording_start(&tape, recording, outputs, (size_t)expected->noutputs, inputs, (size_t)expected->ninputs);
+    for (int c = 0; c < expected->nchoices && result == 0; c++) {
+        const ModelChoice *choice = &expected->choices[c];
+        result = recording_choice(&tape, recording, (size_t)choice->integer, choosing[c].takes, (size_t)choice->width,
+                                  choosing[c].items, (size_t)choice->n);
+    }
+    if (result == 0) result = recording_end(&tape, recording);
+    MUST(result == 0 || is_out_of_memory());
+    if (result < 0) {
+        recording_free(&tape, recording);
+        return;
+    }
+    nrecordings++;
+    for (int n = below(4); n > 0 && handles.n > first; n--) drop(&handles, first + below(handles.n - first));
+}
+
+// one of them is called again and again; now and then without a pass, or with an integer out of range
+static void call_recording(void) {
+    if (nrecordings == 0) return;
+    Recorded *recorded = &recordings[below(nrecordings)];
+    ModelRecording *expected = &recorded->model;
+    Recording *recording = &recorded->recording;
+    for (int times = 1 + below(4); times > 0; times--) {
+        double numbers[MOST_INPUTS];
+        int64_t integers[MOST_CHOICES];
+        int what = below(16);
+        for (int k = 0; k < expected->ninputs; k++) numbers[k] = number();
+        for (int k = 0; k < recorded->nintegers; k++) integers[k] = below(recorded->ranges[k] + (what == 0));
+        int result = recording_set(&tape, recording, numbers, integers);
+        agree(result, model_recording_set(expected, numbers, integers));
+        if (result < 0 || what == 1) continue;
+        if (what == 2) {
+            recording_undo(&tape, recording);
+            model_recording_undo(expected);
+            continue;
+        }
+        result = recording_forward(&tape, recording);
+        int is_without_memory = result < 0 && is_out_of_memory();
+        if (!is_without_memory) agree(result, model_recording_forward(expected));
+        if (result < 0) {
+            recording_undo(&tape, recording);
+            model_recording_undo(expected);
+        }
+        if (is_without_memory) return;
+        if (what == 3) set_data();
+        if (what < 6) continue;
+        result = tape_backward(&tape, recording->outputs[0]);
+        if (result < 0 && is_out_of_memory()) return;
+        agree(result, model_backward(expected->outputs[0], 0));
+    }
+}
+
+// -----------------------------------------------------------------------------
 // programs
 
 // an arena without fresh places, and no room for walks: the next call has to ask for memory
@@ -737,6 +1000,12 @@ static void (*const instructions[])(void) = {
     unwatch, hand_out, hold_watched, set_function_below,
 };
 
+// by a byte from here on
+enum { FIRST_OF_RECORDINGS = 210 };
+static void (*const of_recordings[])(void) = {
+    make_recording, call_recording, call_recording, free_recording, call_recording, make_recording,
+};
+
 // with these nothing can fail
 static void (*const others[])(void) = {
     compare, let_all_unused_go, shrink, trim_soon, settle, forget_optimiser, forget_network
@@ -753,7 +1022,12 @@ static void run_instruction(void) {
     last_fails = how / 32 % 2 ? LONG_MAX : first_fails;
     tape.fault = (Fault){0};
     is_armed = 1;
-    instructions[byte() % (sizeof instructions / sizeof *instructions)]();
+    unsigned which = byte();
+    if (which < FIRST_OF_RECORDINGS) {
+        instructions[which % (sizeof instructions / sizeof *instructions)]();
+    } else {
+        of_recordings[(which - FIRST_OF_RECORDINGS) % (sizeof of_recordings / sizeof *of_recordings)]();
+    }
     is_armed = 0;
 }
 
@@ -771,7 +1045,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
         if (watched.n) check_watched();
     }
     compare();
+    while (nrecordings > 1) free_recording_at(0);  // one of them goes after the handles
     drop_all(&handles);
+    if (nrecordings) free_recording_at(0);
     forget_network();
     forget_optimiser();
     let_all_unused_go();

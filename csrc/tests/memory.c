@@ -45,6 +45,9 @@ typedef struct Run {
     Index parameters[PARAMETERS], inputs[3];
     AdamW adamw;
     int has_moments;
+    Index takes[3], exps[3];         // of a graph whose inputs change: of a row, and of a loss
+    Recording recording;
+    int calls;                       // how often it was called
     Index holds[MOST_NODES];         // by node: how often it is held
     uint64_t *seen;                  // bits of all numbers that were looked at
     size_t nseen;
@@ -303,6 +306,95 @@ static int evaluate_loss(Run *run) {
     return kept(run, record_loss_or_number(run, 0));
 }
 
+// -log(softmax(w @ take(table, i))[j]) * x
+static int record_choices(Run *run) {
+    Tape *tape = &run->tape;
+    Index logits[3], denom;
+    for (int k = 0; k < 2; k++) {
+        run->takes[k] = tape_unary(tape, OP_TAKE, run->parameters[k]);
+        if (run->takes[k]) continue;
+        if (k > 0) tape_discard(tape, run->takes[0]);
+        return -1;
+    }
+    for (int k = 0; k < 2; k++) tape_hold(tape, run->takes[k]);
+    Index out = 0;
+    if (linear(tape, run->takes, NULL, 2, run->parameters + 6, NULL, 3, logits) == 0
+        && exponentials(tape, logits, 3, run->exps, &denom) == 0) {
+        run->takes[2] = tape_unary(tape, OP_TAKE, run->exps[0]);
+        if (!run->takes[2]) tape_discard(tape, denom);
+        Index p = run->takes[2] ? tape_div(tape, run->takes[2], denom) : 0;
+        out = p ? tape_unary(tape, OP_LOG, p) : 0;
+        out = out ? tape_binary(tape, OP_MUL, tape_neg(tape, out), run->inputs[0]) : 0;
+    }
+    int result = kept(run, out);
+    for (int k = 0; k < 2; k++) tape_release(tape, run->takes[k]);
+    return result;
+}
+
+static void count_holds(Run *run, int n) {
+    const Recording *recording = &run->recording;
+    Index *holds = run->holds;
+    holds[recording->root] += (Index)n;
+    for (size_t k = 0; k < recording->noutputs; k++) holds[recording->outputs[k]] += (Index)n;
+    for (size_t k = 0; k < recording->ninputs; k++) holds[recording->inputs[k]] += (Index)n;
+    for (size_t c = 0; c < recording->nchoices; c++) {
+        const Choice *choice = &recording->choices[c];
+        for (Index k = 0; k < choice->width; k++) holds[choice->takes[k]] += (Index)n;
+        for (Index k = 0; k < choice->width * choice->n; k++) holds[choice->items[k]] += (Index)n;
+    }
+}
+
+static int start_recording(Run *run) {
+    Tape *tape = &run->tape;
+    Recording *recording = &run->recording;
+    Index out = last(run);
+    if (recording_start(tape, recording, &out, 1, run->inputs, 1) == 0
+        && recording_choice(tape, recording, 0, run->takes, 2, run->parameters, 3) == 0
+        && recording_choice(tape, recording, 1, run->takes + 2, 1, run->exps, 3) == 0
+        && recording_end(tape, recording) == 0) {
+        CHECK(failed || tape_replay(tape, out));
+        count_holds(run, 1);
+        return 0;
+    }
+    recording_free(tape, recording);
+    return -1;
+}
+
+// the same with outputs and items that the first output is not above
+static int start_other_recording(Run *run) {
+    Tape *tape = &run->tape;
+    Recording *recording = &run->recording;
+    Index outputs[] = {run->takes[2], last(run)};
+    if (recording_start(tape, recording, outputs, 2, run->inputs, 1) == 0
+        && recording_choice(tape, recording, 0, run->takes, 2, run->parameters, 3) == 0
+        && recording_choice(tape, recording, 1, run->takes + 2, 1, run->exps, 3) == 0
+        && recording_end(tape, recording) == 0) {
+        CHECK(tape->nodes[recording->root].op == OP_LIST);
+        count_holds(run, 1);
+        return 0;
+    }
+    recording_free(tape, recording);
+    return -1;
+}
+
+static int call_recording(Run *run) {
+    double x = 0.25 * run->calls + 0.5;
+    int64_t integers[] = {(run->calls + 1) % 3, (2 * run->calls + 1) % 3};
+    CHECK(recording_set(&run->tape, &run->recording, &x, integers) == 0);
+    if (recording_forward(&run->tape, &run->recording) < 0) {
+        recording_undo(&run->tape, &run->recording);
+        return -1;
+    }
+    run->calls++;
+    return 0;
+}
+
+static int free_recording(Run *run) {
+    count_holds(run, -1);
+    recording_free(&run->tape, &run->recording);
+    return 0;
+}
+
 static int backward(Run *run) {
     return tape_backward(&run->tape, last(run));
 }
@@ -344,7 +436,9 @@ static int drop_roots(Run *run) {
 typedef int (*Step)(Run *);
 
 static const Step scenario[] = {
-    make_parameters, make_inputs, record_operations, backward, forward, forward, backward, record_sum,
+    make_parameters, make_inputs, record_choices, start_recording, call_recording, backward, call_recording,
+    call_recording, backward, forward, backward, free_recording, start_other_recording, call_recording,
+    call_recording, backward, free_recording, drop_last, record_operations, backward, forward, forward, backward, record_sum,
     record_dot_of_nodes, forward, forward, forward, backward, backward, record_dot_of_both,
     record_user_node, walk_to_user_node, record_linear, backward, watch_last, lose_user, use_unused,
     take_none, backward, drop_last, let_unused_go, record_linear, watch_last, lose_user,

@@ -213,10 +213,11 @@ static int model_mean_cross_entropy(const MLP *mlp, const int *parameters, const
 // -----------------------------------------------------------------------------
 // passes
 
-// the depth-first order below root, into model.order
-static int model_walk(int root, int forward) {
+// go on with the depth-first order, which has n nodes, by those below this root; how many it has then
+static int model_walk_on(int root, int forward, int n) {
     static int stack[MOST_TWINS], next[MOST_TWINS];  // and by node: the operand that comes next
-    int n = 0, depth = 0, mark = ++model.marks;
+    int depth = 0, mark = model.marks;
+    if (twin(root)->mark == mark) return n;
     stack[depth++] = root;
     twin(root)->mark = mark;
     next[root] = 0;
@@ -233,6 +234,14 @@ static int model_walk(int root, int forward) {
         next[operand] = 0;
         stack[depth++] = operand;
     }
+    return n;
+}
+
+// the order below all of these roots, one after the other, into model.order
+static int model_walk(const int *roots, int nroots, int forward) {
+    int n = 0;
+    model.marks++;
+    for (int k = 0; k < nroots; k++) n = model_walk_on(roots[k], forward, n);
     for (int k = 0; k < n; k++) {
         model.saved[k].data = twin(model.order[k])->data;
         model.saved[k].grad = twin(model.order[k])->grad;
@@ -275,7 +284,7 @@ static double function_forward(const Twin *node) {
 // Both passes return 0, or -1 and leave everything as it was; without functions, where
 // there is one that is a fault.
 static int model_backward(int root, int with_functions) {
-    int n = model_walk(root, 0);
+    int n = model_walk(&root, 1, 0);
     for (int k = 0; k < n && !with_functions; k++) {
         if (twin(model.order[k])->has_function) return model_fault(FAULT_USER, 0, 0, 0.0, 0.0, 0.0) - 1;
     }
@@ -291,8 +300,8 @@ static int model_backward(int root, int with_functions) {
     return 0;
 }
 
-static int model_forward(int root, int with_functions) {
-    int n = model_walk(root, 1);
+static int model_forward_all(const int *roots, int nroots, int with_functions) {
+    int n = model_walk(roots, nroots, 1);
     for (int k = 0; k < n && !with_functions; k++) {
         if (is_user(twin(model.order[k]))) return model_fault(FAULT_USER, 0, 0, 0.0, 0.0, 0.0) - 1;
     }
@@ -311,6 +320,74 @@ static int model_forward(int root, int with_functions) {
         node->grad = 0.0;
     }
     return 0;
+}
+
+static int model_forward(int root, int with_functions) {
+    return model_forward_all(&root, 1, with_functions);
+}
+
+// -----------------------------------------------------------------------------
+// recordings whose inputs change
+
+enum { MOST_OUTPUTS = 3, MOST_INPUTS = 3, MOST_CHOICES = 4, MOST_ROW = 2 };
+
+typedef struct ModelChoice {
+    int integer, width, n;
+    int takes[MOST_ROW], items[MOST_OPERANDS];
+    int before[MOST_ROW];  // the takes' operands before the last call
+} ModelChoice;
+
+typedef struct ModelRecording {
+    int outputs[MOST_OUTPUTS], noutputs, inputs[MOST_INPUTS], ninputs;
+    ModelChoice choices[MOST_CHOICES];
+    int nchoices;
+    double data[MOST_INPUTS], grad[MOST_INPUTS];  // the inputs' before the last call
+} ModelRecording;
+
+static int model_recording_set(ModelRecording *recording, const double *numbers, const int64_t *integers) {
+    for (int c = 0; c < recording->nchoices; c++) {
+        const ModelChoice *choice = &recording->choices[c];
+        int64_t i = integers[choice->integer];
+        if (i < 0 || i >= choice->n) return model_fault(FAULT_INDEX, 0, 2, (double)i, choice->n, 0.0) - 1;
+    }
+    for (int c = 0; c < recording->nchoices; c++) {
+        ModelChoice *choice = &recording->choices[c];
+        for (int j = 0; j < choice->width; j++) {
+            int *operand = &twin(choice->takes[j])->operands[0];
+            choice->before[j] = *operand;
+            *operand = choice->items[integers[choice->integer] * choice->width + j];
+        }
+    }
+    for (int k = 0; k < recording->ninputs; k++) {
+        Twin *input = twin(recording->inputs[k]);
+        recording->data[k] = input->data;
+        recording->grad[k] = input->grad;
+        input->data = numbers[k];
+        input->grad = 0.0;
+    }
+    return 0;
+}
+
+static void model_recording_undo(const ModelRecording *recording) {
+    for (int c = 0; c < recording->nchoices; c++) {
+        const ModelChoice *choice = &recording->choices[c];
+        for (int j = 0; j < choice->width; j++) twin(choice->takes[j])->operands[0] = choice->before[j];
+    }
+    for (int k = 0; k < recording->ninputs; k++) {
+        twin(recording->inputs[k])->data = recording->data[k];
+        twin(recording->inputs[k])->grad = recording->grad[k];
+    }
+}
+
+// all outputs, and all that could have been chosen
+static int model_recording_forward(const ModelRecording *recording) {
+    int roots[MOST_OUTPUTS + MOST_CHOICES * MOST_OPERANDS], n = 0;
+    for (int k = 0; k < recording->noutputs; k++) roots[n++] = recording->outputs[k];
+    for (int c = 0; c < recording->nchoices; c++) {
+        const ModelChoice *choice = &recording->choices[c];
+        for (int k = 0; k < choice->n * choice->width; k++) roots[n++] = choice->items[k];
+    }
+    return model_forward_all(roots, n, 0);
 }
 
 // -----------------------------------------------------------------------------

@@ -247,6 +247,38 @@ static void deep(Worker *worker) {
     tape_release(tape, x);
 }
 
+// a recording whose inputs change: a row of a table, a target, and a number
+static void recorded_function(Worker *worker) {
+    enum { ROWS_OF_TABLE = 3, WIDTH = 2 };
+    Tape *tape = &worker->tape;
+    Index table[ROWS_OF_TABLE * WIDTH], takes[WIDTH], logits[3], ex[3], denom, x = leaf(worker);
+    for (int k = 0; k < ROWS_OF_TABLE * WIDTH; k++) table[k] = leaf(worker);
+    for (int k = 0; k < WIDTH; k++) takes[k] = tape_unary(tape, OP_TAKE, table[k]);
+    CHECK(linear(tape, takes, NULL, WIDTH, table, NULL, 3, logits) == 0);
+    CHECK(exponentials(tape, logits, 3, ex, &denom) == 0);
+    Index chosen = tape_unary(tape, OP_TAKE, ex[0]);
+    Index loss = tape_neg(tape, tape_unary(tape, OP_LOG, tape_div(tape, chosen, denom)));
+    Index out = held(worker, tape_binary(tape, OP_MUL, loss, tape_unary(tape, OP_TANH, x)));
+    Recording recording;
+    CHECK(recording_start(tape, &recording, &out, 1, &x, 1) == 0);
+    CHECK(recording_choice(tape, &recording, 0, takes, WIDTH, table, ROWS_OF_TABLE) == 0);
+    CHECK(recording_choice(tape, &recording, 1, &chosen, 1, ex, 3) == 0 && recording_end(tape, &recording) == 0);
+    CHECK(tape_replay(tape, out));
+    for (int call = 0; call < 10; call++) {
+        double number = rng_uniform(&worker->rng, -1, 1);
+        int64_t integers[] = {below(worker, ROWS_OF_TABLE + (call == 5)), below(worker, 3)};
+        int result = recording_set(tape, &recording, &number, integers);
+        see(worker, result);
+        if (result == 0) CHECK(recording_forward(tape, &recording) == 0 && tape_backward(tape, out) == 0);
+        see_node(worker, out);
+        if (call % 3 == 0) see_node(worker, ex[1]);
+    }
+    for (int k = 0; k < ROWS_OF_TABLE * WIDTH; k++) see_node(worker, table[k]);
+    recording_free(tape, &recording);
+    release(worker, table, ROWS_OF_TABLE * WIDTH);
+    release(worker, (Index[]){x, out}, 2);
+}
+
 // a recording that lives on from round to round; its parameters and the mean inside of it are
 // watched
 static void start_training(Worker *worker) {
@@ -292,7 +324,7 @@ static void end_training(Worker *worker) {
 
 // one round; the next goes on with the tape that it leaves
 static void run_round(Worker *worker) {
-    void (*const parts[])(Worker *) = {operations, train, user_nodes, watched_nodes, deep, go_on_training};
+    void (*const parts[])(Worker *) = {operations, train, user_nodes, watched_nodes, deep, recorded_function, go_on_training};
     enum { PARTS = sizeof parts / sizeof *parts };
     for (int k = 0, first = below(worker, PARTS); k < PARTS; k++) parts[(first + k) % PARTS](worker);
     CHECK(worker->tape.live == worker->live && worker->tape.scheduled == 1);
