@@ -92,7 +92,8 @@ typedef struct Compiler {
     int is_without_dots;
     Index nkinds;
     Task *tasks;
-    Index *limits;          // by place: see are_alone
+    Index *first_user;      // by place: the first of those that pass a gradient on to it
+    Index *users;           // places, ascending
     Task *spare;            // room for as many
     Index *counts;          // room for a number for each level and kind
     Index *where;           // by place: of the program made last, the instruction or dot
@@ -764,9 +765,46 @@ static Index are_summed(const Compiler *compiler, const Choice *choice) {
     return k == choice->n ? end : 0;
 }
 
-static void compare_to_limit(const Compiler *compiler, Task *task, Index operand) {
-    Index limit = compiler->limits[compiler->marks[operand].place];
-    if (limit && task->place > limit) task->level = 1;
+static void count_user(const Compiler *compiler, Task *task, Index operand) {
+    (void)task;
+    compiler->first_user[compiler->marks[operand].place + 2]++;
+}
+
+static void put_user(const Compiler *compiler, Task *task, Index operand) {
+    compiler->users[compiler->first_user[compiler->marks[operand].place + 1]++] = task->place;
+}
+
+static void visit_all(const Compiler *compiler, Visit *visit) {
+    for (Index k = 1; k <= compiler->m; k++) {
+        Task task = {.place = k};
+        if (passes_on(&compiler->nodes[compiler->places[k].node])) visit_operands(compiler, &task, visit);
+    }
+}
+
+// the users of each place, one after the other: those of place k are users[first_user[k]] and so
+// on, to that of k + 1
+static int list_users(Compiler *compiler) {
+    compiler->first_user = calloc((size_t)compiler->n + 3, sizeof(Index));
+    if (!compiler->first_user) return 0;
+    visit_all(compiler, count_user);
+    for (Index k = 1; k <= compiler->n + 2; k++) compiler->first_user[k] += compiler->first_user[k - 1];
+    compiler->users = malloc(((size_t)compiler->first_user[compiler->n + 2] + 1) * sizeof(Index));
+    if (!compiler->users) return 0;
+    visit_all(compiler, put_user);
+    return 1;
+}
+
+// is none of a leaf's users, this row excepted, in places beyond `after` and up to `end`?
+static int is_unused(const Compiler *compiler, Index leaf, Index row, Index after, Index end) {
+    Index place = compiler->marks[leaf].place;
+    Index low = compiler->first_user[place], high = compiler->first_user[place + 1], last = high;
+    while (low < high) {  // the first user beyond
+        Index middle = low + (high - low) / 2;
+        if (compiler->users[middle] > after) high = middle;
+        else low = middle + 1;
+    }
+    while (low < last && compiler->users[low] == row) low++;
+    return low == last || compiler->users[low] > end;
 }
 
 // What else passes a gradient on to the weights and biases of the rows? The walk comes to all of it
@@ -775,29 +813,21 @@ static void compare_to_limit(const Compiler *compiler, Task *task, Index operand
 static int are_alone(Compiler *compiler, const Choice *choice, Index end) {
     const Place *chosen = place_of(compiler, row_below(compiler, choice->items[choice->chosen]));
     const Link *links = compiler->links + chosen->first;
-    Index limit = chosen->since, alone = 1;
-    compiler->limits = calloc((size_t)compiler->n + 1, sizeof(Index));
-    if (!compiler->limits) return 0;
+    Index limit = chosen->since, start_limit = 0;
+    if (!compiler->users && !list_users(compiler)) return 0;
     for (Index k = 0; k < chosen->terms; k++) {
         Index w = compiler->marks[links[k].w].place, x = compiler->marks[links[k].x].place;
         if (limit < w) limit = w;
         if (limit < x) limit = x;
+        if (k == 0) start_limit = limit;
         for (Index r = 0; r < choice->n; r++) {
             Index row = compiler->marks[row_below(compiler, choice->items[r])].place;
             const Link *own = compiler->links + compiler->places[row].first;
-            compiler->limits[row] = NOWHERE;
-            compiler->limits[compiler->marks[own[k].w].place] = limit;
-            if (k == 0) compiler->limits[compiler->marks[own->before].place] = limit;
+            if (!is_unused(compiler, own[k].w, row, limit, end)) return 0;
+            if (k == 0 && !is_unused(compiler, own->before, row, start_limit, end)) return 0;
         }
     }
-    for (Index k = 1; k <= end && alone; k++) {
-        Task task = {.place = k};
-        const Place *place = &compiler->places[k];
-        if (compiler->limits[k] != NOWHERE && passes_on(&compiler->nodes[place->node])) visit_operands(compiler, &task, compare_to_limit);
-        alone = task.level == 0;
-    }
-    free(compiler->limits);
-    return (int)alone;
+    return 1;
 }
 
 static int find_rows(Compiler *compiler, const Choice *choice, Switch *chooser) {
@@ -948,6 +978,8 @@ Replay *replay_new(Tape *tape, const Index *outputs, size_t noutputs, const Choi
     free(compiler.tasks);
     free(compiler.where);
     free(compiler.counts);
+    free(compiler.first_user);
+    free(compiler.users);
     if (!compiled) {
         replay->slots = replay->nterms = 0;
         replay_free(tape, replay);
