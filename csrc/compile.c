@@ -714,16 +714,14 @@ static void program_free(Program *program) {
 // backward comes to the chosen one last. What the pass adds to a shared gradient in another order
 // then must be known: it is in one batch of rows, whose order replay_choose sets.
 
-// The one operand of a node that leads on to a row; 0: there is none, or more than one. Numbers
-// of this node alone and shifts may be beside it.
+// The one operand of a node that leads on to a row; 0: there is none, or more than one. Leaves and
+// shifts may be beside it.
 static Index lead_on(const Compiler *compiler, Index i) {
     Index found = 0, operands[] = {compiler->nodes[i].a, compiler->nodes[i].b};
     for (int k = 0; k < 2; k++) {
-        if (!operands[k]) continue;
-        Place *place = place_of(compiler, operands[k]);
         Index op = compiler->nodes[operands[k]].op;
-        if (op == OP_SHIFT || (op == OP_LEAF && place->uses == 1 && is_private(compiler, place))) continue;
-        if (found || op == OP_LEAF || place->adders != 1) return 0;
+        if (!operands[k] || op == OP_SHIFT || op == OP_LEAF) continue;
+        if (found || place_of(compiler, operands[k])->adders != 1) return 0;
         found = operands[k];
     }
     return found;
@@ -807,25 +805,35 @@ static int is_unused(const Compiler *compiler, Index leaf, Index row, Index afte
     return low == last || compiler->users[low] > end;
 }
 
-// What else passes a gradient on to the weights and biases of the rows? The walk comes to all of it
-// before the chosen row's product, and so before any row's, or after the sum: then its turn does not
-// depend on which one is chosen.
-static int are_alone(Compiler *compiler, const Choice *choice, Index end) {
-    const Place *chosen = place_of(compiler, row_below(compiler, choice->items[choice->chosen]));
+// What else passes a gradient on to the leaves between an item and its row, and to the row's own?
+// The walk comes to all of it before the chosen row's product, and so before any row's, or after
+// the sum: then its turn does not depend on which one is chosen.
+static int is_alone(const Compiler *compiler, Index item, const Place *chosen, Index end) {
     const Link *links = compiler->links + chosen->first;
-    Index limit = chosen->since, start_limit = 0;
-    if (!compiler->users && !list_users(compiler)) return 0;
+    Index row = row_below(compiler, item), at = compiler->marks[row].place, limit = chosen->since;
+    const Link *own = compiler->links + compiler->places[at].first;
+    for (Index i = item; i != row; i = lead_on(compiler, i)) {
+        Index operands[] = {compiler->nodes[i].a, compiler->nodes[i].b}, user = compiler->marks[i].place;
+        for (int k = 0; k < 2; k++) {
+            if (!operands[k] || compiler->nodes[operands[k]].op != OP_LEAF) continue;
+            if (!is_unused(compiler, operands[k], user, compiler->marks[chosen->node].place, end)) return 0;
+        }
+    }
     for (Index k = 0; k < chosen->terms; k++) {
         Index w = compiler->marks[links[k].w].place, x = compiler->marks[links[k].x].place;
         if (limit < w) limit = w;
         if (limit < x) limit = x;
-        if (k == 0) start_limit = limit;
-        for (Index r = 0; r < choice->n; r++) {
-            Index row = compiler->marks[row_below(compiler, choice->items[r])].place;
-            const Link *own = compiler->links + compiler->places[row].first;
-            if (!is_unused(compiler, own[k].w, row, limit, end)) return 0;
-            if (k == 0 && !is_unused(compiler, own->before, row, start_limit, end)) return 0;
-        }
+        if (!is_unused(compiler, own[k].w, at, limit, end)) return 0;
+        if (k == 0 && !is_unused(compiler, own->before, at, limit, end)) return 0;
+    }
+    return 1;
+}
+
+static int are_alone(Compiler *compiler, const Choice *choice, Index end) {
+    const Place *chosen = place_of(compiler, row_below(compiler, choice->items[choice->chosen]));
+    if (!compiler->users && !list_users(compiler)) return 0;
+    for (Index r = 0; r < choice->n; r++) {
+        if (!is_alone(compiler, choice->items[r], chosen, end)) return 0;
     }
     return 1;
 }
