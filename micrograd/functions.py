@@ -49,7 +49,8 @@ def dot(
 
 
 def linear(x: Iterable[Value | Number], w: Iterable[Iterable[Value | Number]]) -> list[Value]:
-    xs, rows = list(x), list(w)
+    xs: list[Any] = list(x)
+    rows: list[Any] = list(w)
     if not _are_plain(xs, rows):
         xs, rows = check_matrix(xs, rows, Value)
     ws = [item for row in rows for item in row]
