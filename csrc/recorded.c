@@ -65,23 +65,23 @@ int recording_choice(Tape *tape, Recording *recording, size_t integer, const Ind
 // A plain call computes all items, whatever it chooses, and so does forward: the root is above
 // them, and above all outputs.
 int recording_end(Tape *tape, Recording *recording) {
-    size_t n = recording->noutputs, room = n + 1;
-    if (n == 0) return 0;
+    size_t n = 0, room = recording->noutputs + 1;
     for (size_t c = 0; c < recording->nchoices; c++) room += recording->choices[c].n * (size_t)recording->choices[c].width;
     Index *list = malloc(room * sizeof *list);
     if (!list) return out_of_memory(tape);
-    memcpy(list, recording->outputs, n * sizeof *list);
     for (size_t c = 0; c < recording->nchoices; c++) {
         const Choice *choice = &recording->choices[c];
         for (size_t k = 0; k < (size_t)choice->n * choice->width; k++) {
             if (tape->nodes[choice->items[k]].op != OP_LEAF) list[n++] = choice->items[k];
         }
     }
-    recording->root = n == 1 ? list[0] : tape_list(tape, list, n);
+    for (size_t k = 0; k < recording->noutputs; k++) list[n++] = recording->outputs[k];
+    if (n > 0) recording->root = n == 1 ? list[0] : tape_list(tape, list, n);
     free(list);
+    if (n == 0) return 0;
     if (!recording->root) return -1;
     tape_hold(tape, recording->root);
-    tape_keep(tape, recording);
+    if (recording->noutputs) tape_keep(tape, recording);
     return 0;
 }
 

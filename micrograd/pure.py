@@ -236,7 +236,6 @@ class Value:
     _slopes: tuple[float, ...] | None = None  # the local_grads of a node that has some
     # of a leaf that forward() recomputes: the function, and its Values
     _source: tuple[Callable[[Iterator[float]], float], list[Value]] | None = None
-    _candidates: tuple[Value, ...] = ()  # what a take with a changing index chooses from
 
     def __init__(
         self,
@@ -643,15 +642,12 @@ def topological_order(*roots: Value, with_sources: bool = False) -> list[Value]:
     """List all Values below the roots: operands before their users, left before right.
 
     It is the post-order of a depth-first walk, without recursion: deep graphs are fine.
-    With sources, what a leaf is recomputed from counts as its operand, and so does all that a
-    take with a changing index chooses from.
+    With sources, what a leaf is recomputed from counts as its operand.
     """
 
     def operands_of(v: Value) -> Iterator[Value]:
         if with_sources and v._source:
             return iter(v._source[1])
-        if with_sources and v._candidates:
-            return iter(v._candidates)
         return iter(v._prev)
 
     order: list[Value] = []
@@ -840,8 +836,6 @@ def _take(rows: list[list[Value | float]], i: SupportsIndex, kind: str) -> list[
         return [(v if isinstance(v, Value) else Value(v))._record("take") for v in rows[n]]
     values = [[v if isinstance(v, Value) else Value(v) for v in row] for row in rows]
     takes = [v._record("take") for v in values[n]]
-    for node, *candidates in zip(takes, *values):
-        node._candidates = tuple(candidates)
     i.choose(values, takes, kind)  # for the next calls of the recorded function
     return takes
 
@@ -1686,7 +1680,9 @@ class Recording:
 
     def __init__(self, outputs: list[Value], inputs: list[Value], choices: list[Choice]) -> None:
         self.outputs, self.inputs, self.choices = outputs, inputs, choices
-        self.order = topological_order(*outputs, with_sources=True)
+        # a call computes all items, whatever is chosen: they come before the takes
+        items = [v for choice in choices for row in choice.rows for v in row]
+        self.order = topological_order(*items, *outputs, with_sources=True)
 
     def run(self, floats: list[float], integers: list[int]) -> None:
         """Compute the outputs for these arguments.

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from test_parity import FUNCTIONS, OPERATIONS, item, numbers, position, take, tame
 from test_value import Refuses
 
-from micrograd import compiled, pure
+from micrograd import RecordingError, compiled, pure
 from micrograd.value import live_nodes
 
 
@@ -31,6 +31,7 @@ class World:
         self.engine = engine
         self.values = []
         self.networks = []  # and their optimisers
+        self.functions = []  # recorded ones
 
     def value(self, i):
         """One of the Values, mostly one of the newest: so graphs get deep."""
@@ -124,6 +125,38 @@ def set_forward(v, function):
 # -----------------------------------------------------------------------------
 # the machine
 
+# what a recorded function does, one after the other: with Values from outside, the floats that it is
+# given, and what it has computed itself
+step = (
+    st.tuples(st.sampled_from([*OPERATIONS]), position, position, tame)
+    | st.tuples(st.just("take"), st.lists(position, min_size=1, max_size=3), st.integers(0, 1))
+    | st.tuples(st.just("rows"), st.lists(position, min_size=4, max_size=4), st.integers(0, 1))
+    | st.tuples(st.just("loss"), st.lists(position, min_size=1, max_size=3), st.integers(0, 1))
+)
+call = st.tuples(st.lists(st.integers(0, 2), min_size=2, max_size=2), tame)
+
+
+def make_function(engine, outside, steps, outputs):
+    @engine.recorded
+    def function(integers, x):
+        values = [*outside, x]
+        for name, i, j, *k in steps:
+            if name == "take":
+                values.append(engine.take([values[-1 - n % len(values)] for n in i], integers[j]))
+            elif name == "rows":
+                some = [values[-1 - n % len(values)] for n in i]
+                values += engine.take([some[:2], some[2:]], integers[j])
+            elif name == "loss":
+                logits = [engine.dot([values[-1 - n % len(values)]], [values[0]]) for n in i]
+                values.append(engine.cross_entropy(logits, integers[j]))
+            else:
+                a, b = [values[-1 - n % len(values)] for n in (i, j)]
+                values.append(OPERATIONS[name](a, b, *k))
+        return values[-outputs:]
+
+    return function
+
+
 number = st.one_of(tame, tame, numbers, st.sampled_from([Refuses(), None, "1", 1j]))
 operation = st.tuples(st.sampled_from([*OPERATIONS]), position, position, number)
 one_pass = st.sampled_from(["forward", "forward", "backward", "set"])
@@ -205,6 +238,49 @@ class Engines(RuleBasedStateMachine):
         self.steps_without_graph -= 1
         if self.steps_without_graph < 0:
             self.leave_no_grad()
+
+    # recorded functions
+
+    @rule(items=st.lists(position, min_size=1, max_size=3), i=st.integers(0, 3))
+    def take(self, items, i):
+        self.both(
+            lambda world: world.values.append(
+                world.engine.take([world.value(n) for n in items], i)
+            )
+        )
+
+    @rule(
+        outside=st.lists(position, min_size=1, max_size=3),
+        steps=st.lists(step, min_size=1, max_size=5),
+        outputs=st.integers(1, 3),
+    )
+    def make_function(self, outside, steps, outputs):
+        for world in self.worlds:
+            some = [world.value(i) for i in outside]
+            world.functions.append(make_function(world.engine, some, steps, outputs))
+
+    @precondition(lambda self: self.worlds[0].functions)
+    @rule(i=position, calls=st.lists(call, min_size=1, max_size=4), backward=st.booleans())
+    def call_function(self, i, calls, backward):
+        def action(world):
+            try:
+                results = world.functions[i % len(world.functions)](integers, x)
+            except RecordingError as problem:  # some operations read numbers
+                return str(problem)
+            known = {id(v) for v in world.values}
+            world.values += [v for v in results if id(v) not in known]
+            if backward:
+                results[0].backward()
+            return None
+
+        for integers, x in calls:
+            self.both(action)
+
+    @precondition(lambda self: self.worlds[0].functions)
+    @rule(i=position)
+    def drop_function(self, i):
+        for world in self.worlds:
+            del world.functions[i % len(world.functions)]
 
     # Values: numbers, attributes, copies
 
@@ -379,6 +455,8 @@ class Engines(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_left_over(self):
+        if self.worlds[0].functions:  # these keep nodes of their own
+            return
         expected = sum(map(nodes, reachable(self.held(self.worlds[1]))))
         if live_nodes() != self.before + expected:
             collect_garbage()
@@ -390,6 +468,7 @@ class Engines(RuleBasedStateMachine):
         for world in self.worlds:
             world.values.clear()
             world.networks.clear()
+            world.functions.clear()
         self.nothing_is_left_over()
 
 

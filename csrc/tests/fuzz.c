@@ -179,7 +179,7 @@ static void visit_recording(const Recorded *recorded, VisitHeld *visit, Index *h
     }
 }
 
-// and each that its root lists: all outputs and the items that are computed. Returns how many
+// and each that its root lists: the items that are computed, and all outputs. Returns how many
 static int visit_list(const Recorded *recorded, VisitHeld *visit, Index *holds) {
     const Recording *recording = &recorded->recording;
     const ModelRecording *expected = &recorded->model;
@@ -189,13 +189,13 @@ static int visit_list(const Recorded *recorded, VisitHeld *visit, Index *holds) 
         MUST(list == recording->outputs[0]);
         return 0;
     }
-    for (int k = 0; k < expected->noutputs; k++) nodes[n++] = expected->outputs[k];
     for (int c = 0; c < expected->nchoices; c++) {
         const ModelChoice *choice = &expected->choices[c];
         for (int k = 0; k < choice->n * choice->width; k++) {
             if (twin(choice->items[k])->op != OP_LEAF) nodes[n++] = choice->items[k];
         }
     }
+    for (int k = 0; k < expected->noutputs; k++) nodes[n++] = expected->outputs[k];
     for (int k = 0; k < n; k++, list = tape.nodes[list].b) {
         MUST(list && (place = tape.nodes[list].a));
         visit(place, nodes[k], holds);

@@ -379,14 +379,14 @@ static void model_recording_undo(const ModelRecording *recording) {
     }
 }
 
-// all outputs, and all that could have been chosen
+// all that could have been chosen, and all outputs
 static int model_recording_forward(const ModelRecording *recording) {
     int roots[MOST_OUTPUTS + MOST_CHOICES * MOST_OPERANDS], n = 0;
-    for (int k = 0; k < recording->noutputs; k++) roots[n++] = recording->outputs[k];
     for (int c = 0; c < recording->nchoices; c++) {
         const ModelChoice *choice = &recording->choices[c];
         for (int k = 0; k < choice->n * choice->width; k++) roots[n++] = choice->items[k];
     }
+    for (int k = 0; k < recording->noutputs; k++) roots[n++] = recording->outputs[k];
     return model_forward_all(roots, n, 0);
 }
 
