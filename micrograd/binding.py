@@ -78,5 +78,8 @@ def call(function: Any, *arguments: Any) -> list[Any]:
         problem = out.pop() if out else None  # after the results that there were before it
         if not isinstance(problem, BaseException):
             problem = MemoryError("no memory for an exception")
-        raise problem
+        try:
+            raise problem
+        finally:
+            del problem  # its traceback has this frame: a cycle
     return out
