@@ -265,6 +265,7 @@ static void note_user(Compiler *compiler, Index i, Index user) {
     Index before = mark->user;
     mark->user = user;
     if (!i || !before || before == user || compiler->marks[before].place != UNDER_WAY) return;
+    if (compiler->marks[before].flags & MARK_NO_DOT) return;  // known already
     const Step *step = compiler->steps + compiler->nsteps;
     while ((--step)->node != before) continue;
     for (Index t = 0; t < step->terms; t++) compiler->marks[compiler->links[step->first + t].sum].flags |= MARK_NO_DOT;
@@ -538,14 +539,28 @@ static void put_forward(Compiler *compiler, Index k, Index *n) {
     ++*n;
 }
 
+static int compare_turns(const void *first, const void *second) {
+    const Task *a = first, *b = second;
+    if (a->turn != b->turn) return a->turn < b->turn ? -1 : 1;
+    return a->place < b->place ? -1 : 1;
+}
+
+// the rows of a batch in the order in which their weights were made
+static void sort_rows(Task *tasks, Index n) {
+    Index k = 1;
+    while (k < n && tasks[k - 1].turn <= tasks[k].turn) k++;
+    if (k < n) qsort(tasks, n, sizeof(Task), compare_turns);
+}
+
 static Index forward_tasks(Compiler *compiler) {
     Index n = 0;
     for (Index k = 0; k < compiler->nforward; k++) put_forward(compiler, compiler->forward[k], &n);
     sort_tasks(compiler, n);
-    for (Index k = 1; k < n; k++) {  // rows as they were made
-        Task task = compiler->tasks[k], *at = &compiler->tasks[k];
-        for (; at > compiler->tasks && at[-1].level == task.level && at[-1].kind == task.kind && at[-1].turn > task.turn; at--) *at = at[-1];
-        *at = task;
+    for (Index k = 0, first = 0; k < n; k++) {
+        const Task *task = &compiler->tasks[k];
+        if (k + 1 < n && task[1].level == task->level && task[1].kind == task->kind) continue;
+        if (compiler->places[task->place].terms) sort_rows(compiler->tasks + first, k + 1 - first);
+        first = k + 1;
     }
     return n;
 }
@@ -627,23 +642,43 @@ static int is_dense(const Dot *dot, const Term *terms) {
     return 1;
 }
 
-// do the rows of a batch and the dot add to different weights?
-static int is_row(const Batch *batch, const Dot *rows, const Dot *dot) {
-    if (batch->op != ROWS || batch->length != dot->n || rows->x != dot->x) return 0;
-    for (Index k = 0; k < batch->n; k++) {
-        if (!is_apart(rows[k].w, dot->n, dot->w, dot->n)) return 0;
-        if (!is_apart(rows[k].start, 1, dot->w, dot->n) || !is_apart(dot->start, 1, rows[k].w, dot->n)) return 0;
+// where the rows of a batch are: their weights, and their starts
+typedef struct Rows {
+    Index low, high;              // from the first weight to behind the last
+    Index low_start, high_start;
+} Rows;
+
+// do the rows of a batch and the dot add to different weights? A look at each row is needed only
+// where they do not stand one beyond the other
+static int is_row(const Batch *batch, const Dot *rows, const Rows *where, const Dot *dot) {
+    Index n = dot->n;
+    if (batch->op != ROWS || batch->length != n || rows->x != dot->x) return 0;
+    int is_beyond = (dot->w >= where->high || dot->w + n <= where->low)
+                    && (dot->start >= where->high || dot->start < where->low)
+                    && (where->low_start >= dot->w + n || where->high_start < dot->w);
+    for (Index k = 0; k < batch->n && !is_beyond; k++) {
+        if (!is_apart(rows[k].w, n, dot->w, n)) return 0;
+        if (!is_apart(rows[k].start, 1, dot->w, n) || !is_apart(dot->start, 1, rows[k].w, n)) return 0;
     }
     return 1;
 }
 
-static void put_dot(Program *program, const Dot *dot, const Term *terms, int is_new) {
+static void note_row(Rows *where, const Dot *dot, int is_first) {
+    if (is_first) *where = (Rows){dot->w, dot->w + dot->n, dot->start, dot->start};
+    if (dot->w < where->low) where->low = dot->w;
+    if (dot->w + dot->n > where->high) where->high = dot->w + dot->n;
+    if (dot->start < where->low_start) where->low_start = dot->start;
+    if (dot->start > where->high_start) where->high_start = dot->start;
+}
+
+static void put_dot(Program *program, Rows *where, const Dot *dot, const Term *terms, int is_new) {
     Batch *batch = program->batches + program->nbatches - 1;
     int dense = is_dense(dot, terms);
-    if (is_new || !(dense ? is_row(batch, program->dots + batch->first, dot) : batch->op == DOTS)) {
+    if (is_new || !(dense ? is_row(batch, program->dots + batch->first, where, dot) : batch->op == DOTS)) {
         *++batch = (Batch){.op = dense ? ROWS : DOTS, .first = program->ndots, .length = dot->n};
         program->nbatches++;
     }
+    if (batch->op == ROWS) note_row(where, dot, batch->n == 0);
     batch->n++;
     program->dots[program->ndots++] = *dot;
 }
@@ -671,6 +706,7 @@ static void merge_rows(Program *program, const Index *levels) {
 }
 
 static int make_program(Compiler *compiler, Program *program, Index n) {
+    Rows where = {0, 0, 0, 0};
     program->batches = malloc(((size_t)n + 1) * sizeof(Batch));
     program->instructions = malloc(((size_t)n + 1) * sizeof(Instruction));
     program->dots = malloc(((size_t)n + 1) * sizeof(Dot));
@@ -688,7 +724,7 @@ static int make_program(Compiler *compiler, Program *program, Index n) {
             Dot dot = compile_dot(compiler, place);
             levels[program->ndots] = task->level;
             compiler->where[task->place] = program->ndots;
-            put_dot(program, &dot, compiler->replay->terms + dot.terms, is_new);
+            put_dot(program, &where, &dot, compiler->replay->terms + dot.terms, is_new);
         } else {
             Instruction instruction = {place->slot, slot_of(compiler, node->a), slot_of(compiler, node->b)};
             compiler->where[task->place] = program->ninstructions;
