@@ -6,6 +6,7 @@ as many nodes on the tape as the plain-Python graph asks for, and none when all 
 """
 
 import copy
+import functools
 import gc
 import pickle
 
@@ -125,8 +126,8 @@ def set_forward(v, function):
 # -----------------------------------------------------------------------------
 # the machine
 
-# what a recorded function does, one after the other: with Values from outside, the floats that it is
-# given, and what it has computed itself
+# what a recorded function does, one after the other: with Values from outside, the floats that
+# it is given, and what it has computed itself
 step = (
     st.tuples(st.sampled_from([*OPERATIONS]), position, position, tame)
     | st.tuples(st.just("take"), st.lists(position, min_size=1, max_size=3), st.integers(0, 1))
@@ -262,7 +263,7 @@ class Engines(RuleBasedStateMachine):
     @precondition(lambda self: self.worlds[0].functions)
     @rule(i=position, calls=st.lists(call, min_size=1, max_size=4), backward=st.booleans())
     def call_function(self, i, calls, backward):
-        def action(world):
+        def action(world, integers, x):
             try:
                 results = world.functions[i % len(world.functions)](integers, x)
             except RecordingError as problem:  # some operations read numbers
@@ -274,7 +275,7 @@ class Engines(RuleBasedStateMachine):
             return None
 
         for integers, x in calls:
-            self.both(action)
+            self.both(functools.partial(action, integers=integers, x=x))
 
     @precondition(lambda self: self.worlds[0].functions)
     @rule(i=position)
