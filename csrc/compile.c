@@ -167,7 +167,7 @@ static Index find_terms(Compiler *compiler, Index sum) {
         compiler->links[compiler->nlinks++] = link;
         compiler->flags |= nodes[link.product].flags | nodes[link.sum].flags;
         Index before = link.before;
-        if (before != nodes[link.sum].a || !is_temporary(&nodes[before], OP_ADD)) break;
+        if (!is_temporary(&nodes[before], OP_ADD)) break;
         link = link_of(compiler, before);
         if ((link.product == 0) != is_plain) break;
     }
@@ -595,6 +595,18 @@ static int is_early(const Compiler *compiler, Index i) {
     return items && n > 1 && compiler->nodes[*items].op != OP_LEAF;
 }
 
+// have all such takes one user that passes a gradient on, or none?
+static int are_used_once(const Compiler *compiler) {
+    for (size_t c = 0; c < compiler->nchoices; c++) {
+        const Choice *choice = &compiler->choices[c];
+        for (Index j = 0; j < choice->width; j++) {
+            Index take = compiler->marks[choice->takes[j]].place;
+            if (take && is_early(compiler, choice->takes[j]) && compiler->places[take].adders > 1) return 0;
+        }
+    }
+    return 1;
+}
+
 // The turn of a take among inner nodes must not depend on which of them it copies: it comes right
 // after its user's. See find_rows.
 static Index backward_tasks(Compiler *compiler) {
@@ -605,7 +617,7 @@ static Index backward_tasks(Compiler *compiler) {
         put_backward(compiler, k, &n);
         if (!passes_on(node)) continue;
         if (is_early(compiler, node->a)) put_backward(compiler, compiler->marks[node->a].place, &n);
-        if (node->b != node->a && is_early(compiler, node->b)) put_backward(compiler, compiler->marks[node->b].place, &n);
+        if (is_early(compiler, node->b)) put_backward(compiler, compiler->marks[node->b].place, &n);
     }
     sort_tasks(compiler, n);
     return n;
@@ -648,11 +660,11 @@ typedef struct Rows {
     Index low_start, high_start;
 } Rows;
 
-// do the rows of a batch and the dot add to different weights? A look at each row is needed only
+// Do the rows of a batch and the dot, of the same kind, add to different weights? A look at each row is needed only
 // where they do not stand one beyond the other
 static int is_row(const Batch *batch, const Dot *rows, const Rows *where, const Dot *dot) {
     Index n = dot->n;
-    if (batch->op != ROWS || batch->length != n || rows->x != dot->x) return 0;
+    if (batch->op != ROWS) return 0;
     int is_beyond = (dot->w >= where->high || dot->w + n <= where->low)
                     && (dot->start >= where->high || dot->start < where->low)
                     && (where->low_start >= dot->w + n || where->high_start < dot->w);
@@ -783,7 +795,7 @@ static Index are_summed(const Compiler *compiler, const Choice *choice) {
     Index chosen = choice->items[choice->chosen], other = choice->items[choice->chosen == 0];
     Index at = compiler->marks[choice->takes[0]].place, end = place_of(compiler, other)->user;
     const Place *take = &compiler->places[at], *sum = &compiler->places[end];
-    if (!end || !sum->terms || take->adders != 1 || take->user < end || sum->since < at) return 0;
+    if (!end || !sum->terms || take->user < end || sum->since < at) return 0;
     if (compiler->places[take->user].terms) return 0;  // a dot: backward_tasks does not look inside
     const Link *links = compiler->links + sum->first;
     Index k = links->before == choice->items[0];
@@ -979,6 +991,7 @@ static int compile(Compiler *compiler, const Index *outputs, size_t noutputs) {
     if (!compiler->tasks || !compiler->where || !compiler->counts) return 0;
     compiler->spare = compiler->tasks + room;
     memset(compiler->where, 0xff, 2 * room * sizeof(Index));
+    if (!are_used_once(compiler)) return 0;
     Index ntasks = forward_tasks(compiler);
     number_private(compiler, ntasks);
     for (Index k = 0; k < ntasks; k++) put_slot(compiler, &compiler->places[compiler->tasks[k].place]);

@@ -498,6 +498,15 @@ static int take_used_twice(Graph *graph) {
     return 1;
 }
 
+// and many times, by nodes that are fewer
+static int take_used_often(Graph *graph) {
+    Index x = unary(graph, OP_TANH, weight(graph)), items[] = {x, unary(graph, OP_SIN, x)}, product = x;
+    Index chosen = *take(graph, integer(graph, 2), items, 1);
+    for (int k = 0; k < 30; k++) product = mul(graph, chosen, product);
+    output(graph, product);
+    return 1;
+}
+
 static int take_below_function(Graph *graph) {
     Index out[3];
     logits(graph, out);
@@ -819,6 +828,7 @@ static const Case cases[] = {
     {"a weight that is used between", used_between, REFUSED},
     {"a weight that is used in an input", used_in_input, REFUSED},
     {"a take that is used twice", take_used_twice, REFUSED},
+    {"a take that is used often", take_used_often, REFUSED},
     {"a take below a function", take_below_function, REFUSED},
     {"a take in a dot", take_in_dot, REFUSED},
     {"a sum that comes first", sum_comes_first, REFUSED},
