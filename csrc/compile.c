@@ -65,10 +65,10 @@ typedef struct Link {
     Index before;    // the sum without it, or the start
 } Link;
 
-// where a walk is: at operand number `next` of a node
+// where a walk is
 typedef struct Step {
     Index node;
-    Index next;
+    Index next;      // of a take its item; of a dot its term, from 1, or 0: its start
     Index terms, first, since;  // if it ends a dot
 } Step;
 
@@ -197,7 +197,7 @@ static const Index *items_of(const Compiler *compiler, Index take, Index *n, Ind
     return choice->items + mark->column;
 }
 
-// room for one more; NULL without memory
+// room for one more; without memory what there was, and has_failed
 static void *grown(Compiler *compiler, void *memory, Index n, Index *room, size_t size) {
     if (n < *room) return memory;
     Index more = *room ? 2 * *room : 1024;
@@ -210,14 +210,28 @@ static void *grown(Compiler *compiler, void *memory, Index n, Index *room, size_
     return larger;
 }
 
-static int is_seen(const Compiler *compiler, Index i) {
+static inline int is_seen(const Compiler *compiler, Index i) {
     const Mark *mark = &compiler->marks[i];
     return compiler->is_forward ? (mark->flags & MARK_FORWARD) != 0 : mark->place != 0;
+}
+
+static void put_place(Compiler *compiler, const Step *step) {
+    compiler->places = grown(compiler, compiler->places, compiler->n + 1, &compiler->room, sizeof(Place));
+    if (compiler->has_failed) return;
+    compiler->marks[step->node].place = ++compiler->n;
+    compiler->places[compiler->n] = (Place){
+        .node = step->node, .terms = step->terms, .first = step->first, .since = step->since};
 }
 
 static void come_to(Compiler *compiler, Index i) {
     Mark *mark = &compiler->marks[i];
     Step step = {.node = i, .since = compiler->n};
+    if (compiler->nodes[i].op == OP_LEAF) {  // the forward pass does nothing there
+        mark->flags |= MARK_FORWARD;
+        compiler->flags |= compiler->nodes[i].flags;
+        if (!mark->place) put_place(compiler, &step);
+        return;
+    }
     compiler->steps = grown(compiler, compiler->steps, compiler->nsteps, &compiler->steps_room, sizeof step);
     if (compiler->is_forward) mark->flags |= MARK_FORWARD;
     if (mark->place) {
@@ -232,55 +246,60 @@ static void come_to(Compiler *compiler, Index i) {
     if (!compiler->has_failed) compiler->steps[compiler->nsteps++] = step;
 }
 
-// operand number k of what the walk is at, in the order of the pass over the nodes; 0: there are
-// no more
-static Index operand_of(const Compiler *compiler, const Step *step, Index k) {
-    const Node *nodes = compiler->nodes, *node = &nodes[step->node];
-    Index n = 0, stride = 0;
-    const Index *items;
-    if (step->terms) {
-        const Link *links = compiler->links + step->first;
-        int starts_late = links->before == nodes[links->sum].b && links->product;  // product + number
-        Index is_plain = !links->product;
-        if (k == (starts_late ? 2u : 0u)) return links->before;
-        if (!starts_late || k > 2) k--;
-        if (is_plain) return k < step->terms ? links[k].x : 0;
-        if (k / 2 >= step->terms) return 0;
-        const Node *product = &nodes[links[k / 2].product];
-        return k % 2 ? product->b : product->a;
-    }
-    if (node->op == OP_LEAF) return 0;
-    if (!compiler->is_forward) {
-        if (!passes_on(node)) return 0;
-    } else if ((items = items_of(compiler, step->node, &n, &stride))) {
-        return k < n ? items[k * stride] : 0;
-    }
-    return k == 0 ? node->a : k == 1 ? node->b : 0;
-}
-
 // A dot's gradient goes on to all its factors at its end's turn, in backward earlier than each
 // product's turn. So the walk must not come to another user of a factor in between.
-static void note_user(Compiler *compiler, Index i, Index user) {
-    Mark *mark = &compiler->marks[i];
-    Index before = mark->user;
-    mark->user = user;
-    if (!i || !before || before == user || compiler->marks[before].place != UNDER_WAY) return;
-    if (compiler->marks[before].flags & MARK_NO_DOT) return;  // known already
+static void break_dot(Compiler *compiler, Index sum) {
     const Step *step = compiler->steps + compiler->nsteps;
-    while ((--step)->node != before) continue;
+    if (compiler->marks[sum].flags & MARK_NO_DOT) return;  // known already
+    while ((--step)->node != sum) continue;
     for (Index t = 0; t < step->terms; t++) compiler->marks[compiler->links[step->first + t].sum].flags |= MARK_NO_DOT;
     compiler->has_broken |= step->terms > 0;
 }
 
-// of a dot: the start, or the number that it is, and the first term take three operands together
-static void note_term(Compiler *compiler, const Step *step) {
-    int is_plain = !compiler->links[step->first].product;
-    if (step->next < 2 || (!is_plain && step->next % 2 == 0)) return;  // the walk is within a term
-    Index term = is_plain ? step->next - 2 : (step->next - 3) / 2;
-    const Link *link = &compiler->links[step->first + term];
-    note_user(compiler, link->w, step->node);
-    note_user(compiler, link->x, step->node);
-    if (term == 0) note_user(compiler, link->before, step->node);
+static inline void note_user(Compiler *compiler, Index i, Index user) {
+    Index before = compiler->marks[i].user;
+    compiler->marks[i].user = user;
+    if (before != user && compiler->marks[before].place == UNDER_WAY && i) break_dot(compiler, before);
+}
+
+// The operands of a dot: the start, then the factors of each product, or what is added, in the
+// order of the pass over the nodes. (Where a sum begins as product + number the number is a leaf,
+// whose turn does not matter.) Returns the first one that the walk has not seen, 0 after the last.
+static Index next_in_dot(Compiler *compiler, Step *step) {
+    const Link *links = compiler->links + step->first;
+    const Node *nodes = compiler->nodes;
+    int is_plain = !links->product;
+    if (step->next == 0) {
+        if (!is_seen(compiler, links->before)) return links->before;
+        step->next = 1;
+    }
+    for (Index t = step->next - 1; t < step->terms; t++) {
+        const Node *product = &nodes[links[t].product];
+        Index a = is_plain ? links[t].x : product->a, b = is_plain ? a : product->b;
+        step->next = t + 1;
+        if (!is_seen(compiler, a)) return a;
+        if (!is_seen(compiler, b)) return b;
+        if (compiler->is_forward) continue;
+        note_user(compiler, a, step->node);
+        note_user(compiler, b, step->node);
+        if (t == 0) note_user(compiler, links->before, step->node);
+    }
+    return 0;
+}
+
+// the same for other instructions; for the forward pass a take has all its items as operands, and
+// below a shift there is something
+static Index next_operand(Compiler *compiler, Step *step) {
+    const Node *node = &compiler->nodes[step->node];
+    Index n = 0, stride = 0;
+    const Index *items = compiler->is_forward ? items_of(compiler, step->node, &n, &stride) : NULL;
+    if (!compiler->is_forward && !passes_on(node)) return 0;
+    for (; items && step->next < n; step->next++) {
+        if (!is_seen(compiler, items[step->next * stride])) return items[step->next * stride];
+    }
+    if (!items && !is_seen(compiler, node->a)) return node->a;
+    if (!items && node->b && !is_seen(compiler, node->b)) return node->b;
+    return 0;
 }
 
 static void note_operands(Compiler *compiler, Index i) {
@@ -294,16 +313,12 @@ static void note_operands(Compiler *compiler, Index i) {
 }
 
 static void leave(Compiler *compiler, const Step *step) {
-    Mark *mark = &compiler->marks[step->node];
-    if (mark->place == UNDER_WAY) {
-        compiler->places = grown(compiler, compiler->places, compiler->n + 1, &compiler->room, sizeof(Place));
+    if (compiler->marks[step->node].place == UNDER_WAY) {
+        put_place(compiler, step);
         if (compiler->has_failed) return;
-        mark->place = ++compiler->n;
-        compiler->places[compiler->n] = (Place){
-            .node = step->node, .terms = step->terms, .first = step->first, .since = step->since};
         if (!compiler->is_forward && !step->terms) note_operands(compiler, step->node);
     }
-    if (compiler->is_forward) compiler->forward[compiler->nforward++] = mark->place;
+    if (compiler->is_forward) compiler->forward[compiler->nforward++] = compiler->marks[step->node].place;
 }
 
 // as the walk over the nodes in tape.c, but a dot is one step
@@ -312,14 +327,9 @@ static void walk(Compiler *compiler, Index root) {
     come_to(compiler, root);
     while (compiler->nsteps && !compiler->has_failed) {
         Step *step = &compiler->steps[compiler->nsteps - 1];
-        Index i = operand_of(compiler, step, step->next);
-        if (i && !is_seen(compiler, i)) {
-            come_to(compiler, i);
-            continue;
-        }
+        Index i = step->terms ? next_in_dot(compiler, step) : next_operand(compiler, step);
         if (i) {
-            step->next++;
-            if (step->terms && !compiler->is_forward) note_term(compiler, step);
+            come_to(compiler, i);
         } else {
             leave(compiler, step);
             compiler->nsteps--;
