@@ -74,6 +74,13 @@ def interrupts_arrive():
     signal.signal(signal.SIGINT, before)
 
 
+def pytest_collection_finish():
+    """Let the collector look at what the tests make, and not at all that was imported for them."""
+    gc.collect()
+    if hasattr(gc, "freeze"):  # not on PyPy
+        gc.freeze()
+
+
 @pytest.fixture(params=ENGINES.values(), ids=ENGINES)
 def engine(request):
     """Each engine in turn."""

@@ -22,6 +22,9 @@ others=(
     --deselect tests/test_handles.py::test_five_million_additions_in_700_megabytes
     --deselect tests/test_handles.py::test_64_bytes_a_node
     --deselect tests/test_handles.py::test_kept_orders_take_little
+    # they run, in programs of their own, what the other tests run
+    --deselect tests/test_bench.py
+    --deselect tests/test_example_gpt.py
     # they limit it, or put another malloc in the sanitizers' place
     --deselect tests/test_memory.py
 )

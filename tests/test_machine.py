@@ -483,3 +483,5 @@ class TestEngines(Engines.TestCase):
 
     def tearDown(self):
         gc.unfreeze()
+        collect_garbage()
+        gc.freeze()  # as conftest.py did
