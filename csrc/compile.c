@@ -15,13 +15,13 @@
 #include "replay.h"
 
 // what there is to know of every node
-typedef struct Mark {
+struct Mark {
     Index place;     // among the instructions and leaves, from 1; 0: the walk has not come to it
     Index user;      // the last one that the walk has seen
     Index choice;    // of an OP_TAKE, from 1; 0: it copies always the same
     Index column;    // and which of the choice's takes it is
     Index flags;     // MarkFlag bits
-} Mark;
+};
 
 enum MarkFlag {
     MARK_NO_DOT = 1,    // a sum that is in no dot
@@ -337,10 +337,43 @@ static void walk(Compiler *compiler, Index root) {
     }
 }
 
+// Marks are kept with the tape: to clear those of a small graph takes no look at all nodes.
+static int reserve_marks(Tape *tape) {
+    if (tape->marks_room > tape->used) return 1;
+    free(tape->marks);
+    tape->marks = calloc((size_t)tape->capacity + 1, sizeof(Mark));
+    tape->marks_room = tape->marks ? tape->capacity + 1 : 0;
+    return tape->marks != NULL;
+}
+
+// as if the walk had not been, flags excepted
 static void forget_walk(Compiler *compiler) {
-    for (Index i = 0; i <= compiler->tape->used; i++) compiler->marks[i].place = compiler->marks[i].user = 0;
+    for (Index k = 1; k <= compiler->n; k++) {
+        Mark *mark = &compiler->marks[compiler->places[k].node];
+        mark->place = mark->user = 0;
+    }
+    compiler->marks[0].user = 0;
     compiler->n = compiler->nlinks = 0;
     compiler->has_broken = 0;
+}
+
+static void clear_marks(Compiler *compiler) {
+    Mark *marks = compiler->marks, none = {0};
+    if (!marks) return;
+    if (compiler->has_failed) {  // there may be some that no place tells of
+        memset(marks, 0, compiler->tape->marks_room * sizeof none);
+        return;
+    }
+    marks[0] = none;
+    for (Index k = 1; k <= compiler->n; k++) marks[compiler->places[k].node] = none;
+    for (Index k = 0; k < compiler->nlinks; k++) {
+        marks[compiler->links[k].sum] = none;
+        marks[compiler->links[k].product] = none;
+    }
+    for (size_t c = 0; c < compiler->nchoices; c++) {
+        const Choice *choice = &compiler->choices[c];
+        for (Index j = 0; j < choice->width; j++) marks[choice->takes[j]] = none;
+    }
 }
 
 // Find the places and the dots. Where something is no dot, walk again without it.
@@ -988,7 +1021,6 @@ static int put_outputs(Compiler *compiler, const Index *outputs, size_t n) {
 
 static int compile(Compiler *compiler, const Index *outputs, size_t noutputs) {
     Replay *replay = compiler->replay;
-    compiler->marks = calloc((size_t)compiler->tape->used + 1, sizeof(Mark));
     if (!compiler->marks || !reserve_links(compiler) || !walk_all(compiler, outputs, noutputs) || !reserve(compiler, noutputs)) return 0;
     count_uses(compiler);
     number_shared(compiler);
@@ -1035,9 +1067,9 @@ static void mark_nodes(Tape *tape, const Replay *replay, uint8_t flag) {
 Replay *replay_new(Tape *tape, const Index *outputs, size_t noutputs, const Choice *choices, size_t nchoices) {
     Replay *replay = calloc(1, sizeof *replay);
     if (!replay) return NULL;
-    Compiler compiler = {.tape = tape, .nodes = tape->nodes, .choices = choices, .nchoices = nchoices, .replay = replay};
+    Compiler compiler = {.tape = tape, .marks = reserve_marks(tape) ? tape->marks : NULL, .nodes = tape->nodes, .choices = choices, .nchoices = nchoices, .replay = replay};
     int compiled = compile(&compiler, outputs, noutputs);
-    free(compiler.marks);
+    clear_marks(&compiler);
     free(compiler.places);
     free(compiler.links);
     free(compiler.steps);

@@ -114,6 +114,7 @@ typedef struct Fault {
 typedef struct Schedule Schedule;  // the order of a root's passes, kept with the root
 typedef struct Choice Choice;      // of an item by an integer, in a recording
 typedef struct Replay Replay;      // and the compact program compiled from it
+typedef struct Mark Mark;          // what the compiler notes of a node
 
 typedef struct Tape {
     Node *nodes;      // the arena. nodes[0] stands for operands that are not there
@@ -130,6 +131,8 @@ typedef struct Tape {
                       // and the nodes it is still below, from the right
     double *saved;    // what a pass has overwritten, by position in the order: twice as many
     Index room;       // nodes that order and saved have room for
+    Mark *marks;      // by node, all zero but while a recording is compiled
+    Index marks_room; // nodes that they have room for
     Schedule **schedules;  // those that are kept, in buckets by their root
     Index buckets;    // a power of two
     Index scheduled;  // how many are kept

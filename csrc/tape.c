@@ -260,6 +260,7 @@ void tape_free(Tape *tape) {
     free(tape->nodes);
     free(tape->order);
     free(tape->saved);
+    free(tape->marks);
     tape_init(tape);
 }
 
@@ -306,9 +307,11 @@ static void tape_trim(Tape *tape) {
     tape_resize(tape, capacity);  // if even that fails, the old room does
     free(tape->order);
     free(tape->saved);
+    free(tape->marks);
     tape->order = NULL;
     tape->saved = NULL;
-    tape->room = 0;
+    tape->marks = NULL;
+    tape->room = tape->marks_room = 0;
     tape->trim_below = capacity >= TRIM_FROM ? tape->used / 4 : 0;
 }
 
