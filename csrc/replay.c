@@ -35,49 +35,47 @@ typedef double Four __attribute__((vector_size(32), aligned(8), may_alias));
 // -----------------------------------------------------------------------------
 // forward
 
-// act[r] = act[r] + w[r][k] * x[k] for four rows; returns how many k are done
-#ifdef HAS_FOUR
-__attribute__((always_inline)) static inline Index four_rows(const Dot *dots, Index length, const double *x, const double *data, double *act) {
+// of four rows together, so that no addition has to wait for the one before:
+//     act = start
+//     for wi, xi in zip(w, x):
+//         act = act + wi*xi
+static inline void four_rows(const Dot *dots, Index length, double *data) {
+    const double *x = data + dots->x;
     const double *w0 = data + dots[0].w, *w1 = data + dots[1].w, *w2 = data + dots[2].w, *w3 = data + dots[3].w;
-    Four sum = FOUR_OF(act);
+    double act[] = {data[dots[0].start], data[dots[1].start], data[dots[2].start], data[dots[3].start]};
     Index k = 0;
+#ifdef HAS_FOUR
+    Four sums = FOUR_OF(act);
     for (; k + 4 <= length; k += 4) {
         Four xk = FOUR_OF(x + k);
         Four p0 = FOUR_OF(w0 + k) * xk, p1 = FOUR_OF(w1 + k) * xk, p2 = FOUR_OF(w2 + k) * xk, p3 = FOUR_OF(w3 + k) * xk;
         // the products of one k side by side, and then of the next
         Four even01 = PICK(p0, p1, 0, 4, 2, 6), odd01 = PICK(p0, p1, 1, 5, 3, 7);
         Four even23 = PICK(p2, p3, 0, 4, 2, 6), odd23 = PICK(p2, p3, 1, 5, 3, 7);
-        sum = sum + PICK(even01, even23, 0, 1, 4, 5);
-        sum = sum + PICK(odd01, odd23, 0, 1, 4, 5);
-        sum = sum + PICK(even01, even23, 2, 3, 6, 7);
-        sum = sum + PICK(odd01, odd23, 2, 3, 6, 7);
+        sums = sums + PICK(even01, even23, 0, 1, 4, 5);
+        sums = sums + PICK(odd01, odd23, 0, 1, 4, 5);
+        sums = sums + PICK(even01, even23, 2, 3, 6, 7);
+        sums = sums + PICK(odd01, odd23, 2, 3, 6, 7);
     }
-    FOUR_AT(act) = sum;
-    return k;
-}
-#else
-static inline Index four_rows(const Dot *dots, Index length, const double *x, const double *data, double *act) {
-    (void)dots, (void)length, (void)x, (void)data, (void)act;
-    return 0;
-}
+    FOUR_AT(act) = sums;
 #endif
-
-enum { SIDE_BY_SIDE = 8 };  // sums that are computed together, so that no addition has to wait for another
+    for (; k < length; k++) {
+        act[0] = act[0] + w0[k] * x[k];
+        act[1] = act[1] + w1[k] * x[k];
+        act[2] = act[2] + w2[k] * x[k];
+        act[3] = act[3] + w3[k] * x[k];
+    }
+    for (int r = 0; r < 4; r++) data[dots[r].out] = act[r];
+}
 
 VECTOR static void rows_forward(const Dot *dots, Index n, Index length, double *data) {
-    const double *x = data + dots->x;
-    for (Index i = 0; i < n; i += SIDE_BY_SIDE, dots += SIDE_BY_SIDE) {
-        Index rows = n - i < SIDE_BY_SIDE ? n - i : SIDE_BY_SIDE, done = 0;
-        double act[SIDE_BY_SIDE];
-        for (Index r = 0; r < rows; r++) act[r] = data[dots[r].start];
-        if (rows == SIDE_BY_SIDE) {
-            done = four_rows(dots, length, x, data, act);
-            done = four_rows(dots + 4, length, x, data, act + 4);
-        }
-        for (Index k = done; k < length; k++) {
-            for (Index r = 0; r < rows; r++) act[r] = act[r] + data[dots[r].w + k] * x[k];
-        }
-        for (Index r = 0; r < rows; r++) data[dots[r].out] = act[r];
+    Index i = 0;
+    for (; i + 4 <= n; i += 4, dots += 4) four_rows(dots, length, data);
+    for (; i < n; i++, dots++) {
+        const double *w = data + dots->w, *x = data + dots->x;
+        double act = data[dots->start];
+        for (Index k = 0; k < length; k++) act = act + w[k] * x[k];
+        data[dots->out] = act;
     }
 }
 
@@ -228,24 +226,33 @@ static int gather_gradients(const Tape *tape, Replay *replay) {
 //     start.grad += g
 //     for wi, xi in zip(w, x):
 //         wi.grad += xi.data * g; xi.grad += wi.data * g
-static inline void row_backward(const Dot *dot, Index done, Index length, const double *data, double *grad) {
+static inline void row_backward(const Dot *dot, Index length, const double *data, double *grad) {
     const double *w = data + dot->w, *x = data + dot->x;
     double *dw = grad + dot->w, *dx = grad + dot->x, g = grad[dot->out];
-    for (Index k = done; k < length; k++) {
+    Index k = 0;
+    grad[dot->start] += g;
+#ifdef HAS_FOUR
+    for (; k + 4 <= length; k += 4) {
+        FOUR_AT(dw + k) += FOUR_OF(x + k) * g;
+        FOUR_AT(dx + k) += FOUR_OF(w + k) * g;
+    }
+#endif
+    for (; k < length; k++) {
         dw[k] += x[k] * g;
         dx[k] += w[k] * g;
     }
 }
 
-// the same for four rows that add to different weights; returns how many k are done
-#ifdef HAS_FOUR
-__attribute__((always_inline)) static inline Index four_rows_backward(const Dot *dots, Index length, const double *data, double *grad) {
+// the same for four rows that add to different weights
+static inline void four_rows_backward(const Dot *dots, Index length, const double *data, double *grad) {
     const double *x = data + dots->x;
     const double *w0 = data + dots[0].w, *w1 = data + dots[1].w, *w2 = data + dots[2].w, *w3 = data + dots[3].w;
     double *d0 = grad + dots[0].w, *d1 = grad + dots[1].w, *d2 = grad + dots[2].w, *d3 = grad + dots[3].w;
     double g0 = grad[dots[0].out], g1 = grad[dots[1].out], g2 = grad[dots[2].out], g3 = grad[dots[3].out];
     double *dx = grad + dots->x;
     Index k = 0;
+    for (int r = 0; r < 4; r++) grad[dots[r].start] += grad[dots[r].out];
+#ifdef HAS_FOUR
     for (; k + 4 <= length; k += 4) {
         Four xk = FOUR_OF(x + k), sum = FOUR_OF(dx + k);
         FOUR_AT(d0 + k) += xk * g0;
@@ -258,30 +265,24 @@ __attribute__((always_inline)) static inline Index four_rows_backward(const Dot 
         sum = sum + FOUR_OF(w3 + k) * g3;
         FOUR_AT(dx + k) = sum;
     }
-    return k;
-}
-#else
-static inline Index four_rows_backward(const Dot *dots, Index length, const double *data, double *grad) {
-    (void)dots, (void)length, (void)data, (void)grad;
-    return 0;
-}
 #endif
+    for (; k < length; k++) {
+        d0[k] += x[k] * g0;
+        d1[k] += x[k] * g1;
+        d2[k] += x[k] * g2;
+        d3[k] += x[k] * g3;
+        dx[k] = (((dx[k] + w0[k] * g0) + w1[k] * g1) + w2[k] * g2) + w3[k] * g3;
+    }
+}
 
 VECTOR static void rows_backward(const Dot *dots, Index n, Index length, const double *data, double *grad) {
-    for (Index i = 0; i < n; i += 4, dots += 4) {
-        Index rows = n - i < 4 ? n - i : 4, done = rows == 4 ? four_rows_backward(dots, length, data, grad) : 0;
-        for (Index r = 0; r < rows; r++) {
-            grad[dots[r].start] += grad[dots[r].out];
-            row_backward(&dots[r], done, length, data, grad);
-        }
-    }
+    Index i = 0;
+    for (; i + 4 <= n; i += 4, dots += 4) four_rows_backward(dots, length, data, grad);
+    for (; i < n; i++, dots++) row_backward(dots, length, data, grad);
 }
 
 static void dense_backward(const Dot *dots, Index n, Index length, const double *data, double *grad) {
-    for (Index i = 0; i < n; i++) {
-        grad[dots[i].start] += grad[dots[i].out];
-        row_backward(&dots[i], 0, length, data, grad);
-    }
+    for (Index i = 0; i < n; i++) row_backward(&dots[i], length, data, grad);
 }
 
 // the terms from the last to the first; the start's turn is before the first
