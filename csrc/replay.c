@@ -20,6 +20,13 @@
 #define VECTOR
 #endif
 
+// and what it calls, compiled as it is
+#ifdef __GNUC__
+#define INLINE __attribute__((always_inline)) static inline
+#else
+#define INLINE static inline
+#endif
+
 // four numbers side by side, at any address
 #ifdef __has_builtin
 #if __has_builtin(__builtin_shufflevector)
@@ -39,7 +46,7 @@ typedef double Four __attribute__((vector_size(32), aligned(8), may_alias));
 //     act = start
 //     for wi, xi in zip(w, x):
 //         act = act + wi*xi
-static inline void four_rows(const Dot *dots, Index length, double *data) {
+INLINE void four_rows(const Dot *dots, Index length, double *data) {
     const double *x = data + dots->x;
     const double *w0 = data + dots[0].w, *w1 = data + dots[1].w, *w2 = data + dots[2].w, *w3 = data + dots[3].w;
     double act[] = {data[dots[0].start], data[dots[1].start], data[dots[2].start], data[dots[3].start]};
@@ -79,7 +86,7 @@ VECTOR static void rows_forward(const Dot *dots, Index n, Index length, double *
     }
 }
 
-static void dense_forward(const Dot *dots, Index n, Index length, double *data) {
+VECTOR static void dense_forward(const Dot *dots, Index n, Index length, double *data) {
     enum { TOGETHER = 4 };
     Index i = 0;
     for (; i + TOGETHER <= n; i += TOGETHER, dots += TOGETHER) {
@@ -226,7 +233,7 @@ static int gather_gradients(const Tape *tape, Replay *replay) {
 //     start.grad += g
 //     for wi, xi in zip(w, x):
 //         wi.grad += xi.data * g; xi.grad += wi.data * g
-static inline void row_backward(const Dot *dot, Index length, const double *data, double *grad) {
+INLINE void row_backward(const Dot *dot, Index length, const double *data, double *grad) {
     const double *w = data + dot->w, *x = data + dot->x;
     double *dw = grad + dot->w, *dx = grad + dot->x, g = grad[dot->out];
     Index k = 0;
@@ -244,7 +251,7 @@ static inline void row_backward(const Dot *dot, Index length, const double *data
 }
 
 // the same for four rows that add to different weights
-static inline void four_rows_backward(const Dot *dots, Index length, const double *data, double *grad) {
+INLINE void four_rows_backward(const Dot *dots, Index length, const double *data, double *grad) {
     const double *x = data + dots->x;
     const double *w0 = data + dots[0].w, *w1 = data + dots[1].w, *w2 = data + dots[2].w, *w3 = data + dots[3].w;
     double *d0 = grad + dots[0].w, *d1 = grad + dots[1].w, *d2 = grad + dots[2].w, *d3 = grad + dots[3].w;
@@ -281,7 +288,7 @@ VECTOR static void rows_backward(const Dot *dots, Index n, Index length, const d
     for (; i < n; i++, dots++) row_backward(dots, length, data, grad);
 }
 
-static void dense_backward(const Dot *dots, Index n, Index length, const double *data, double *grad) {
+VECTOR static void dense_backward(const Dot *dots, Index n, Index length, const double *data, double *grad) {
     for (Index i = 0; i < n; i++) row_backward(&dots[i], length, data, grad);
 }
 
