@@ -77,7 +77,9 @@ class Adam(Optimizer):
         refuse("step")
         t = check_steps(self.t)
         rates = self.lr, self.eps, weight_decay, self.beta1, self.beta2, t
-        lr, eps, weight_decay, beta1, beta2, before = [number(rate) for rate in rates]
+        lr, eps, weight_decay, beta1, beta2, before = [
+            rate if type(rate) is float else number(rate) for rate in rates
+        ]
         adam = ffi.new("Adam *", (lr, beta1, beta2, eps, weight_decay, before))
         try:
             call(take_step, adam, self._indices, len(self._parameters))
