@@ -90,10 +90,12 @@ def engine(request):
 def collect_garbage():
     """Let go of all garbage, such as frames that an exception went through.
 
-    What was kept with a node, a function that holds itself, say, may be garbage once it has died.
+    What was kept with a node, a function that holds itself, say, may be garbage once it has died,
+    and so on.
     """
-    for _ in range(3):
-        gc.collect()
+    gc.collect()
+    while gc.collect():
+        continue
 
 
 def nodes_with_attributes():
