@@ -13,8 +13,15 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 built=$(mktemp -d)
 trap 'rm -rf "$built"' EXIT
 
+# not in the sources' own folder: objects that are there, compiled without the sanitizers, would do
+mkdir "$built/source"
+cp -r "$root"/csrc "$root"/micrograd "$root"/[!.]*.{py,toml,md,in} "$root"/LICENSE "$built/source"
 CFLAGS="-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer" \
-    MICROGRAD_REQUIRE_C=1 python -m pip install --quiet --no-deps --target "$built/lib" "$root"
+    MICROGRAD_REQUIRE_C=1 python -m pip install --quiet --no-deps --target "$built/lib" "$built/source"
+if ! grep -q __asan_init "$built"/lib/_micrograd*; then
+    echo "the compiled module is not built with the sanitizers"
+    exit 1
+fi
 
 others=(
     # they measure memory, of which the sanitizers take much more
