@@ -924,7 +924,7 @@ static void test_undo(void) {
 }
 
 // numbers that are set between forward and backward are what backward reads: of a parameter, an inner
-// node, and a number that nobody holds
+// node, and a number without a handle
 static void test_set_between(void) {
     for (int what = 0; what < 4; what++) {
         static Graph graph, fresh;
