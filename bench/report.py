@@ -304,6 +304,8 @@ def readme(text, found):
 {missing_lines(found)}
 {gpt_table(found, quartiles=False)}
 
+The same network's step with `recorded` and `AdamW`, beside backward passes derived by hand:
+
 {word_table(found, quartiles=False)}
 
 Medians of {rounds} rounds of micrograd {found.machine["micrograd"]} on {where}.
