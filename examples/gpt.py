@@ -137,7 +137,7 @@ def train(model, optimizer, words, steps):
 
         losses.append(loss.data)
         if step % 500 == 0 or step == len(steps):
-            line = f"step {optimizer.t}, loss {sum(losses) / len(losses)}"
+            line = f"step {optimizer.t}, loss {sum(losses) / len(losses):.4f}"
             tqdm.write(line) if tqdm else print(line)
             losses.clear()
 
