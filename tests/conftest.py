@@ -93,6 +93,9 @@ def collect_garbage():
     What was kept with a node, a function that holds itself, say, may be garbage once it has died,
     and so on.
     """
+    if not IS_CPYTHON:  # where collect() does not say what it has found
+        gc.collect()
+        gc.collect()
     gc.collect()
     while gc.collect():
         continue

@@ -21,7 +21,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import ENGINES, bits, collect_garbage, live_nodes
+from conftest import ENGINES, IS_CPYTHON, bits, collect_garbage, live_nodes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_gpt import GPT, tokens_of, words
@@ -814,6 +814,7 @@ def test_what_is_refused(engine):
 # memory
 
 
+@pytest.mark.skipif(not IS_CPYTHON, reason="nothing is freed at once without reference counts")
 def test_a_function_that_is_dropped_frees_its_graphs(engine, table):
     gc.disable()
     try:
