@@ -5,9 +5,11 @@
 // operands before their users; backward has to add to each gradient in the order in which the
 // pass over the nodes does, for sums of floats depend on it.
 //
-//     1. find the dots (replay.h), the sums that make up most of a network
-//     2. give each instruction a level: it depends on instructions of lower levels only
-//     3. sort by level, then by operation, and make a batch of what is alike
+//     1. walk over the graph, and find the dots (replay.h), the sums that make up most of a network
+//     2. give each number a slot: what is read together stands side by side
+//     3. give each instruction a level: it depends on instructions of lower levels only
+//     4. sort by level, then by operation, and make a batch of what is alike
+//     5. find out what a choice of another item changes in the programs
 
 #include <stdlib.h>
 #include <string.h>
@@ -703,8 +705,8 @@ typedef struct Rows {
     Index low_start, high_start;
 } Rows;
 
-// Do the rows of a batch and the dot, of the same kind, add to different weights? A look at each row is needed only
-// where they do not stand one beyond the other
+// Do the rows of a batch and the dot, of the same kind, add to different weights? A look at each
+// row is needed only where they do not stand one beyond the other.
 static int is_row(const Batch *batch, const Dot *rows, const Rows *where, const Dot *dot) {
     Index n = dot->n;
     if (batch->op != ROWS) return 0;
@@ -832,8 +834,8 @@ static Index row_below(const Compiler *compiler, Index item) {
 }
 
 // Are the items added up in order, and is that all that uses them besides the take? Has the walk
-// come to the take before the sum, and to the take's only user, no dot, after it? And does forward compute
-// all items before the take? Then the place of the sum, else 0.
+// come to the take before the sum, and to the take's only user, no dot, after it? And does forward
+// compute all items before the take? Then the place of the sum, else 0.
 static Index are_summed(const Compiler *compiler, const Choice *choice) {
     Index chosen = choice->items[choice->chosen], other = choice->items[choice->chosen == 0];
     Index at = compiler->marks[choice->takes[0]].place, end = place_of(compiler, other)->user;
@@ -1021,7 +1023,8 @@ static int put_outputs(Compiler *compiler, const Index *outputs, size_t n) {
 
 static int compile(Compiler *compiler, const Index *outputs, size_t noutputs) {
     Replay *replay = compiler->replay;
-    if (!compiler->marks || !reserve_links(compiler) || !walk_all(compiler, outputs, noutputs) || !reserve(compiler, noutputs)) return 0;
+    if (!compiler->marks || !reserve_links(compiler)) return 0;
+    if (!walk_all(compiler, outputs, noutputs) || !reserve(compiler, noutputs)) return 0;
     count_uses(compiler);
     number_shared(compiler);
     find_spans(replay);
@@ -1067,7 +1070,8 @@ static void mark_nodes(Tape *tape, const Replay *replay, uint8_t flag) {
 Replay *replay_new(Tape *tape, const Index *outputs, size_t noutputs, const Choice *choices, size_t nchoices) {
     Replay *replay = calloc(1, sizeof *replay);
     if (!replay) return NULL;
-    Compiler compiler = {.tape = tape, .marks = reserve_marks(tape) ? tape->marks : NULL, .nodes = tape->nodes, .choices = choices, .nchoices = nchoices, .replay = replay};
+    Compiler compiler = {.tape = tape, .nodes = tape->nodes, .marks = reserve_marks(tape) ? tape->marks : NULL,
+                         .choices = choices, .nchoices = nchoices, .replay = replay};
     int compiled = compile(&compiler, outputs, noutputs);
     clear_marks(&compiler);
     free(compiler.places);
