@@ -270,8 +270,8 @@ class RecordedFunction:
         floats: list[float] = []
         integers: list[int] = []
         shapes = [_shape(x, kind, floats, integers) for x in args]
-        for name, x in kwargs.items():
-            shapes += name, _shape(x, kind, floats, integers)
+        for name in kwargs:
+            shapes += name, _shape(kwargs[name], kind, floats, integers)
         key = (get_ident(), is_recording(), *shapes)
         entries = self._entries
         # taken out while it runs: a user's _forward may call the function again
@@ -298,7 +298,7 @@ class RecordedFunction:
     def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Entry:
         kind, recorder = self._kind, Recorder(self._kind)
         args = tuple([recorder.argument(x) for x in args])
-        kwargs = {name: recorder.argument(x) for name, x in kwargs.items()}
+        kwargs = {name: recorder.argument(kwargs[name]) for name in kwargs}
         try:
             with recording_into(recorder):
                 result = self.__wrapped__(*args, **kwargs)
