@@ -113,7 +113,7 @@ class GPT(Module):
 
 def read(path):
     """Return the words of a file, one a line, as lists of tokens."""
-    lines = path.read_text(encoding="utf-8", errors="replace").lower().splitlines()
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").lower().splitlines()
     words = [line.strip() for line in lines]
     for number, word in enumerate(words, start=1):
         if len(word) >= POSITIONS or not set(word) <= set(LETTERS):
@@ -151,7 +151,7 @@ def choose(weights, rng):
 def make_up(model, temperature, rng):
     """A new word, letter by letter."""
     tokens = [EDGE]
-    while len(tokens) <= POSITIONS:
+    while len(tokens) < POSITIONS:
         probs = [p.data for p in model.probabilities(tokens)]
         # a low temperature leaves little to what is less likely than the likeliest
         token = choose([(p / max(probs)) ** (1 / temperature) for p in probs], rng)
@@ -183,15 +183,19 @@ def run(options):
 def main():
     parser = argparse.ArgumentParser(description="Train a small GPT on words and make up others.")
     option, rivers = parser.add_argument, Path(__file__).with_name("rivers.txt")
-    option("--data", type=Path, default=rivers, help="a file of words, one a line (rivers.txt)")
+    option("--data", type=Path, default=rivers, help="words of a-z, one a line (rivers.txt)")
     option("--steps", type=int, default=5000, help="training steps, a word each (5000)")
     option("--seed", type=int, default=42, help="of the random numbers (42)")
     option("--temperature", type=float, default=0.7, help="low: words are likely ones (0.7)")
     option("--save", metavar="FILE", help="keep what has been learned")
     option("--load", metavar="FILE", help="go on from what --save has kept")
     options = parser.parse_args()
-    if options.temperature <= 0:
+    if not options.temperature > 0:
         parser.error(f"--temperature {options.temperature:g} is not above 0")
+    if options.steps < 0:
+        parser.error(f"--steps {options.steps} is below 0")
+    if options.save and not Path(options.save).absolute().parent.is_dir():
+        parser.error(f"--save {options.save}: there is no such folder")
     try:
         run(options)
     except (OSError, ValueError) as problem:

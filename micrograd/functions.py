@@ -8,6 +8,7 @@ from .pure import (
     check_index,
     check_items,
     check_matrix,
+    check_order,
     check_pairs,
     check_table,
     check_target,
@@ -87,7 +88,7 @@ def cross_entropy(logits: Iterable[Value | Number], target: SupportsIndex) -> Va
 
 
 def take(items: Iterable[Any], i: SupportsIndex) -> Any:
-    rows, are_rows = _table(list(items))
+    rows, are_rows = _table(check_order(items))
     taken = _take(rows, i, "index")
     return taken if are_rows else taken[0]
 

@@ -819,7 +819,8 @@ def take(items: Iterable[Any], i: SupportsIndex) -> Any:
     Raises:
         IndexError: i is out of range; the message has both numbers.
         ValueError: the rows are not of one length; the message has both lengths.
-        TypeError: i is no integer, or something is neither Value nor number.
+        TypeError: i is no integer, something is neither Value nor number, or the items are in a
+            dict or a set, where they have no positions.
 
     Example:
         >>> take([Value(2.0), Value(3.0)], 1)
@@ -840,9 +841,19 @@ def _take(rows: list[list[Value | float]], i: SupportsIndex, kind: str) -> list[
     return takes
 
 
+def check_order(items: Iterable[T]) -> list[T]:
+    """Return the items as a list, or raise a TypeError if it is a dict or a set that has them."""
+    if isinstance(items, (dict, set, frozenset)):
+        raise TypeError(
+            f"take goes by the position in a list, which a {type(items).__name__} has not: pass "
+            f"{'list(d.values())' if isinstance(items, dict) else 'a list'}"
+        )
+    return list(items)
+
+
 def check_table(items: Iterable[Any], kind: type[T]) -> tuple[list[list[T | float]], bool]:
     """Return what take chooses from as rows, and whether the items are rows, or raise."""
-    items = list(items)
+    items = check_order(items)
     if not items or isinstance(items[0], kind) or is_number(items[0]):
         return [[x] for x in check_items(items, "items", kind)], False
     rows = check_rows(items, "items", kind)

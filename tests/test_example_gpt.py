@@ -110,12 +110,23 @@ def test_bad_words(words, text, problem):
     assert f"error: {words}{problem}" in gpt("--data", words, status=2)
 
 
+def test_words_that_are_made_up_can_be_read(words, tmp_path):
+    """A mark of Windows in front, too."""
+    made = gpt("--steps", 0, "--temperature", 1e9)[-10:]
+    assert max(map(len, made)) == 15
+    (tmp_path / "made.txt").write_text("\n".join(made), encoding="utf-8-sig")
+    assert gpt("--data", tmp_path / "made.txt", "--steps", 1)[0].endswith("4192 parameters")
+
+
 def test_bad_options(words, tmp_path):
     for options, problem in [
         (["--data", tmp_path / "nothing.txt"], "nothing.txt"),
         (["--load", words], "words.txt"),
         (["--load", tmp_path / "nothing.json"], "nothing.json"),
         (["--temperature", 0], "--temperature 0 is not above 0"),
+        (["--temperature", "nan"], "--temperature nan is not above 0"),
+        (["--steps", -1], "--steps -1 is below 0"),
+        (["--save", tmp_path / "nothing" / "gpt.json"], "there is no such folder"),
         (["--seed", 0], "a seed must be at least 1, not 0"),
     ]:
         assert problem in gpt("--steps", 1, *options, status=2)

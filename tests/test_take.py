@@ -124,6 +124,8 @@ def test_gradients(engine):
         (lambda e, v: e.take([[v], ["x"]], 0), TypeError, "items[1][0]: expected a number, not"),
         (lambda e, v: e.take(v, 0), TypeError, "'Value' object is not iterable"),
         (lambda e, v: e.take([None], 0), TypeError, "'NoneType' object is not iterable"),
+        (lambda e, v: e.take({0: v}, 0), TypeError, "a dict has not: pass list(d.values())"),
+        (lambda e, v: e.take({v}, 0), TypeError, "a set has not: pass a list"),
         (
             lambda e, v: e.linear([v, v], [[v, v], [v]]),
             ValueError,
