@@ -29,7 +29,7 @@ static void start(void) {
         parameters[i] = tape_leaf(&tape, rng_uniform(&random, -1.0, 1.0));
         must(parameters[i] != 0);
         tape_hold(&tape, parameters[i]);
-        tape.nodes[parameters[i]].grad = rng_uniform(&random, -0.1, 0.1);
+        tape.grad[parameters[i]] = rng_uniform(&random, -0.1, 0.1);
     }
     optimizer = (AdamW){.lr = 1e-1, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 1e-4};
     must(adam_init(&tape, parameters, PARAMETERS) == 0);
@@ -37,7 +37,7 @@ static void start(void) {
 
 static double step(void) {
     must(adamw_step(&tape, &optimizer, parameters, PARAMETERS) == 0);
-    return tape.nodes[parameters[(int)optimizer.t]].data;
+    return tape.data[parameters[(int)optimizer.t]];
 }
 
 int main(int argc, char **argv) {

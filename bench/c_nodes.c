@@ -71,8 +71,8 @@ int main(int argc, char **argv) {
         must(tape_backward(&tape, loss) == 0);
         seconds[BACKWARD][i] = lap(&clock);
         if (i == 0) {
-            printf("%.17g\n", tape.nodes[loss].data);
-            for (int k = 0; k < PARAMETERS; k++) printf("%.17g\n", tape.nodes[parameters[k]].grad);
+            printf("%.17g\n", tape.data[loss]);
+            for (int k = 0; k < PARAMETERS; k++) printf("%.17g\n", tape.grad[parameters[k]]);
         }
         lap(&clock);
         must(tape_forward(&tape, loss) == 0);

@@ -60,7 +60,7 @@ static double step(void) {
     if (recording) must(tape_forward(&tape, loss) == 0);
     must(tape_backward(&tape, loss) == 0 && adamw_step(&tape, &optimizer, parameters, PARAMETERS) == 0);
     zero_grad(&tape, parameters, PARAMETERS);
-    double data = tape.nodes[loss].data;
+    double data = tape.data[loss];
     if (!recording) tape_release(&tape, loss);
     return data;
 }

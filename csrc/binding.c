@@ -45,11 +45,14 @@ static int give_node(Index i, Object out) {
 
 int shared_are_plain(Object xs) {
     PyObject *list = (PyObject *)xs;
-    for (Py_ssize_t k = 0; k < PyList_Size(list); k++) {
+    int plain = 2;
+    for (Py_ssize_t k = 0, n = PyList_Size(list); k < n; k++) {
         PyObject *x = PyList_GetItem(list, k);
-        if (!is_value(x) && Py_TYPE(x) != &PyFloat_Type && Py_TYPE(x) != &PyLong_Type) return 0;
+        if (is_value(x)) continue;
+        if (Py_TYPE(x) != &PyFloat_Type && Py_TYPE(x) != &PyLong_Type) return 0;
+        plain = 1;
     }
-    return 1;
+    return plain;
 }
 
 static size_t size_of(Object xs) {
@@ -145,7 +148,7 @@ int shared_linear(Object xs, Object ws, size_t nout, Object out) {
 static int take_row(const Items *items, size_t n, int recording, Index *results) {
     for (size_t k = 0; k < n; k++) {
         Index i = items->nodes[k];
-        double number = i ? tape_node(&tape, i)->data : items->numbers[k];
+        double number = i ? *tape_data(&tape, i) : items->numbers[k];
         if (!i || !recording) i = tape_leaf(&tape, number);
         results[k] = recording ? tape_unary(&tape, OP_TAKE, i) : i;
         if (results[k]) continue;

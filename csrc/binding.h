@@ -31,7 +31,7 @@ int handle_type_new(Object hooks, Object out);
 // Each of these appends its result to the Python list `out` and returns 0, or appends the
 // exception and returns -1. A list owns what is in it, so an interrupt after the call loses
 // no node. xs, ws and logits are lists whose items are all plain: Values, floats and ints.
-int shared_are_plain(Object xs);
+int shared_are_plain(Object xs);                                     // 2: all are Values; 0: no
 int shared_dot(Object ws, Object xs, Object start, Object out);
 int shared_sum(Object xs, Object start, Object out);
 int shared_linear(Object xs, Object ws, size_t nout, Object out);  // ws: row by row

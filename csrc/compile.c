@@ -10,197 +10,144 @@
 //     3. give each instruction a level: it depends on instructions of lower levels only
 //     4. sort by level, then by operation, and make a batch of what is alike
 //     5. find out what a choice of another item changes in the programs
+//     6. make one batch, a grid, of what the same matrix does to many vectors
 
 #include <stdlib.h>
 #include <string.h>
 #include "ops.h"
 #include "replay.h"
 
-// what there is to know of every node
-struct Mark {
+// what the walk notes of every node
+typedef struct Mark {
     Index place;     // among the instructions and leaves, from 1; 0: the walk has not come to it
     Index user;      // the last one that the walk has seen
+} Mark;
+
+// and of few of them
+typedef struct Note {
     Index choice;    // of an OP_TAKE, from 1; 0: it copies always the same
     Index column;    // and which of the choice's takes it is
-    Index flags;     // MarkFlag bits
-};
-
-enum MarkFlag {
-    MARK_NO_DOT = 1,    // a sum that is in no dot
-    MARK_FORWARD = 2    // the walk for the forward pass has come to it
-};
+    Index is_no_dot; // a sum that is in no dot
+} Note;
 
 static const Index UNDER_WAY = (Index)-1;  // a place: the walk is below that node
+
+enum { PLAIN = OP_FREE, PRODUCTS, KINDS };  // kinds of sums, after those of other operations
 
 // and of every instruction and leaf: their places are the order of the walk, operands first
 typedef struct Place {
     Index node;
-    Index slot;
-    Index uses;      // how many operands it is,
-    Index adders;    // and of how many instructions that pass a gradient on to it,
-    Index user;      // and the last one of those
+    Index kind;      // the operation, or what kind of a dot
+    Index a, b;      // its operands: nodes, and places once the walk is over; of a dot the start
     Index terms;     // of a dot,
     Index first;     // where they begin,
     Index since;     // and how many places there were when the walk came to it
-    Index kind;      // what is alike has the same: see find_kinds
-    Index row_kind;  // of the dots whose first input it is, and how many terms those have
-    Index row_terms;
-    Index level;     // of forward
-    Index last;      // of backward: the level of the last instruction that adds to its gradient,
-    Index last_kind; // and its kind
+    Index phase;     // of forward,
+    Index level;     // and the level, of the phase first, from its end; in the walk, whether it is in order
+    int has_leaves;  // a dot whose weights are all leaves
 } Place;
 
-// an instruction: those of one level and kind make a batch, in the order of their turns
+// who uses what is in a place
+typedef struct Uses {
+    Index operands;  // how many operands it is,
+    Index adders;    // and of how many instructions that pass a gradient on to it,
+    Index user;      // and the last one of those
+} Uses;
+
+// the last instruction of backward that adds to its gradient
+typedef struct Adder {
+    uint64_t when;   // its phase and level
+    Index kind;
+} Adder;
+
+// The users of a leaf: the last two that the present look at places in order has come to (see are_alone).
+typedef struct Seen {
+    Index look;
+    Index last, before;
+} Seen;
+
+// an instruction: those of one level and kind make a batch
 typedef struct Task {
-    Index level, kind;
-    Index turn;
+    Index phase, level, kind;
     Index place;
 } Task;
 
+// a dot among those of its level
+typedef struct Row {
+    Index terms;     // how many,
+    Index x, w;      // the factors of the first,
+    Index place;
+} Row;
+
 static const Index NOWHERE = (Index)-1;
 
-// the last term of a sum
+// a term of a sum: its nodes; and once the walk is over the places of the factors
 typedef struct Link {
     Index sum;
     Index product;   // 0: x alone is added
     Index w, x;
-    Index before;    // the sum without it, or the start
 } Link;
 
 // where a walk is
 typedef struct Step {
     Index node;
     Index next;      // of a take its item; of a dot its term, from 1, or 0: its start
-    Index terms, first, since;  // if it ends a dot
+    Index terms, first, start, since;  // if it ends a dot
 } Step;
 
+// What a compilation works in is kept with the tape for the next one: memory that is taken from the
+// system anew costs about as much time as what is written there.
+struct Scratch {
+    Mark *marks;            // by node, all zero in between
+    Note *notes;
+    Index nodes;            // that there is room for
+    Place *places;
+    Link *links;
+    Step *steps;
+    Index *forward;
+    Index room, links_room, steps_room, forward_room;
+    char *block;            // all that is by place
+    size_t size;
+};
+
+enum { MOST_KEPT = 1 << 24 };  // bytes
+
 typedef struct Compiler {
-    const Tape *tape;
+    Tape *tape;
     const Node *nodes;
     Mark *marks;            // by node
+    Note *notes;
     Place *places;          // in the order of the walk: operands before their users
     Index n, room;
     Index m;                // so many of them are of the backward pass
     Link *links;            // of all dots, term by term
     Index nlinks, links_room;
+    Uses *uses;             // by place
+    Adder *adders;
+    Index *slots;
     Step *steps;            // the walk
     Index nsteps, steps_room;
     Index *forward;         // places, in an order for the forward pass
-    Index nforward;
+    Index nforward, forward_room;
     int is_forward;         // the kind of walk
     unsigned flags;         // of all nodes
     int has_failed;         // there is no memory
     int has_broken;         // something that was taken for a dot is none
+    int has_notes;          // and has been, before
     int is_without_dots;
-    Index nkinds;
     Task *tasks;
-    Index *first_user;      // by place: the first of those that pass a gradient on to it
-    Index *users;           // places, ascending
+    Seen *seen;             // by place
+    Index looks;
     Task *spare;            // room for as many
-    Index *counts;          // room for a number for each level and kind
+    Index *counts;          // room for a number for each phase, level and kind
     Index *where;           // by place: of the program made last, the instruction or dot
     const Choice *choices;
     size_t nchoices;
     Replay *replay;
 } Compiler;
 
-static Place *place_of(const Compiler *compiler, Index i) {
-    return &compiler->places[compiler->marks[i].place];
-}
-
-static Index slot_of(const Compiler *compiler, Index i) {
-    return i ? place_of(compiler, i)->slot : 0;
-}
-
-// the operand of a leaf is AdamW's
-static int is_inner(const Node *node) {
-    return node->op != OP_LEAF;
-}
-
-// does it pass its gradient on to its operands?
-static int passes_on(const Node *node) {
-    return node->op >= OP_ADD;
-}
-
-// -----------------------------------------------------------------------------
-// dots
-
-// nothing but the next operation uses it
-static int is_temporary(const Node *node, Op op) {
-    return node->op == op && node->refs == 1 && !(node->flags & NODE_WATCHED);
-}
-
-// sum = before + product, or before + x, or product + number as sums in Python begin
-static Link link_of(const Compiler *compiler, Index sum) {
-    const Node *nodes = compiler->nodes;
-    Index a = nodes[sum].a, b = nodes[sum].b, product = 0;
-    if (is_temporary(&nodes[b], OP_MUL)) product = b;
-    else if (is_temporary(&nodes[a], OP_MUL) && nodes[b].op == OP_LEAF) product = a;
-    if (!product) return (Link){.sum = sum, .x = b, .before = a};
-    Index w = nodes[product].a, x = nodes[product].b;
-    int is_swapped = nodes[w].op != OP_LEAF && nodes[x].op == OP_LEAF;  // the weights are leaves
-    return (Link){sum, product, is_swapped ? x : w, is_swapped ? w : x, product == b ? a : b};
-}
-
-static int reserve_links(Compiler *compiler) {
-    if (compiler->nlinks < compiler->links_room) return 1;
-    Index room = compiler->links_room ? 2 * compiler->links_room : 1024;
-    Link *links = realloc(compiler->links, room * sizeof *links);
-    if (!links) return 0;
-    compiler->links = links;
-    compiler->links_room = room;
-    return 1;
-}
-
-// The terms of the dot that ends with this sum, first to last: all products, or none. Returns how
-// many there are, 0 if it is an addition like others.
-static Index find_terms(Compiler *compiler, Index sum) {
-    const Node *nodes = compiler->nodes;
-    Index first = compiler->nlinks;
-    if (nodes[sum].op != OP_ADD || compiler->marks[sum].flags & MARK_NO_DOT || compiler->is_without_dots) return 0;
-    Link link = link_of(compiler, sum);
-    int is_plain = !link.product;
-    for (;;) {
-        if (!reserve_links(compiler)) {
-            compiler->has_failed = 1;
-            compiler->nlinks = first;
-            return 0;
-        }
-        compiler->links[compiler->nlinks++] = link;
-        compiler->flags |= nodes[link.product].flags | nodes[link.sum].flags;
-        Index before = link.before;
-        if (!is_temporary(&nodes[before], OP_ADD)) break;
-        link = link_of(compiler, before);
-        if ((link.product == 0) != is_plain) break;
-    }
-    Index terms = compiler->nlinks - first;
-    if (is_plain && terms == 1) {
-        compiler->nlinks = first;
-        return 0;
-    }
-    for (Link *low = compiler->links + first, *high = low + terms - 1; low < high; low++, high--) {
-        Link swapped = *low;
-        *low = *high;
-        *high = swapped;
-    }
-    return terms;
-}
-
-// -----------------------------------------------------------------------------
-// the walk
-
-// of a take: the items it may copy, each `stride` behind the one before; NULL: it is no choice
-static const Index *items_of(const Compiler *compiler, Index take, Index *n, Index *stride) {
-    const Mark *mark = &compiler->marks[take];
-    if (!mark->choice) return NULL;
-    const Choice *choice = &compiler->choices[mark->choice - 1];
-    *n = choice->n;
-    *stride = choice->width;
-    return choice->items + mark->column;
-}
-
 // room for one more; without memory what there was, and has_failed
-static void *grown(Compiler *compiler, void *memory, Index n, Index *room, size_t size) {
+static inline void *grown(Compiler *compiler, void *memory, Index n, Index *room, size_t size) {
     if (n < *room) return memory;
     Index more = *room ? 2 * *room : 1024;
     void *larger = realloc(memory, more * size);
@@ -212,38 +159,140 @@ static void *grown(Compiler *compiler, void *memory, Index n, Index *room, size_
     return larger;
 }
 
-static inline int is_seen(const Compiler *compiler, Index i) {
-    const Mark *mark = &compiler->marks[i];
-    return compiler->is_forward ? (mark->flags & MARK_FORWARD) != 0 : mark->place != 0;
+// of a node, after the walk
+static Index place_of(const Compiler *compiler, Index i) {
+    return compiler->marks[i].place;
 }
 
-static void put_place(Compiler *compiler, const Step *step) {
+static Index slot_of(const Compiler *compiler, Index i) {
+    return compiler->slots[place_of(compiler, i)];
+}
+
+// does it pass its gradient on to its operands?
+static int passes_on(Index kind) {
+    return kind >= OP_ADD;
+}
+
+// -----------------------------------------------------------------------------
+// dots
+
+// nothing but the next operation uses it
+static inline int is_temporary(const Node *node, Op op) {
+    return (node->op == op) & (node->refs == 1) & !(node->flags & NODE_WATCHED);
+}
+
+// sum = before + product, or before + x, or product + number as sums in Python begin
+static inline Link link_of(const Compiler *compiler, Index sum, Index *before) {
+    const Node *nodes = compiler->nodes;
+    Index a = nodes[sum].a, b = nodes[sum].b, product = 0;
+    if (is_temporary(&nodes[b], OP_MUL)) product = b;
+    else if (is_temporary(&nodes[a], OP_MUL) && nodes[b].op == OP_LEAF) product = a;
+    *before = product && product != b ? b : a;
+    if (!product) return (Link){.sum = sum, .x = b};
+    return (Link){sum, product, nodes[product].a, nodes[product].b};
+}
+
+// the weights are leaves, if the factors on one side are
+static void turn_factors(const Compiler *compiler, Link *links, Index n) {
+    if (compiler->nodes[links->w].op == OP_LEAF || compiler->nodes[links->x].op != OP_LEAF) return;
+    for (Index t = 0; t < n; t++) {
+        Index w = links[t].w;
+        links[t].w = links[t].x;
+        links[t].x = w;
+    }
+}
+
+// The terms of the dot that ends with this sum, first to last: all products, or none. There are 0 of
+// them if it is an addition like others.
+static void find_terms(Compiler *compiler, Step *step) {
+    const Node *nodes = compiler->nodes;
+    Index sum = step->node, first = compiler->nlinks, before;
+    unsigned flags = 0;
+    step->first = first;
+    if (nodes[sum].op != OP_ADD || compiler->notes[sum].is_no_dot || compiler->is_without_dots) return;
+    Link link = link_of(compiler, sum, &before);
+    int is_plain = !link.product;
+    for (;;) {
+        compiler->links = grown(compiler, compiler->links, compiler->nlinks, &compiler->links_room, sizeof link);
+        if (compiler->has_failed) {
+            compiler->nlinks = first;
+            step->terms = 0;
+            return;
+        }
+        compiler->links[compiler->nlinks++] = link;
+        flags |= nodes[link.product].flags | nodes[link.sum].flags;
+        step->start = before;
+        if (!is_temporary(&nodes[before], OP_ADD)) break;
+        link = link_of(compiler, before, &before);
+        if ((link.product == 0) != is_plain) break;
+    }
+    step->terms = compiler->nlinks - first;
+    if (is_plain && step->terms == 1) {
+        compiler->nlinks = first;
+        step->terms = 0;
+        return;
+    }
+    compiler->flags |= flags;
+    if (!is_plain) turn_factors(compiler, compiler->links + first, step->terms);
+    for (Link *low = compiler->links + first, *high = low + step->terms - 1; low < high; low++, high--) {
+        Link swapped = *low;
+        *low = *high;
+        *high = swapped;
+    }
+}
+
+// -----------------------------------------------------------------------------
+// the walk
+
+// of a take: the items it may copy, each `stride` behind the one before; NULL: it is no choice
+static const Index *items_of(const Compiler *compiler, Index take, Index *n, Index *stride) {
+    const Note *note = &compiler->notes[take];
+    if (compiler->nodes[take].op != OP_TAKE || !note->choice) return NULL;
+    const Choice *choice = &compiler->choices[note->choice - 1];
+    *n = choice->n;
+    *stride = choice->width;
+    return choice->items + note->column;
+}
+
+static inline int is_seen(const Compiler *compiler, Index i) {
+    Index place = compiler->marks[i].place;
+    if (!compiler->is_forward || !place || place == UNDER_WAY) return place != 0;
+    return compiler->places[place].level != 0;
+}
+
+static void put_place(Compiler *compiler, const Step *step, Index kind) {
     compiler->places = grown(compiler, compiler->places, compiler->n + 1, &compiler->room, sizeof(Place));
     if (compiler->has_failed) return;
     compiler->marks[step->node].place = ++compiler->n;
-    compiler->places[compiler->n] = (Place){
-        .node = step->node, .terms = step->terms, .first = step->first, .since = step->since};
+    compiler->places[compiler->n] = (Place){.node = step->node, .kind = kind, .a = step->start, .terms = step->terms,
+                                            .first = step->first, .since = step->since};
+}
+
+static inline void put_leaf(Compiler *compiler, Index i) {
+    compiler->flags |= compiler->nodes[i].flags;
+    compiler->places = grown(compiler, compiler->places, compiler->n + 1, &compiler->room, sizeof(Place));
+    if (compiler->has_failed) return;
+    compiler->marks[i].place = ++compiler->n;
+    compiler->places[compiler->n] = (Place){.node = i, .kind = OP_LEAF, .level = 1};  // the forward pass does nothing there
 }
 
 static void come_to(Compiler *compiler, Index i) {
     Mark *mark = &compiler->marks[i];
     Step step = {.node = i, .since = compiler->n};
-    if (compiler->nodes[i].op == OP_LEAF) {  // the forward pass does nothing there
-        mark->flags |= MARK_FORWARD;
-        compiler->flags |= compiler->nodes[i].flags;
-        if (!mark->place) put_place(compiler, &step);
+    if (compiler->nodes[i].op == OP_LEAF) {
+        put_leaf(compiler, i);
         return;
     }
+    compiler->flags |= compiler->nodes[i].flags;
     compiler->steps = grown(compiler, compiler->steps, compiler->nsteps, &compiler->steps_room, sizeof step);
-    if (compiler->is_forward) mark->flags |= MARK_FORWARD;
-    if (mark->place) {
-        step.terms = compiler->places[mark->place].terms;
-        step.first = compiler->places[mark->place].first;
+    if (mark->place) {  // in forward again
+        const Place *place = &compiler->places[mark->place];
+        step.terms = place->terms;
+        step.first = place->first;
+        step.start = place->a;
     } else {
         mark->place = UNDER_WAY;
-        compiler->flags |= compiler->nodes[i].flags;
-        step.terms = find_terms(compiler, i);
-        step.first = compiler->nlinks - step.terms;
+        find_terms(compiler, &step);
     }
     if (!compiler->has_failed) compiler->steps[compiler->nsteps++] = step;
 }
@@ -252,16 +301,21 @@ static void come_to(Compiler *compiler, Index i) {
 // product's turn. So the walk must not come to another user of a factor in between.
 static void break_dot(Compiler *compiler, Index sum) {
     const Step *step = compiler->steps + compiler->nsteps;
-    if (compiler->marks[sum].flags & MARK_NO_DOT) return;  // known already
+    if (compiler->notes[sum].is_no_dot) return;  // known already
     while ((--step)->node != sum) continue;
-    for (Index t = 0; t < step->terms; t++) compiler->marks[compiler->links[step->first + t].sum].flags |= MARK_NO_DOT;
+    for (Index t = 0; t < step->terms; t++) compiler->notes[compiler->links[step->first + t].sum].is_no_dot = 1;
     compiler->has_broken |= step->terms > 0;
+    compiler->has_notes |= step->terms > 0;
+}
+
+static inline void check_user(Compiler *compiler, Index before, Index user) {
+    if (before && before != user && compiler->marks[before].place == UNDER_WAY) break_dot(compiler, before);
 }
 
 static inline void note_user(Compiler *compiler, Index i, Index user) {
     Index before = compiler->marks[i].user;
     compiler->marks[i].user = user;
-    if (before != user && compiler->marks[before].place == UNDER_WAY && i) break_dot(compiler, before);
+    if (i) check_user(compiler, before, user);
 }
 
 // The operands of a dot: the start, then the factors of each product, or what is added, in the
@@ -269,22 +323,36 @@ static inline void note_user(Compiler *compiler, Index i, Index user) {
 // whose turn does not matter.) Returns the first one that the walk has not seen, 0 after the last.
 static Index next_in_dot(Compiler *compiler, Step *step) {
     const Link *links = compiler->links + step->first;
-    const Node *nodes = compiler->nodes;
-    int is_plain = !links->product;
+    Mark *marks = compiler->marks;
+    Index terms = step->terms, user = step->node, before_w = 0, before_x = 0;
+    int is_plain = !links->product, is_forward = compiler->is_forward;
     if (step->next == 0) {
-        if (!is_seen(compiler, links->before)) return links->before;
+        if (!is_seen(compiler, step->start)) return step->start;
         step->next = 1;
     }
-    for (Index t = step->next - 1; t < step->terms; t++) {
-        const Node *product = &nodes[links[t].product];
-        Index a = is_plain ? links[t].x : product->a, b = is_plain ? a : product->b;
-        step->next = t + 1;
-        if (!is_seen(compiler, a)) return a;
-        if (!is_seen(compiler, b)) return b;
-        if (compiler->is_forward) continue;
-        note_user(compiler, a, step->node);
-        note_user(compiler, b, step->node);
-        if (t == 0) note_user(compiler, links->before, step->node);
+    for (Index t = step->next - 1; t < terms; t++) {
+        Index x = links[t].x, w = is_plain ? x : links[t].w;
+        if (is_forward ? !is_seen(compiler, w) || !is_seen(compiler, x) : !marks[w].place || !marks[x].place) {
+            Index first = is_plain ? x : compiler->nodes[links[t].product].a;
+            Index unseen = !is_seen(compiler, first) ? first : first == w ? x : w;
+            if (compiler->nodes[unseen].op != OP_LEAF) {
+                step->next = t + 1;
+                return unseen;
+            }
+            put_leaf(compiler, unseen);
+            if (compiler->has_failed) return 0;
+            t--;  // once more
+            continue;
+        }
+        if (is_forward) continue;
+        // neighbours have had the same user before, as a rule
+        if (marks[w].user != before_w) check_user(compiler, marks[w].user, user);
+        before_w = marks[w].user;
+        marks[w].user = user;
+        if (marks[x].user != before_x) check_user(compiler, marks[x].user, user);
+        before_x = marks[x].user;
+        marks[x].user = user;
+        if (t == 0) note_user(compiler, step->start, user);
     }
     return 0;
 }
@@ -295,7 +363,7 @@ static Index next_operand(Compiler *compiler, Step *step) {
     const Node *node = &compiler->nodes[step->node];
     Index n = 0, stride = 0;
     const Index *items = compiler->is_forward ? items_of(compiler, step->node, &n, &stride) : NULL;
-    if (!compiler->is_forward && !passes_on(node)) return 0;
+    if (!compiler->is_forward && !passes_on(node->op)) return 0;
     for (; items && step->next < n; step->next++) {
         if (!is_seen(compiler, items[step->next * stride])) return items[step->next * stride];
     }
@@ -308,19 +376,28 @@ static void note_operands(Compiler *compiler, Index i) {
     const Node *node = &compiler->nodes[i];
     Index n = 0, stride = 0;
     const Index *items = items_of(compiler, i, &n, &stride);
-    if (!passes_on(node)) return;
+    if (!passes_on(node->op)) return;
     for (Index k = 0; items && k < n; k++) note_user(compiler, items[k * stride], i);
     note_user(compiler, node->a, i);
     note_user(compiler, node->b, i);
 }
 
+static void put_in_order(Compiler *compiler, Index place) {
+    if (compiler->places[place].level) return;
+    compiler->places[place].level = 1;
+    compiler->forward = grown(compiler, compiler->forward, compiler->nforward, &compiler->forward_room, sizeof(Index));
+    if (!compiler->has_failed) compiler->forward[compiler->nforward++] = place;
+}
+
 static void leave(Compiler *compiler, const Step *step) {
+    Index op = compiler->nodes[step->node].op, kind = op;
+    if (step->terms) kind = compiler->links[step->first].product ? PRODUCTS : PLAIN;
     if (compiler->marks[step->node].place == UNDER_WAY) {
-        put_place(compiler, step);
+        put_place(compiler, step, kind);
         if (compiler->has_failed) return;
         if (!compiler->is_forward && !step->terms) note_operands(compiler, step->node);
     }
-    if (compiler->is_forward) compiler->forward[compiler->nforward++] = compiler->marks[step->node].place;
+    if (compiler->is_forward) put_in_order(compiler, compiler->marks[step->node].place);
 }
 
 // as the walk over the nodes in tape.c, but a dot is one step
@@ -339,42 +416,62 @@ static void walk(Compiler *compiler, Index root) {
     }
 }
 
-// Marks are kept with the tape: to clear those of a small graph takes no look at all nodes.
-static int reserve_marks(Tape *tape) {
-    if (tape->marks_room > tape->used) return 1;
-    free(tape->marks);
-    tape->marks = calloc((size_t)tape->capacity + 1, sizeof(Mark));
-    tape->marks_room = tape->marks ? tape->capacity + 1 : 0;
-    return tape->marks != NULL;
-}
-
-// as if the walk had not been, flags excepted
+// as if the walk had not been, notes excepted
 static void forget_walk(Compiler *compiler) {
-    for (Index k = 1; k <= compiler->n; k++) {
-        Mark *mark = &compiler->marks[compiler->places[k].node];
-        mark->place = mark->user = 0;
-    }
-    compiler->marks[0].user = 0;
+    Mark none = {0};
+    for (Index k = 1; k <= compiler->n; k++) compiler->marks[compiler->places[k].node] = none;
+    compiler->marks[0] = none;
     compiler->n = compiler->nlinks = 0;
     compiler->has_broken = 0;
 }
 
 static void clear_marks(Compiler *compiler) {
-    Mark *marks = compiler->marks, none = {0};
-    if (!marks) return;
-    if (compiler->has_failed) {  // there may be some that no place tells of
-        memset(marks, 0, compiler->tape->marks_room * sizeof none);
+    Note none = {0};
+    if (!compiler->marks) return;
+    if (compiler->has_failed || compiler->has_notes) {  // there may be some that no place tells of
+        Index nodes = compiler->tape->scratch->nodes;
+        memset(compiler->marks, 0, nodes * sizeof(Mark));
+        memset(compiler->notes, 0, nodes * sizeof(Note));
         return;
-    }
-    marks[0] = none;
-    for (Index k = 1; k <= compiler->n; k++) marks[compiler->places[k].node] = none;
-    for (Index k = 0; k < compiler->nlinks; k++) {
-        marks[compiler->links[k].sum] = none;
-        marks[compiler->links[k].product] = none;
     }
     for (size_t c = 0; c < compiler->nchoices; c++) {
         const Choice *choice = &compiler->choices[c];
-        for (Index j = 0; j < choice->width; j++) marks[choice->takes[j]] = none;
+        for (Index j = 0; j < choice->width; j++) compiler->notes[choice->takes[j]] = none;
+    }
+    forget_walk(compiler);
+}
+
+// An order for the forward pass: that of the places, but for shifts, and takes that may copy other
+// items. What is below those comes before them, with all that it is computed from.
+static int walk_forward(Compiler *compiler, const Index *outputs, size_t n) {
+    compiler->is_forward = 1;
+    for (Index k = 1; k <= compiler->m; k++) {
+        Index kind = compiler->places[k].kind;
+        if (kind == OP_SHIFT || kind == OP_TAKE) walk(compiler, compiler->places[k].node);
+        else put_in_order(compiler, k);
+    }
+    for (size_t k = 0; k < n; k++) walk(compiler, outputs[k]);
+    for (size_t c = 0; c < compiler->nchoices; c++) {  // no output may be above the takes
+        const Choice *choice = &compiler->choices[c];
+        for (size_t k = 0; k < (size_t)choice->n * choice->width; k++) walk(compiler, choice->items[k]);
+    }
+    return !compiler->has_failed;
+}
+
+// from here on operands are places
+static void find_places(Compiler *compiler) {
+    const Mark *marks = compiler->marks;
+    for (Index k = 0; k < compiler->nlinks; k++) {
+        Link *link = &compiler->links[k];
+        link->w = marks[link->w].place;
+        link->x = marks[link->x].place;
+    }
+    for (Index k = 1; k <= compiler->n; k++) {
+        Place *place = &compiler->places[k];
+        const Node *node = &compiler->nodes[place->node];
+        if (place->kind == OP_LEAF) continue;  // the operand of a leaf is AdamW's
+        place->a = marks[place->terms ? place->a : node->a].place;
+        place->b = place->terms ? 0 : marks[node->b].place;
     }
 }
 
@@ -383,10 +480,13 @@ static int walk_all(Compiler *compiler, const Index *outputs, size_t n) {
     for (size_t c = 0; c < compiler->nchoices; c++) {
         const Choice *choice = &compiler->choices[c];
         for (Index j = 0; j < choice->width; j++) {
-            compiler->marks[choice->takes[j]].choice = (Index)c + 1;
-            compiler->marks[choice->takes[j]].column = j;
+            compiler->notes[choice->takes[j]].choice = (Index)c + 1;
+            compiler->notes[choice->takes[j]].column = j;
         }
     }
+    compiler->places = grown(compiler, compiler->places, 0, &compiler->room, sizeof(Place));
+    if (compiler->has_failed) return 0;
+    compiler->places[0] = (Place){0};  // of operands that are not there
     for (int again = 0; again == 0 || compiler->has_broken; again++) {
         if (again > 0) forget_walk(compiler);
         compiler->is_without_dots = again == 3;
@@ -394,67 +494,80 @@ static int walk_all(Compiler *compiler, const Index *outputs, size_t n) {
         if (compiler->has_failed) return 0;
     }
     compiler->m = compiler->n;
-    compiler->is_forward = 1;
-    size_t room = compiler->tape->live;  // as many as there may be
-    compiler->forward = malloc((room + 1) * sizeof(Index));
-    if (!compiler->forward) return 0;
-    for (size_t k = 0; k < n; k++) walk(compiler, outputs[k]);
-    for (size_t c = 0; c < compiler->nchoices; c++) {  // no output may be above the takes
-        const Choice *choice = &compiler->choices[c];
-        for (size_t k = 0; k < (size_t)choice->n * choice->width; k++) walk(compiler, choice->items[k]);
-    }
-    if (compiler->has_failed || compiler->flags & (NODE_REPLAYED | NODE_FUNCTION | NODE_USER)) return 0;
+    if (!walk_forward(compiler, outputs, n)) return 0;
+    if (compiler->flags & (NODE_REPLAYED | NODE_FUNCTION | NODE_USER)) return 0;
     for (Index k = 1; k <= compiler->n; k++) {  // another recording's choice would not reach this program
         const Node *node = &compiler->nodes[compiler->places[k].node];
-        if (node->op == OP_TAKE && node->flags & NODE_CHOICE && !compiler->marks[compiler->places[k].node].choice) return 0;
+        if (node->op == OP_TAKE && node->flags & NODE_CHOICE && !compiler->notes[compiler->places[k].node].choice) return 0;
     }
+    find_places(compiler);
     return 1;
 }
 
-static void count_operand(Compiler *compiler, Index i, Index user) {
-    if (!i) return;
-    Place *place = place_of(compiler, i);
-    place->uses++;
-    if (user > compiler->m || !passes_on(&compiler->nodes[compiler->places[user].node])) return;
-    place->adders++;
-    place->user = user;
+static inline void count_operand(const Compiler *compiler, Index operand, Index user, int is_adder) {
+    Uses *uses = &compiler->uses[operand];
+    uses->operands++;
+    uses->adders += (Index)is_adder;
+    if (is_adder) uses->user = user;
 }
 
-static void count_uses(Compiler *compiler) {
+static void count_uses(const Compiler *compiler) {
     for (Index k = 1; k <= compiler->n; k++) {
-        const Place *place = &compiler->places[k];
-        const Node *node = &compiler->nodes[place->node];
+        Place *place = &compiler->places[k];
+        const Place *places = compiler->places;
         const Link *links = compiler->links + place->first;
-        if (!is_inner(node)) continue;
+        int is_adder = k <= compiler->m && passes_on(place->kind), has_leaves = 1;
+        if (place->kind == OP_LEAF) continue;
         for (Index t = 0; t < place->terms; t++) {
-            count_operand(compiler, links[t].w, k);
-            count_operand(compiler, links[t].x, k);
+            count_operand(compiler, links[t].w, k, is_adder);
+            count_operand(compiler, links[t].x, k, is_adder);
+            has_leaves &= places[links[t].w].kind == OP_LEAF;
         }
-        count_operand(compiler, place->terms ? links->before : node->a, k);
-        if (!place->terms) count_operand(compiler, node->b, k);
+        place->has_leaves = has_leaves;
+        count_operand(compiler, place->a, k, is_adder);
+        count_operand(compiler, place->b, k, is_adder);
     }
 }
 
 // -----------------------------------------------------------------------------
 // slots
 
-static void put_slot(Compiler *compiler, Place *place) {
+static inline void put_slot(Compiler *compiler, Index place) {
     Replay *replay = compiler->replay;
-    if (place->slot) return;
-    place->slot = ++replay->slots;
-    replay->nodes[place->slot] = place->node;
+    if (compiler->slots[place]) return;
+    compiler->slots[place] = ++replay->slots;
+    replay->nodes[replay->slots] = compiler->places[place].node;
 }
 
 // only nodes of this graph use it: others see what the replay holds after it is settled
-static int is_private(const Compiler *compiler, const Place *place) {
-    const Node *node = &compiler->nodes[place->node];
-    return node->refs == place->uses && !(node->flags & NODE_WATCHED);
+static inline int is_private(const Compiler *compiler, Index place) {
+    const Node *node = &compiler->nodes[compiler->places[place].node];
+    int has_moments = node->op == OP_LEAF && node->a;  // an optimiser has it, whose numbers are always in place
+    return node->refs == compiler->uses[place].operands && !(node->flags & NODE_WATCHED) && !has_moments;
 }
 
-static void number_leaf(Compiler *compiler, Index i, int privates) {
-    if (!i || compiler->nodes[i].op != OP_LEAF) return;
-    Place *place = place_of(compiler, i);
-    if (is_private(compiler, place) == privates) put_slot(compiler, place);
+static inline void number_leaf(Compiler *compiler, Index place, int privates) {
+    if (!place || compiler->slots[place] || compiler->places[place].kind != OP_LEAF) return;
+    if (privates || !is_private(compiler, place)) put_slot(compiler, place);  // first the others, then all that are left
+}
+
+// has it a slot, or will it get one as an instruction?
+static int is_numbered(const Compiler *compiler, Index place) {
+    return compiler->slots[place] || compiler->places[place].kind != OP_LEAF;
+}
+
+// The factors of a dot. (The look at the ends spares that at all of them for rows that are used
+// again; should one in between have no slot, it gets one with the others.)
+static void number_factors(Compiler *compiler, const Place *place, int privates) {
+    const Link *links = compiler->links + place->first;
+    Index n = place->terms;
+    if (n == 0) return;
+    if (!is_numbered(compiler, links[0].w) || !is_numbered(compiler, links[n - 1].w)) {
+        for (Index t = 0; t < n; t++) number_leaf(compiler, links[t].w, privates);
+    }
+    if (!is_numbered(compiler, links[0].x) || !is_numbered(compiler, links[n - 1].x)) {
+        for (Index t = 0; t < n; t++) number_leaf(compiler, links[t].x, privates);
+    }
 }
 
 // The rows of choices side by side, and the factors of a dot; then other leaves in the order in
@@ -463,15 +576,10 @@ static void number_shared(Compiler *compiler) {
     for (size_t c = 0; c < compiler->nchoices; c++) {
         const Choice *choice = &compiler->choices[c];
         size_t items = (size_t)choice->n * choice->width;
-        for (size_t k = 0; k < items; k++) number_leaf(compiler, choice->items[k], 0);
+        for (size_t k = 0; k < items; k++) number_leaf(compiler, place_of(compiler, choice->items[k]), 0);
     }
-    for (Index k = 1; k <= compiler->n; k++) {
-        const Place *place = &compiler->places[k];
-        const Link *links = compiler->links + place->first;
-        for (Index t = 0; t < place->terms; t++) number_leaf(compiler, links[t].w, 0);
-        for (Index t = 0; t < place->terms; t++) number_leaf(compiler, links[t].x, 0);
-    }
-    for (Index k = 1; k <= compiler->n; k++) number_leaf(compiler, compiler->places[k].node, 0);
+    for (Index k = 1; k <= compiler->n; k++) number_factors(compiler, &compiler->places[k], 0);
+    for (Index k = 1; k <= compiler->n; k++) number_leaf(compiler, k, 0);
     compiler->replay->leaves = compiler->replay->slots;
 }
 
@@ -479,18 +587,15 @@ static void number_shared(Compiler *compiler) {
 static void number_private(Compiler *compiler, Index ntasks) {
     for (Index k = 0; k < ntasks; k++) {
         const Place *place = &compiler->places[compiler->tasks[k].place];
-        const Node *node = &compiler->nodes[place->node];
-        const Link *links = compiler->links + place->first;
-        for (Index t = 0; t < place->terms; t++) number_leaf(compiler, links[t].w, 1);
-        for (Index t = 0; t < place->terms; t++) number_leaf(compiler, links[t].x, 1);
-        if (!place->terms) number_leaf(compiler, node->a, 1);
-        if (!place->terms) number_leaf(compiler, node->b, 1);
+        number_factors(compiler, place, 1);
+        if (!place->terms) number_leaf(compiler, place->a, 1);
+        if (!place->terms) number_leaf(compiler, place->b, 1);
     }
     for (Index k = 0; k < ntasks; k++) {
         const Place *place = &compiler->places[compiler->tasks[k].place];
-        if (place->terms) number_leaf(compiler, compiler->links[place->first].before, 1);
+        if (place->terms) number_leaf(compiler, place->a, 1);
     }
-    for (Index k = 1; k <= compiler->n; k++) number_leaf(compiler, compiler->places[k].node, 1);
+    for (Index k = 1; k <= compiler->n; k++) number_leaf(compiler, k, 1);
     compiler->replay->privates = compiler->replay->slots;
 }
 
@@ -509,23 +614,28 @@ static void find_spans(Replay *replay) {
 // -----------------------------------------------------------------------------
 // tasks
 
-// The operation; of a dot that adds up products its length and its inputs, too.
-static void find_kinds(Compiler *compiler) {
-    enum { PLAIN = OP_FREE, FIRST_ROW };
-    compiler->nkinds = FIRST_ROW;
-    for (Index k = 1; k <= compiler->n; k++) {
-        Place *place = &compiler->places[k];
-        const Link *first = compiler->links + place->first;
-        if (!place->terms || !first->product) {
-            place->kind = place->terms ? PLAIN : compiler->nodes[place->node].op;
-            continue;
-        }
-        Place *x = place_of(compiler, first->x);
-        if (!x->row_kind || x->row_terms != place->terms) {
-            x->row_kind = compiler->nkinds++;
-            x->row_terms = place->terms;
-        }
-        place->kind = x->row_kind;
+// Levels come in phases. The dots of a phase come last, and together: so what the same matrix does to
+// many vectors stays together, where some of them took more steps than others before.
+//
+// Here the levels of phases, from 1, become those of all. They count from the beginning of the
+// phase, or from its end if is_late. Of the dots they do not count.
+static void join_phases(Compiler *compiler, Task *tasks, Index n, int is_late) {
+    Index *dots = compiler->counts, phases = 0, start = 0;  // by phase: how many levels, and then the last one
+    for (Index k = 0; k < n; k++) phases = tasks[k].phase < phases ? phases : tasks[k].phase + 1;
+    memset(dots, 0, phases * sizeof *dots);
+    for (Index k = 0; k < n; k++) {
+        Index *most = &dots[tasks[k].phase];
+        if (tasks[k].kind != PRODUCTS && tasks[k].level > *most) *most = tasks[k].level;
+    }
+    for (Index i = 0; i < phases; i++) {
+        dots[i] += start;
+        start = dots[i] + 1;
+    }
+    for (Index k = 0; k < n; k++) {
+        Index phase = tasks[k].phase;
+        if (tasks[k].kind == PRODUCTS) tasks[k].level = dots[phase];
+        else if (is_late) tasks[k].level = dots[phase] - tasks[k].level;
+        else tasks[k].level += phase ? dots[phase - 1] : (Index)-1;
     }
 }
 
@@ -542,101 +652,193 @@ static void sort_tasks(Compiler *compiler, Index n) {
     for (Index k = 0; k < n; k++) {
         if (compiler->tasks[k].level > levels) levels = compiler->tasks[k].level;
     }
-    sort_by(compiler->tasks, compiler->spare, n, 0, compiler->counts, compiler->nkinds);
+    sort_by(compiler->tasks, compiler->spare, n, 0, compiler->counts, KINDS);
     sort_by(compiler->spare, compiler->tasks, n, 1, compiler->counts, levels);
 }
 
 typedef void Visit(const Compiler *compiler, Task *task, Index operand);
 
-// do something with each operand of an instruction
-static void visit_operands(const Compiler *compiler, Task *task, Visit *visit) {
+// Do something with each operand of an instruction, but not with a dot's weights if they are leaves
+// and those may be left out, nor with its inputs if they have been visited.
+static inline void visit_operands(const Compiler *compiler, Task *task, int with_leaves, int with_inputs, Visit *visit) {
     const Place *place = &compiler->places[task->place];
-    const Node *node = &compiler->nodes[place->node];
     Index n = 0, stride = 0;
-    const Index *items = items_of(compiler, place->node, &n, &stride);
-    if (items) {
-        for (Index k = 0; k < n; k++) visit(compiler, task, items[k * stride]);
-    } else if (place->terms) {
-        const Link *links = compiler->links + place->first;
-        for (Index k = 0; k < place->terms; k++) {
-            if (links[k].w) visit(compiler, task, links[k].w);
-            visit(compiler, task, links[k].x);
-        }
-        visit(compiler, task, links->before);
-    } else {
-        visit(compiler, task, node->a);
-        if (node->b) visit(compiler, task, node->b);
+    const Index *items = place->kind == OP_TAKE ? items_of(compiler, place->node, &n, &stride) : NULL;
+    const Link *links = compiler->links + place->first;
+    for (Index k = 0; k < n; k++) visit(compiler, task, place_of(compiler, items[k * stride]));
+    if (place->kind == PRODUCTS && (with_leaves || !place->has_leaves)) {
+        for (Index k = 0; k < place->terms; k++) visit(compiler, task, links[k].w);
     }
+    for (Index k = 0; k < place->terms && with_inputs; k++) visit(compiler, task, links[k].x);
+    if (!items) visit(compiler, task, place->a);
+    if (!items && place->b) visit(compiler, task, place->b);
 }
 
-static void rise_above(const Compiler *compiler, Task *task, Index operand) {
-    Index level = place_of(compiler, operand)->level;
-    if (task->level <= level) task->level = level + 1;
+static inline void rise_above(const Compiler *compiler, Task *task, Index operand) {
+    const Place *place = &compiler->places[operand];
+    Index phase = place->phase + (place->kind == PRODUCTS);
+    if (task->phase < phase) task->phase = phase;
 }
 
-static void put_forward(Compiler *compiler, Index k, Index *n) {
+static inline void come_before(const Compiler *compiler, Task *task, Index operand) {
+    Place *place = &compiler->places[operand];
+    if (place->phase == task->phase && place->level <= task->level) place->level = task->level + 1;
+}
+
+// The dot that was visited last, in a walk over the instructions. The rows of a matrix have the same
+// inputs: what a visit to those finds out, and what it notes, is the same for the next row.
+typedef struct Last {
+    Index place;     // 0: the last one was no dot
+    Index phase;     // what its inputs say
+} Last;
+
+static inline int has_same_inputs(const Compiler *compiler, const Place *place, Index other) {
+    const Place *last = &compiler->places[other];
+    const Link *links = compiler->links + place->first, *others = compiler->links + last->first;
+    if (place->kind != PRODUCTS || last->kind != PRODUCTS || place->terms != last->terms) return 0;
+    for (Index t = 0; t < place->terms; t++) {
+        if (links[t].x != others[t].x) return 0;
+    }
+    return 1;
+}
+
+static inline void put_forward(const Compiler *compiler, Index k, Task *task, Last *last) {
     Place *place = &compiler->places[k];
-    Task *task = &compiler->tasks[*n];
-    if (!is_inner(&compiler->nodes[place->node])) return;
-    *task = (Task){.level = 1, .kind = place->kind, .turn = place->terms ? compiler->links[place->first].w : 0, .place = k};
-    visit_operands(compiler, task, rise_above);
-    place->level = task->level;
-    ++*n;
+    int is_next = has_same_inputs(compiler, place, last->place);
+    *task = (Task){.kind = place->kind, .place = k, .phase = is_next ? last->phase : 0};
+    for (Index t = 0; t < place->terms && !is_next; t++) rise_above(compiler, task, compiler->links[place->first + t].x);
+    if (place->terms) *last = (Last){k, task->phase};
+    visit_operands(compiler, task, 0, 0, rise_above);
+    place->phase = task->phase;
+    place->level = place->kind != PRODUCTS;
 }
 
-static int compare_turns(const void *first, const void *second) {
-    const Task *a = first, *b = second;
-    if (a->turn != b->turn) return a->turn < b->turn ? -1 : 1;
+static int compare_rows(const void *first, const void *second) {
+    const Row *a = first, *b = second;
+    if (a->terms != b->terms) return a->terms < b->terms ? -1 : 1;
+    if (a->x != b->x) return a->x < b->x ? -1 : 1;
+    if (a->w != b->w) return a->w < b->w ? -1 : 1;
     return a->place < b->place ? -1 : 1;
 }
 
-// the rows of a batch in the order in which their weights were made
-static void sort_rows(Task *tasks, Index n) {
-    Index k = 1;
-    while (k < n && tasks[k - 1].turn <= tasks[k].turn) k++;
-    if (k < n) qsort(tasks, n, sizeof(Task), compare_turns);
+// Rows of one length together; of these, rows with the same inputs; and those in the order of their
+// weights.
+static void sort_rows(const Compiler *compiler, Task *tasks, Index n) {
+    Row *rows = (Row *)compiler->spare;
+    int descents = 0;
+    for (Index k = 0; k < n; k++) {
+        const Place *place = &compiler->places[tasks[k].place];
+        const Link *first = &compiler->links[place->first];
+        rows[k] = (Row){place->terms, first->x, first->w, tasks[k].place};
+        descents |= k > 0 && compare_rows(&rows[k - 1], &rows[k]) > 0;
+    }
+    if (descents) qsort(rows, n, sizeof(Row), compare_rows);
+    for (Index k = 0; k < n && descents; k++) tasks[k].place = rows[k].place;
 }
 
 static Index forward_tasks(Compiler *compiler) {
+    const Compiler here = *compiler;  // see above
+    Last last = {0};
     Index n = 0;
-    for (Index k = 0; k < compiler->nforward; k++) put_forward(compiler, compiler->forward[k], &n);
+    for (; n < here.nforward; n++) put_forward(&here, here.forward[n], &here.tasks[n], &last);
+    for (Index k = n; k > 0; k--) {
+        Task *task = &here.tasks[k - 1];
+        const Place *place = &here.places[task->place];
+        int is_next = has_same_inputs(&here, place, last.place) && here.places[last.place].phase == place->phase;
+        task->level = place->level;
+        visit_operands(&here, task, 0, !is_next, come_before);
+        if (place->kind == PRODUCTS) last.place = task->place;
+    }
+    join_phases(compiler, compiler->tasks, n, 1);
+    for (Index k = 0; k < n; k++) compiler->places[compiler->tasks[k].place].level = compiler->tasks[k].level;
     sort_tasks(compiler, n);
     for (Index k = 0, first = 0; k < n; k++) {
         const Task *task = &compiler->tasks[k];
         if (k + 1 < n && task[1].level == task->level && task[1].kind == task->kind) continue;
-        if (compiler->places[task->place].terms) sort_rows(compiler->tasks + first, k + 1 - first);
+        if (compiler->places[task->place].terms) sort_rows(compiler, compiler->tasks + first, k + 1 - first);
         first = k + 1;
     }
     return n;
 }
 
+// A phase and a level of it, as one number: that of its dots is beyond all others.
+static inline uint64_t when(const Task *task) {
+    return (uint64_t)task->phase << 32 | task->level;
+}
+
+static inline void not_before(Task *task, uint64_t least) {
+    if (task->kind == PRODUCTS) least |= (Index)-1;
+    if (when(task) >= least) return;
+    task->phase = (Index)(least >> 32);
+    task->level = (Index)least;
+}
+
 // What adds to the same gradient as another one before gets a higher level, or the same if it is
 // in the same batch, which keeps the order.
-static void come_after(const Compiler *compiler, Task *task, Index operand) {
-    const Place *place = place_of(compiler, operand);
-    Index least = place->last + (place->last && place->last_kind != task->kind);
-    if (task->level < least) task->level = least;
+static inline uint64_t after_adder(const Adder *adder, Index kind) {
+    return adder->when + (adder->when && adder->kind != kind);
 }
 
-static void note(const Compiler *compiler, Task *task, Index operand) {
-    place_of(compiler, operand)->last = task->level;
-    place_of(compiler, operand)->last_kind = task->kind;
+static inline void come_after(const Compiler *compiler, Task *task, Index operand) {
+    not_before(task, after_adder(&compiler->adders[operand], task->kind));
 }
 
-static void put_backward(Compiler *compiler, Index k, Index *n) {
-    const Place *place = &compiler->places[k];
+static inline void note_adder(const Compiler *compiler, Task *task, Index operand) {
+    compiler->adders[operand] = (Adder){when(task), task->kind};
+}
+
+// The same for the factors of a dot: so many that a loop of its own pays.
+static inline uint64_t after_factors(const Compiler *compiler, const Place *place, int with_inputs) {
+    const Adder *adders = compiler->adders;
+    const Link *links = compiler->links + place->first;
+    uint64_t least = 0;
+    for (Index t = 0; t < place->terms; t++) {
+        uint64_t after = after_adder(&adders[links[t].w], place->kind);
+        if (least < after) least = after;
+    }
+    for (Index t = 0; t < place->terms && with_inputs; t++) {
+        uint64_t after = after_adder(&adders[links[t].x], place->kind);
+        if (least < after) least = after;
+    }
+    return least;
+}
+
+static inline void note_factors(const Compiler *compiler, const Place *place, Adder adder, int with_inputs) {
+    Adder *adders = compiler->adders;
+    const Link *links = compiler->links + place->first;
+    for (Index t = 0; t < place->terms; t++) adders[links[t].w] = adder;
+    for (Index t = 0; t < place->terms && with_inputs; t++) adders[links[t].x] = adder;
+    adders[place->a] = adder;
+    adders[0] = (Adder){0};  // of weights that are not there
+}
+
+static inline void put_backward(const Compiler *compiler, Index k, Index *n, Last *last) {
     Task *task = &compiler->tasks[*n];
-    if (!passes_on(&compiler->nodes[place->node])) return;
-    *task = (Task){.level = place->last + 1, .kind = place->kind, .place = k};
-    visit_operands(compiler, task, come_after);
-    visit_operands(compiler, task, note);
+    const Place *place = &compiler->places[k];
+    if (!passes_on(place->kind)) return;
+    *task = (Task){.kind = place->kind, .place = k};
+    not_before(task, compiler->adders[k].when + 1);
+    if (place->terms) {
+        int is_next = has_same_inputs(compiler, place, last->place);  // and then all of these have the last task as adder
+        if (is_next) not_before(task, when(task - 1));
+        come_after(compiler, task, place->a);
+        not_before(task, after_factors(compiler, place, !is_next));
+        if (task->level == 0) task->level = 1;
+        note_factors(compiler, place, (Adder){when(task), task->kind}, !is_next || when(task) != when(task - 1));
+    } else {
+        visit_operands(compiler, task, 1, 1, come_after);
+        if (task->level == 0) task->level = 1;
+        visit_operands(compiler, task, 1, 1, note_adder);
+    }
+    last->place = place->kind == PRODUCTS ? k : 0;
     ++*n;
 }
 
 // the take of a choice among inner nodes
-static int is_early(const Compiler *compiler, Index i) {
+static inline int is_early(const Compiler *compiler, Index place) {
     Index n = 0, stride = 0;
-    const Index *items = items_of(compiler, i, &n, &stride);
+    if (compiler->places[place].kind != OP_TAKE) return 0;
+    const Index *items = items_of(compiler, compiler->places[place].node, &n, &stride);
     return items && n > 1 && compiler->nodes[*items].op != OP_LEAF;
 }
 
@@ -645,8 +847,8 @@ static int are_used_once(const Compiler *compiler) {
     for (size_t c = 0; c < compiler->nchoices; c++) {
         const Choice *choice = &compiler->choices[c];
         for (Index j = 0; j < choice->width; j++) {
-            Index take = compiler->marks[choice->takes[j]].place;
-            if (take && is_early(compiler, choice->takes[j]) && compiler->places[take].adders > 1) return 0;
+            Index take = place_of(compiler, choice->takes[j]);
+            if (take && is_early(compiler, take) && compiler->uses[take].adders > 1) return 0;
         }
     }
     return 1;
@@ -655,15 +857,18 @@ static int are_used_once(const Compiler *compiler) {
 // The turn of a take among inner nodes must not depend on which of them it copies: it comes right
 // after its user's. See find_rows.
 static Index backward_tasks(Compiler *compiler) {
+    const Compiler here = *compiler;  // which no store below can change, as far as a C compiler knows
+    Last last = {0};
     Index n = 0;
-    for (Index k = compiler->m; k > 0; k--) {
-        const Node *node = &compiler->nodes[compiler->places[k].node];
-        if (is_early(compiler, compiler->places[k].node)) continue;
-        put_backward(compiler, k, &n);
-        if (!passes_on(node)) continue;
-        if (is_early(compiler, node->a)) put_backward(compiler, compiler->marks[node->a].place, &n);
-        if (is_early(compiler, node->b)) put_backward(compiler, compiler->marks[node->b].place, &n);
+    for (Index k = here.m; k > 0; k--) {
+        const Place *place = &here.places[k];
+        if (is_early(&here, k)) continue;
+        put_backward(&here, k, &n, &last);
+        if (!passes_on(place->kind) || place->terms) continue;
+        if (is_early(&here, place->a)) put_backward(&here, place->a, &n, &last);
+        if (is_early(&here, place->b)) put_backward(&here, place->b, &n, &last);
     }
+    join_phases(compiler, compiler->tasks, n, 0);
     sort_tasks(compiler, n);
     return n;
 }
@@ -676,23 +881,29 @@ static int is_apart(Index a, Index n, Index b, Index m) {
 }
 
 static void make_terms(const Compiler *compiler) {
-    for (Index k = 0; k < compiler->replay->nterms; k++) {
-        const Link *link = &compiler->links[k];
-        compiler->replay->terms[k] = (Term){slot_of(compiler, link->w), slot_of(compiler, link->x), link->product, link->sum};
+    const Index *slots = compiler->slots;
+    const Link *links = compiler->links;
+    Term *terms = compiler->replay->terms;
+    for (Index k = 0; k < compiler->nlinks; k++) {
+        terms[k] = (Term){slots[links[k].w], slots[links[k].x], links[k].product, links[k].sum};
     }
 }
 
-static Dot compile_dot(const Compiler *compiler, const Place *place) {
-    const Term *terms = compiler->replay->terms + place->first;
-    return (Dot){.out = place->slot, .start = slot_of(compiler, compiler->links[place->first].before),
-                 .w = terms->w, .x = terms->x, .n = place->terms, .terms = place->first};
+static Dot compile_dot(const Compiler *compiler, Index place) {
+    Index first = compiler->places[place].first, start = compiler->places[place].a;
+    const Term *terms = compiler->replay->terms + first;
+    return (Dot){.out = compiler->slots[place], .start = compiler->slots[start], .w = terms->w, .x = terms->x,
+                 .n = compiler->places[place].terms, .terms = first};
 }
 
-// both factors stand side by side, and where no two additions meet their order is free
-static int is_dense(const Dot *dot, const Term *terms) {
+// Both factors stand side by side; and in backward, where no two additions meet, their order is free.
+static int is_dense(const Dot *dot, const Term *terms, int is_backward) {
     Index n = dot->n;
-    if (!dot->w || !is_apart(dot->w, n, dot->x, n)) return 0;
-    if (!is_apart(dot->start, 1, dot->w, n) || !is_apart(dot->start, 1, dot->x, n)) return 0;
+    if (!dot->w) return 0;
+    if (is_backward) {
+        if (!is_apart(dot->w, n, dot->x, n)) return 0;
+        if (!is_apart(dot->start, 1, dot->w, n) || !is_apart(dot->start, 1, dot->x, n)) return 0;
+    }
     for (Index k = 1; k < n; k++) {
         if (terms[k].w != dot->w + k || terms[k].x != dot->x + k) return 0;
     }
@@ -705,11 +916,11 @@ typedef struct Rows {
     Index low_start, high_start;
 } Rows;
 
-// Do the rows of a batch and the dot, of the same kind, add to different weights? A look at each
-// row is needed only where they do not stand one beyond the other.
+// Has a dot the same inputs as the rows of a batch, as many, and adds to other weights? A look at
+// each row is needed only where they do not stand one beyond the other.
 static int is_row(const Batch *batch, const Dot *rows, const Rows *where, const Dot *dot) {
     Index n = dot->n;
-    if (batch->op != ROWS) return 0;
+    if (batch->op != ROWS || rows->x != dot->x || rows->n != n) return 0;
     int is_beyond = (dot->w >= where->high || dot->w + n <= where->low)
                     && (dot->start >= where->high || dot->start < where->low)
                     && (where->low_start >= dot->w + n || where->high_start < dot->w);
@@ -728,11 +939,12 @@ static void note_row(Rows *where, const Dot *dot, int is_first) {
     if (dot->start > where->high_start) where->high_start = dot->start;
 }
 
-static void put_dot(Program *program, Rows *where, const Dot *dot, const Term *terms, int is_new) {
+static void put_dot(Program *program, Rows *where, const Dot *dot, const Term *terms, Index level, int is_new,
+                    int is_backward) {
     Batch *batch = program->batches + program->nbatches - 1;
-    int dense = is_dense(dot, terms);
+    int dense = is_dense(dot, terms, is_backward);
     if (is_new || !(dense ? is_row(batch, program->dots + batch->first, where, dot) : batch->op == DOTS)) {
-        *++batch = (Batch){.op = dense ? ROWS : DOTS, .first = program->ndots, .length = dot->n};
+        *++batch = (Batch){.op = dense ? ROWS : DOTS, .first = program->ndots, .length = dot->n, .level = level};
         program->nbatches++;
     }
     if (batch->op == ROWS) note_row(where, dot, batch->n == 0);
@@ -746,14 +958,43 @@ static void put_instruction(Program *program, Index op, Instruction instruction,
     program->instructions[program->ninstructions++] = instruction;
 }
 
-// a row by itself is a dense dot; those that follow one another in a level make one batch
-static void merge_rows(Program *program, const Index *levels) {
+static int is_run(const Instruction *at, Index n) {
+    Index apart = 0, step = at->b ? 1 : 0;
+    for (Index i = 0; i < n; i++) apart |= (at[i].out - at->out - i) | (at[i].a - at->a - i) | (at[i].b - at->b - step * i);
+    return !apart;
+}
+
+static void reverse(Instruction *at, Index n) {
+    for (Instruction *low = at, *high = at + n - 1; low < high; low++, high--) {
+        Instruction swapped = *low;
+        *low = *high;
+        *high = swapped;
+    }
+}
+
+// In backward the last one comes first. The order is free where all operands are different ones.
+static void find_runs(Program *program) {
+    for (Index i = 0; i < program->nbatches; i++) {
+        Batch *batch = &program->batches[i];
+        Instruction *at = program->instructions + batch->first;
+        if (batch->op != OP_POW && batch->op != OP_RELU) continue;
+        batch->is_run = is_run(at, batch->n);
+        if (batch->is_run) continue;
+        reverse(at, batch->n);
+        batch->is_run = is_run(at, batch->n);
+        if (!batch->is_run) reverse(at, batch->n);
+    }
+}
+
+// A row by itself is a dense dot, and in forward, where four are gone through together, so are fewer
+// rows than that. Dense dots of one length, or others, that follow one another in a level make one batch.
+static void merge_rows(Program *program, int is_backward) {
     Index n = 0;
     for (Index i = 0; i < program->nbatches; i++) {
         Batch *batch = &program->batches[i], *last = n ? &program->batches[n - 1] : NULL;
-        if (batch->op == ROWS && batch->n == 1) batch->op = DENSE;
-        if (last && batch->op == DENSE && last->op == DENSE && last->length == batch->length
-            && levels[last->first] == levels[batch->first]) {
+        if (batch->op == ROWS && batch->n < (is_backward ? 2 : 4)) batch->op = DENSE;
+        int is_alike = last && last->op == batch->op && (batch->op == DOTS || last->length == batch->length);
+        if (is_alike && (batch->op == DOTS || batch->op == DENSE) && last->level == batch->level) {
             last->n += batch->n;
         } else {
             program->batches[n++] = *batch;
@@ -767,29 +1008,24 @@ static int make_program(Compiler *compiler, Program *program, Index n) {
     program->batches = malloc(((size_t)n + 1) * sizeof(Batch));
     program->instructions = malloc(((size_t)n + 1) * sizeof(Instruction));
     program->dots = malloc(((size_t)n + 1) * sizeof(Dot));
-    Index *levels = malloc(((size_t)n + 1) * sizeof *levels);  // by dot
-    if (!program->batches || !program->instructions || !program->dots || !levels) {
-        free(levels);
-        return 0;
-    }
+    if (!program->batches || !program->instructions || !program->dots) return 0;
     for (Index k = 0; k < n; k++) {
         const Task *task = &compiler->tasks[k];
         const Place *place = &compiler->places[task->place];
-        const Node *node = &compiler->nodes[place->node];
         int is_new = k == 0 || task->level != task[-1].level || task->kind != task[-1].kind;
         if (place->terms) {
-            Dot dot = compile_dot(compiler, place);
-            levels[program->ndots] = task->level;
+            Dot dot = compile_dot(compiler, task->place);
             compiler->where[task->place] = program->ndots;
-            put_dot(program, &where, &dot, compiler->replay->terms + dot.terms, is_new);
+            put_dot(program, &where, &dot, compiler->replay->terms + dot.terms, task->level, is_new,
+                    program == &compiler->replay->backward);
         } else {
-            Instruction instruction = {place->slot, slot_of(compiler, node->a), slot_of(compiler, node->b)};
+            Instruction instruction = {compiler->slots[task->place], compiler->slots[place->a], compiler->slots[place->b]};
             compiler->where[task->place] = program->ninstructions;
-            put_instruction(program, node->op, instruction, is_new);
+            put_instruction(program, place->kind, instruction, is_new);
         }
     }
-    merge_rows(program, levels);
-    free(levels);
+    find_runs(program);
+    merge_rows(program, program == &compiler->replay->backward);
     return 1;
 }
 
@@ -807,14 +1043,14 @@ static void program_free(Program *program) {
 // backward comes to the chosen one last. What the pass adds to a shared gradient in another order
 // then must be known: it is in one batch of rows, whose order replay_choose sets.
 
-// The one operand of a node that leads on to a row; 0: there is none, or more than one. Leaves and
-// shifts may be beside it.
-static Index lead_on(const Compiler *compiler, Index i) {
-    Index found = 0, operands[] = {compiler->nodes[i].a, compiler->nodes[i].b};
+// The one operand of an instruction that leads on to a row; 0: there is none, or more than one. Leaves
+// and shifts may be beside it.
+static Index lead_on(const Compiler *compiler, Index place) {
+    Index found = 0, operands[] = {compiler->places[place].a, compiler->places[place].b};
     for (int k = 0; k < 2; k++) {
-        Index op = compiler->nodes[operands[k]].op;
-        if (!operands[k] || op == OP_SHIFT || op == OP_LEAF) continue;
-        if (found || place_of(compiler, operands[k])->adders != 1) return 0;
+        Index kind = compiler->places[operands[k]].kind;
+        if (!operands[k] || kind == OP_SHIFT || kind == OP_LEAF) continue;
+        if (found || compiler->uses[operands[k]].adders != 1) return 0;
         found = operands[k];
     }
     return found;
@@ -823,110 +1059,89 @@ static Index lead_on(const Compiler *compiler, Index i) {
 // the row that an item is computed from; 0: there is none that is known to be its own
 static Index row_below(const Compiler *compiler, Index item) {
     Index row = item;
-    while (row && !place_of(compiler, row)->terms) row = lead_on(compiler, row);
-    if (!row) return 0;
-    const Place *place = place_of(compiler, row);
-    const Link *links = compiler->links + place->first;
-    for (Index k = 0; k < place->terms; k++) {  // weights and bias are leaves
-        if (!links[k].product || compiler->nodes[links[k].w].op != OP_LEAF) return 0;
-    }
-    return compiler->nodes[links->before].op == OP_LEAF ? row : 0;
+    while (row && !compiler->places[row].terms) row = lead_on(compiler, row);
+    const Place *place = &compiler->places[row];
+    if (!row || place->kind != PRODUCTS || !place->has_leaves) return 0;  // weights and bias are leaves
+    return compiler->places[place->a].kind == OP_LEAF ? row : 0;
 }
 
 // Are the items added up in order, and is that all that uses them besides the take? Has the walk
 // come to the take before the sum, and to the take's only user, no dot, after it? And does forward
 // compute all items before the take? Then the place of the sum, else 0.
 static Index are_summed(const Compiler *compiler, const Choice *choice) {
-    Index chosen = choice->items[choice->chosen], other = choice->items[choice->chosen == 0];
-    Index at = compiler->marks[choice->takes[0]].place, end = place_of(compiler, other)->user;
+    Index chosen = place_of(compiler, choice->items[choice->chosen]), at = place_of(compiler, choice->takes[0]);
+    Index end = compiler->uses[place_of(compiler, choice->items[choice->chosen == 0])].user;
+    Index user = compiler->uses[at].user;
     const Place *take = &compiler->places[at], *sum = &compiler->places[end];
-    if (!end || !sum->terms || take->user < end || sum->since < at) return 0;
-    if (compiler->places[take->user].terms) return 0;  // a dot: backward_tasks does not look inside
+    if (!end || !sum->terms || user < end || sum->since < at) return 0;
+    if (compiler->places[user].terms) return 0;  // a dot: backward_tasks does not look inside
     const Link *links = compiler->links + sum->first;
-    Index k = links->before == choice->items[0];
+    Index k = sum->a == place_of(compiler, choice->items[0]);
     for (Index t = 0; t < sum->terms; t++) {
         if (links[t].product) return 0;
-        if (compiler->nodes[links[t].x].op == OP_LEAF) continue;
-        if (k == choice->n || links[t].x != choice->items[k++]) return 0;
+        if (compiler->places[links[t].x].kind == OP_LEAF) continue;
+        if (k == choice->n || links[t].x != place_of(compiler, choice->items[k++])) return 0;
     }
     for (Index j = 0; j < choice->n && k == choice->n; j++) {
-        const Place *item = place_of(compiler, choice->items[j]);
-        if (item->adders != 1u + (item->node == chosen) || item->level >= take->level) return 0;
+        Index item = place_of(compiler, choice->items[j]);
+        if (compiler->uses[item].adders != 1u + (item == chosen) || compiler->places[item].level >= take->level) return 0;
     }
     return k == choice->n ? end : 0;
 }
 
-static void count_user(const Compiler *compiler, Task *task, Index operand) {
-    (void)task;
-    compiler->first_user[compiler->marks[operand].place + 2]++;
+static inline void see(const Compiler *compiler, Task *task, Index operand) {
+    Seen *seen = &compiler->seen[operand];
+    if (seen->look != compiler->looks) *seen = (Seen){.look = compiler->looks};
+    if (seen->last != task->place) *seen = (Seen){compiler->looks, task->place, seen->last};
 }
 
-static void put_user(const Compiler *compiler, Task *task, Index operand) {
-    compiler->users[compiler->first_user[compiler->marks[operand].place + 1]++] = task->place;
-}
-
-static void visit_all(const Compiler *compiler, Visit *visit) {
-    for (Index k = 1; k <= compiler->m; k++) {
+// look at the instructions beyond `after` and up to `end`
+static void look_at(Compiler *compiler, Index after, Index end) {
+    compiler->looks++;
+    for (Index k = after + 1; k <= end; k++) {
         Task task = {.place = k};
-        if (passes_on(&compiler->nodes[compiler->places[k].node])) visit_operands(compiler, &task, visit);
+        if (passes_on(compiler->places[k].kind)) visit_operands(compiler, &task, 1, 1, see);
     }
 }
 
-// the users of each place, one after the other: those of place k are users[first_user[k]] and so
-// on, to that of k + 1
-static int list_users(Compiler *compiler) {
-    compiler->first_user = calloc((size_t)compiler->n + 3, sizeof(Index));
-    if (!compiler->first_user) return 0;
-    visit_all(compiler, count_user);
-    for (Index k = 1; k <= compiler->n + 2; k++) compiler->first_user[k] += compiler->first_user[k - 1];
-    compiler->users = malloc(((size_t)compiler->first_user[compiler->n + 2] + 1) * sizeof(Index));
-    if (!compiler->users) return 0;
-    visit_all(compiler, put_user);
-    return 1;
-}
-
-// is none of a leaf's users, this row excepted, in places beyond `after` and up to `end`?
-static int is_unused(const Compiler *compiler, Index leaf, Index row, Index after, Index end) {
-    Index place = compiler->marks[leaf].place;
-    Index low = compiler->first_user[place], high = compiler->first_user[place + 1], last = high;
-    while (low < high) {  // the first user beyond
-        Index middle = low + (high - low) / 2;
-        if (compiler->users[middle] > after) high = middle;
-        else low = middle + 1;
-    }
-    while (low < last && compiler->users[low] == row) low++;
-    return low == last || compiler->users[low] > end;
+// is none of a leaf's users, this one excepted, among those and beyond `after`?
+static int is_unused(const Compiler *compiler, Index leaf, Index user, Index after) {
+    const Seen *seen = &compiler->seen[leaf];
+    return seen->look != compiler->looks || (seen->last == user ? seen->before : seen->last) <= after;
 }
 
 // What else passes a gradient on to the leaves between an item and its row, and to the row's own?
 // The walk comes to all of it before the chosen row's product, and so before any row's, or after
 // the sum: then its turn does not depend on which one is chosen.
-static int is_alone(const Compiler *compiler, Index item, const Place *chosen, Index end) {
-    const Link *links = compiler->links + chosen->first;
-    Index row = row_below(compiler, item), at = compiler->marks[row].place, limit = chosen->since;
-    const Link *own = compiler->links + compiler->places[at].first;
+static int is_alone(const Compiler *compiler, Index item, Index chosen) {
+    Index row = row_below(compiler, item), limit = compiler->places[chosen].since;
+    const Link *links = compiler->links + compiler->places[chosen].first;
+    const Link *own = compiler->links + compiler->places[row].first;
     for (Index i = item; i != row; i = lead_on(compiler, i)) {
-        Index operands[] = {compiler->nodes[i].a, compiler->nodes[i].b}, user = compiler->marks[i].place;
+        Index operands[] = {compiler->places[i].a, compiler->places[i].b};
         for (int k = 0; k < 2; k++) {
-            if (!operands[k] || compiler->nodes[operands[k]].op != OP_LEAF) continue;
-            if (!is_unused(compiler, operands[k], user, compiler->marks[chosen->node].place, end)) return 0;
+            if (!operands[k] || compiler->places[operands[k]].kind != OP_LEAF) continue;
+            if (!is_unused(compiler, operands[k], i, chosen)) return 0;
         }
     }
-    for (Index k = 0; k < chosen->terms; k++) {
-        Index w = compiler->marks[links[k].w].place, x = compiler->marks[links[k].x].place;
-        if (limit < w) limit = w;
-        if (limit < x) limit = x;
-        if (!is_unused(compiler, own[k].w, at, limit, end)) return 0;
-        if (k == 0 && !is_unused(compiler, own->before, at, limit, end)) return 0;
+    for (Index k = 0; k < compiler->places[chosen].terms; k++) {
+        if (limit < links[k].w) limit = links[k].w;
+        if (limit < links[k].x) limit = links[k].x;
+        if (!is_unused(compiler, own[k].w, row, limit)) return 0;
+        if (k == 0 && !is_unused(compiler, compiler->places[row].a, row, limit)) return 0;
     }
     return 1;
 }
 
 static int are_alone(Compiler *compiler, const Choice *choice, Index end) {
-    const Place *chosen = place_of(compiler, row_below(compiler, choice->items[choice->chosen]));
-    if (!compiler->users && !list_users(compiler)) return 0;
+    Index chosen = row_below(compiler, place_of(compiler, choice->items[choice->chosen]));
+    const Link *first = &compiler->links[compiler->places[chosen].first];
+    Index after = compiler->places[chosen].since;
+    if (after < first->w) after = first->w;
+    if (after < first->x) after = first->x;
+    look_at(compiler, after, end);
     for (Index r = 0; r < choice->n; r++) {
-        if (!is_alone(compiler, choice->items[r], chosen, end)) return 0;
+        if (!is_alone(compiler, place_of(compiler, choice->items[r]), chosen)) return 0;
     }
     return 1;
 }
@@ -934,16 +1149,16 @@ static int are_alone(Compiler *compiler, const Choice *choice, Index end) {
 static int find_rows(Compiler *compiler, const Choice *choice, Switch *chooser) {
     const Program *program = &compiler->replay->backward;
     Index lowest = program->ndots, highest = 0;
-    Index take = compiler->marks[choice->takes[0]].place;
+    Index take = place_of(compiler, choice->takes[0]);
     if (!take || take > compiler->m || choice->n == 1) return 1;  // backward does not come here, or as always
     Index end = are_summed(compiler, choice);
     if (!end) return 0;
     chooser->rows = malloc(choice->n * sizeof(Dot));
     if (!chooser->rows) return 0;
     for (Index k = 0; k < choice->n; k++) {
-        Index row = row_below(compiler, choice->items[k]);
+        Index row = row_below(compiler, place_of(compiler, choice->items[k]));
         if (!row) return 0;
-        Index at = compiler->where[compiler->marks[row].place];
+        Index at = compiler->where[row];
         if (at == NOWHERE) return 0;
         chooser->rows[k] = program->dots[at];
         if (at < lowest) lowest = at;
@@ -980,7 +1195,7 @@ static int make_switches(Compiler *compiler, Index *forward) {
             leaves += compiler->nodes[choice->items[k]].op == OP_LEAF;
         }
         for (Index j = 0; j < choice->width; j++) {
-            Index take = compiler->marks[choice->takes[j]].place;
+            Index take = place_of(compiler, choice->takes[j]);
             chooser->forward[j] = forward[take] != NOWHERE ? forward[take] : replay->forward.ninstructions;
             chooser->backward[j] = compiler->where[take] != NOWHERE ? compiler->where[take] : replay->backward.ninstructions;
         }
@@ -990,7 +1205,167 @@ static int make_switches(Compiler *compiler, Index *forward) {
 }
 
 // -----------------------------------------------------------------------------
+// grids
+//
+// Rows of a matrix times many vectors: what is read of the matrix serves all of them. In backward
+// that changes the order in which the rows are gone through, but not that of the additions to one
+// weight, or to one vector.
+
+// from the lowest slot to behind the highest
+typedef struct Range {
+    Index low, high;
+} Range;
+
+static void extend(Range *range, Index slot, Index n) {
+    if (range->low == range->high) *range = (Range){slot, slot + n};
+    if (slot < range->low) range->low = slot;
+    if (slot + n > range->high) range->high = slot + n;
+}
+
+// does a choice change the order of these rows?
+static int is_switched(const Replay *replay, const Batch *batch) {
+    for (Index c = 0; c < replay->nswitches; c++) {
+        const Switch *chooser = &replay->switches[c];
+        if (chooser->nrows && batch->first <= chooser->first && chooser->first < batch->first + batch->n) return 1;
+    }
+    return 0;
+}
+
+// the same rows times another vector
+static int is_next(const Program *program, const Batch *grid, const Batch *batch) {
+    const Dot *rows = program->dots + grid->first, *dots = program->dots + batch->first;
+    if (batch->op != ROWS || batch->level != grid->level || batch->n != grid->n || batch->length != grid->length) return 0;
+    for (Index i = 0; i < batch->n; i++) {
+        if (rows[i].w != dots[i].w) return 0;
+    }
+    return 1;
+}
+
+// how many batches make one grid, from the i-th on
+static Index grid_size(const Replay *replay, const Program *program, Index i, int is_backward) {
+    const Batch *first = &program->batches[i], *batch = first, *end = program->batches + program->nbatches;
+    Range inputs = {0, 0}, starts = {0, 0};
+    for (; batch < end && batch->n >= 4 && is_next(program, first, batch); batch++) {
+        const Dot *dots = program->dots + batch->first;
+        if (is_backward && is_switched(replay, batch)) break;
+        if (batch > first && !is_apart(dots->x, batch->length, inputs.low, inputs.high - inputs.low)) break;
+        extend(&inputs, dots->x, batch->length);
+        for (Index k = 0; k < batch->n; k++) extend(&starts, dots[k].start, 1);
+        if (!is_apart(inputs.low, inputs.high - inputs.low, starts.low, starts.high - starts.low)) break;
+    }
+    return batch > first ? (Index)(batch - first) : 1;
+}
+
+static int are_neighbours(const Dot *dots, Index n) {
+    Index apart = 0;
+    for (Index i = 0; i < n; i++) apart |= (dots[i].out - dots->out - i) | (dots[i].start - dots->start - i);
+    return !apart;
+}
+
+static void make_grids(const Replay *replay, Program *program, int is_backward) {
+    Index n = 0;
+    for (Index i = 0, times; i < program->nbatches; i += times) {
+        times = grid_size(replay, program, i, is_backward);
+        program->batches[n] = program->batches[i];
+        if (times > 1) {
+            program->batches[n].op = GRID;
+            program->batches[n].times = times;
+            program->batches[n].is_run = are_neighbours(program->dots + program->batches[i].first, times * program->batches[i].n);
+        }
+        n++;
+    }
+    program->nbatches = n;
+}
+
+// -----------------------------------------------------------------------------
 // the whole
+
+// room for the marks of all nodes
+static int scratch_open(Compiler *compiler) {
+    Tape *tape = compiler->tape;
+    if (!tape->scratch) tape->scratch = calloc(1, sizeof *tape->scratch);
+    Scratch *scratch = tape->scratch;
+    if (!scratch) return 0;
+    if (scratch->nodes <= tape->used) {
+        size_t room = (size_t)tape->capacity + 1;
+        free(scratch->marks);
+        free(scratch->notes);
+        scratch->marks = calloc(room, sizeof(Mark));
+        scratch->notes = calloc(room, sizeof(Note));
+        scratch->nodes = scratch->marks && scratch->notes ? (Index)room : 0;
+    }
+    compiler->places = scratch->places;
+    compiler->links = scratch->links;
+    compiler->steps = scratch->steps;
+    compiler->forward = scratch->forward;
+    compiler->room = scratch->room;
+    compiler->links_room = scratch->links_room;
+    compiler->steps_room = scratch->steps_room;
+    compiler->forward_room = scratch->forward_room;
+    if (!scratch->nodes) return 0;
+    compiler->marks = scratch->marks;
+    compiler->notes = scratch->notes;
+    return 1;
+}
+
+// after the walk: room for all that is by place
+static int scratch_reserve(Compiler *compiler) {
+    Scratch *scratch = compiler->tape->scratch;
+    size_t n = (size_t)compiler->n + 1;
+    size_t counts = 2 * n + KINDS + 2;  // of levels, some without instructions
+    size_t size = n * (sizeof(Adder) + sizeof(Uses) + sizeof(Seen) + 2 * sizeof(Task) + 3 * sizeof(Index)) + counts * sizeof(Index);
+    if (scratch->size < size) {
+        free(scratch->block);
+        scratch->block = malloc(size);
+        scratch->size = scratch->block ? size : 0;
+    }
+    if (!scratch->block) return 0;
+    compiler->adders = (Adder *)(void *)scratch->block;
+    compiler->uses = (Uses *)(compiler->adders + n);
+    compiler->seen = (Seen *)(compiler->uses + n);
+    compiler->slots = (Index *)(compiler->seen + n);
+    compiler->where = compiler->slots + n;
+    compiler->tasks = (Task *)(compiler->where + 2 * n);
+    compiler->spare = compiler->tasks + n;
+    compiler->counts = (Index *)(compiler->spare + n);
+    memset(compiler->adders, 0, n * sizeof(Adder));
+    memset(compiler->uses, 0, n * sizeof(Uses));
+    memset(compiler->seen, 0, n * sizeof(Seen));
+    memset(compiler->slots, 0, n * sizeof(Index));
+    memset(compiler->where, 0xff, 2 * n * sizeof(Index));
+    return 1;
+}
+
+static void scratch_close(Compiler *compiler) {
+    Scratch *scratch = compiler->tape->scratch;
+    if (!scratch) return;
+    clear_marks(compiler);
+    scratch->places = compiler->places;
+    scratch->links = compiler->links;
+    scratch->steps = compiler->steps;
+    scratch->forward = compiler->forward;
+    scratch->room = compiler->room;
+    scratch->links_room = compiler->links_room;
+    scratch->steps_room = compiler->steps_room;
+    scratch->forward_room = compiler->forward_room;
+    size_t kept = scratch->nodes * (sizeof(Mark) + sizeof(Note)) + scratch->room * sizeof(Place)
+        + scratch->links_room * sizeof(Link) + scratch->size;
+    if (kept > MOST_KEPT) scratch_free(compiler->tape);
+}
+
+void scratch_free(Tape *tape) {
+    Scratch *scratch = tape->scratch;
+    if (!scratch) return;
+    free(scratch->marks);
+    free(scratch->notes);
+    free(scratch->places);
+    free(scratch->links);
+    free(scratch->steps);
+    free(scratch->forward);
+    free(scratch->block);
+    free(scratch);
+    tape->scratch = NULL;
+}
 
 // room for as many slots and terms as there can be
 static int reserve(Compiler *compiler, size_t noutputs) {
@@ -1023,34 +1398,28 @@ static int put_outputs(Compiler *compiler, const Index *outputs, size_t n) {
 
 static int compile(Compiler *compiler, const Index *outputs, size_t noutputs) {
     Replay *replay = compiler->replay;
-    if (!compiler->marks || !reserve_links(compiler)) return 0;
-    if (!walk_all(compiler, outputs, noutputs) || !reserve(compiler, noutputs)) return 0;
+    if (!scratch_open(compiler) || !walk_all(compiler, outputs, noutputs)) return 0;
+    if (!scratch_reserve(compiler) || !reserve(compiler, noutputs)) return 0;
     count_uses(compiler);
     number_shared(compiler);
     find_spans(replay);
-    size_t room = (size_t)compiler->n + 1;
-    find_kinds(compiler);
-    compiler->tasks = malloc(2 * room * sizeof(Task));
-    compiler->where = malloc(2 * room * sizeof(Index));
-    compiler->counts = malloc((room + compiler->nkinds + 2) * sizeof(Index));
-    if (!compiler->tasks || !compiler->where || !compiler->counts) return 0;
-    compiler->spare = compiler->tasks + room;
-    memset(compiler->where, 0xff, 2 * room * sizeof(Index));
     if (!are_used_once(compiler)) return 0;
     Index ntasks = forward_tasks(compiler);
     number_private(compiler, ntasks);
-    for (Index k = 0; k < ntasks; k++) put_slot(compiler, &compiler->places[compiler->tasks[k].place]);
+    for (Index k = 0; k < ntasks; k++) put_slot(compiler, compiler->tasks[k].place);
     make_terms(compiler);
     if (!put_outputs(compiler, outputs, noutputs) || !make_program(compiler, &replay->forward, ntasks)) return 0;
     Index *in_forward = compiler->where;
-    compiler->where += room;
-    int made = make_program(compiler, &replay->backward, backward_tasks(compiler)) && make_switches(compiler, in_forward);
-    compiler->where = in_forward;
-    return made;
+    compiler->where += compiler->n + 1;
+    if (!make_program(compiler, &replay->backward, backward_tasks(compiler))) return 0;
+    if (!make_switches(compiler, in_forward)) return 0;
+    make_grids(replay, &replay->forward, 0);
+    make_grids(replay, &replay->backward, 1);
+    return 1;
 }
 
-static void mark_node(Node *node, uint8_t flag) {
-    if (!(node->flags & NODE_VISITED)) node->flags = (node->flags & (uint8_t)~NODE_REPLAYED) | flag;
+static inline void set_flag(Node *node, uint8_t flag) {
+    node->flags = (node->flags & (uint8_t)~NODE_REPLAYED) | flag;
 }
 
 // The nodes beyond the leaves that others see, the outputs excepted: another replay may have those
@@ -1059,10 +1428,15 @@ static void mark_nodes(Tape *tape, const Replay *replay, uint8_t flag) {
     Node *nodes = tape->nodes;
     nodes[0].flags = NODE_VISITED;
     for (Index i = 0; i < replay->noutputs; i++) nodes[replay->nodes[replay->outputs[i]]].flags |= NODE_VISITED;
-    for (Index slot = replay->leaves + 1; slot <= replay->slots; slot++) mark_node(&nodes[replay->nodes[slot]], flag);
-    for (Index k = 0; k < replay->nterms; k++) {
-        mark_node(&nodes[replay->terms[k].product], flag);
-        mark_node(&nodes[replay->terms[k].sum], flag);
+    for (Index slot = replay->leaves + 1; slot <= replay->slots; slot++) {
+        Node *node = &nodes[replay->nodes[slot]];
+        if (!(node->flags & NODE_VISITED)) set_flag(node, flag);
+    }
+    for (Index i = 0; i < replay->forward.ndots; i++) {  // what is inside is no output
+        const Term *terms = replay->terms + replay->forward.dots[i].terms;
+        Index n = replay->forward.dots[i].n;
+        for (Index k = 0; k < n && terms->product; k++) set_flag(&nodes[terms[k].product], flag);
+        for (Index k = 0; k + 1 < n; k++) set_flag(&nodes[terms[k].sum], flag);
     }
     for (Index i = 0; i < replay->noutputs; i++) nodes[replay->nodes[replay->outputs[i]]].flags &= (uint8_t)~NODE_VISITED;
 }
@@ -1070,19 +1444,9 @@ static void mark_nodes(Tape *tape, const Replay *replay, uint8_t flag) {
 Replay *replay_new(Tape *tape, const Index *outputs, size_t noutputs, const Choice *choices, size_t nchoices) {
     Replay *replay = calloc(1, sizeof *replay);
     if (!replay) return NULL;
-    Compiler compiler = {.tape = tape, .nodes = tape->nodes, .marks = reserve_marks(tape) ? tape->marks : NULL,
-                         .choices = choices, .nchoices = nchoices, .replay = replay};
+    Compiler compiler = {.tape = tape, .nodes = tape->nodes, .choices = choices, .nchoices = nchoices, .replay = replay};
     int compiled = compile(&compiler, outputs, noutputs);
-    clear_marks(&compiler);
-    free(compiler.places);
-    free(compiler.links);
-    free(compiler.steps);
-    free(compiler.forward);
-    free(compiler.tasks);
-    free(compiler.where);
-    free(compiler.counts);
-    free(compiler.first_user);
-    free(compiler.users);
+    scratch_close(&compiler);
     if (!compiled) {
         replay->slots = replay->nterms = 0;
         replay_free(tape, replay);

@@ -7,7 +7,7 @@
 
 // a node's number, or where there is no node the number that is meant
 static double number_of(Tape *tape, const Index *nodes, const double *numbers, size_t i) {
-    return nodes[i] ? tape_node(tape, nodes[i])->data : numbers[i];
+    return nodes[i] ? *tape_data(tape, nodes[i]) : numbers[i];
 }
 
 static void numbers_of(Tape *tape, const Index *nodes, const double *numbers, size_t n, double *out) {

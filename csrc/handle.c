@@ -233,7 +233,7 @@ static PyObject *handle_new(Index i) {
 PyObject *new_handle(Index i, int recording) {
     if (!i) return raise_fault();
     if (!recording) {
-        Index leaf = tape_leaf(&tape, tape_node(&tape, i)->data);
+        Index leaf = tape_leaf(&tape, *tape_data(&tape, i));
         node_discard(i);
         if (!leaf) return raise_fault();
         i = leaf;
@@ -631,9 +631,8 @@ static int handle_replace(Handle *self, Index i) {
 
 static int set_leaf(Handle *self, double data) {
     if (self->index && tape.nodes[self->index].op == OP_LEAF) {
-        Node *node = tape_node(&tape, self->index);
-        node->data = data;
-        node->grad = 0.0;
+        *tape_data(&tape, self->index) = data;
+        *tape_grad(&tape, self->index) = 0.0;
         return 0;
     }
     Index leaf = tape_leaf(&tape, data);
@@ -863,8 +862,8 @@ static PyObject *value_compare(PyObject *self, PyObject *other, int comparison) 
         return Py_NotImplemented;
     }
     if (kind == KIND_FAILED || is_refused("compare") || !(i = node_of(self))) return NULL;
-    double a = tape_node(&tape, i)->data;
-    if (kind == KIND_VALUE) b = tape_node(&tape, index)->data;
+    double a = *tape_data(&tape, i);
+    if (kind == KIND_VALUE) b = *tape_data(&tape, index);
     return PyBool_FromLong(comparison == Py_LT ? a < b : comparison == Py_LE ? a <= b
                            : comparison == Py_GT ? a > b : a >= b);
 }
@@ -879,7 +878,7 @@ static Py_hash_t value_hash(PyObject *self) {
 static PyObject *value_get_data(PyObject *self, void *closure) {
     (void)closure;
     Index i = is_refused("data") ? 0 : node_of(self);
-    return i ? PyFloat_FromDouble(tape_node(&tape, i)->data) : NULL;
+    return i ? PyFloat_FromDouble(*tape_data(&tape, i)) : NULL;
 }
 
 static PyObject *value_float(PyObject *self) {
@@ -894,7 +893,7 @@ static int value_bool(PyObject *self) {  // there is a Value, whatever its numbe
 static PyObject *value_get_grad(PyObject *self, void *closure) {
     (void)closure;
     Index i = is_refused("grad") ? 0 : node_of(self);
-    return i ? PyFloat_FromDouble(tape_node(&tape, i)->grad) : NULL;
+    return i ? PyFloat_FromDouble(*tape_grad(&tape, i)) : NULL;
 }
 
 static int cannot_delete(const char *name) {
@@ -907,7 +906,7 @@ static int value_set_data(PyObject *self, PyObject *x, void *closure) {
     (void)closure;
     if (!x) return cannot_delete("data");
     if (is_refused("set data") || !node_of(self) || number_need(x, &data) < 0) return -1;
-    tape_node(&tape, index_of(self))->data = data;
+    *tape_data(&tape, index_of(self)) = data;
     return 0;
 }
 
@@ -916,7 +915,7 @@ static int value_set_grad(PyObject *self, PyObject *x, void *closure) {
     (void)closure;
     if (!x) return cannot_delete("grad");
     if (is_refused("set grad") || !node_of(self) || number_need(x, &grad) < 0) return -1;
-    tape_node(&tape, index_of(self))->grad = grad;
+    *tape_grad(&tape, index_of(self)) = grad;
     return 0;
 }
 
@@ -965,7 +964,7 @@ static PyObject *value_get_op(PyObject *self, void *closure) {
     const Node *node = &tape.nodes[i];
     if (node->op == OP_POW) {
         const Node *exponent = &tape.nodes[node->b];
-        PyObject *k = PyFloat_FromDouble(exponent->data);
+        PyObject *k = PyFloat_FromDouble(tape.data[node->b]);
         if (k && exponent->flags & NODE_INTEGER) {
             PyObject *integer = PyNumber_Long(k);
             Py_DECREF(k);
@@ -1012,8 +1011,8 @@ static PyObject *value_get_moment(PyObject *self, void *closure) {
     const char *name = closure;
     Index i = node_of(self);
     if (!i) return NULL;
-    const Node *moments = tape_moments(&tape, i);
-    if (moments) return PyFloat_FromDouble(*name == 'm' ? moments->data : moments->grad);
+    Index moments = tape_moments(&tape, i);
+    if (moments) return PyFloat_FromDouble(*name == 'm' ? tape.data[moments] : tape.grad[moments]);
     PyObject *x = attribute_get((Handle *)self, *name == 'm' ? name_m : name_v);
     return x || PyErr_Occurred() ? x : no_attribute(self, name);
 }
@@ -1035,9 +1034,9 @@ void handle_drop_moments(Index i) {
 // the moments of a parameter are one node: where one of them is deleted the other one becomes an
 // attribute
 static int delete_moment(Handle *self, Index i, int is_m) {
-    const Node *moments = tape_moments(&tape, i);
+    Index moments = tape_moments(&tape, i);
     if (!moments) return attribute_delete(self, is_m ? name_m : name_v, is_m ? "m" : "v");
-    PyObject *other = PyFloat_FromDouble(is_m ? moments->grad : moments->data);
+    PyObject *other = PyFloat_FromDouble(is_m ? tape.grad[moments] : tape.data[moments]);
     int failed = other ? attribute_set(self, is_m ? name_v : name_m, other) : -1;
     Py_XDECREF(other);
     if (!failed) tape_forget_moments(&tape, self->index);  // what ran before may have made it anew
@@ -1049,11 +1048,12 @@ static int value_set_moment(PyObject *self, PyObject *x, void *closure) {
     Index i = node_of(self);
     if (!i) return -1;
     if (!x) return delete_moment((Handle *)self, i, is_m);
-    if (!tape_moments(&tape, i)) return attribute_set((Handle *)self, is_m ? name_m : name_v, x);
+    Index moments = tape_moments(&tape, i);
+    if (!moments) return attribute_set((Handle *)self, is_m ? name_m : name_v, x);
     double number;
     if (number_need(x, &number) < 0) return -1;
-    Node *moments = tape_moments(&tape, index_of(self));  // what ran before may have made it anew
-    if (moments) *(is_m ? &moments->data : &moments->grad) = number;
+    moments = tape_moments(&tape, index_of(self));  // what ran before may have made it anew
+    if (moments) *(is_m ? &tape.data[moments] : &tape.grad[moments]) = number;
     return 0;
 }
 
@@ -1094,7 +1094,7 @@ static int value_set_backward(PyObject *self, PyObject *function, void *closure)
 static PyObject *value_detach(PyObject *self, PyObject *none) {
     (void)none;
     Index i = is_refused("detach") ? 0 : node_of(self);
-    return i ? new_handle(tape_leaf(&tape, tape_node(&tape, i)->data), 1) : NULL;
+    return i ? new_handle(tape_leaf(&tape, *tape_data(&tape, i)), 1) : NULL;
 }
 
 static PyObject *value_backward(PyObject *self, PyObject *none) {
@@ -1131,7 +1131,7 @@ int handle_run_backward(Index i) {
 int handle_run_forward(Index i) {
     PyObject *value = handle_of(i);
     PyObject *result = value ? PyObject_CallFunctionObjArgs(recompute, value, NULL) : NULL;
-    if (result) tape_node(&tape, i)->data = PyFloat_AsDouble(result);
+    if (result) *tape_data(&tape, i) = PyFloat_AsDouble(result);
     int failed = result ? 0 : -1;
     Py_XDECREF(result);
     Py_XDECREF(value);

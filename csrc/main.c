@@ -68,7 +68,7 @@ int main(void) {
     for (int step = 0; step < STEPS; step++) {
         if (step % 10 == 0) {
             Index loss = loss_hold(&tape, &model, &val, 0);
-            printf("step %d, val loss %.6f\n", step, tape.nodes[loss].data);
+            printf("step %d, val loss %.6f\n", step, tape.data[loss]);
             tape_release(&tape, loss);
         }
         Index loss = loss_hold(&tape, &model, &train, 1);
@@ -78,7 +78,7 @@ int main(void) {
         }
         zero_grad(&tape, parameters, PARAMETERS);
         char text[32];
-        number_repr(tape.nodes[loss].data, text);
+        number_repr(tape.data[loss], text);
         printf("step %d, train loss %s\n", step, text);
         tape_release(&tape, loss);
     }

@@ -71,9 +71,9 @@ const char *op_name(Op op);  // as drawings show it: "+", "tanh"; "**k" of OP_PO
 
 typedef uint32_t Index;  // of a node in the arena; 0 is no node
 
+// Its numbers stand in two arrays of the tape, data and grad: what is done to those of many
+// neighbours goes over a quarter of the memory then, and several at a time.
 typedef struct Node {
-    double data;
-    double grad;
     Index a, b;      // the operands, 0 where there is none
     uint32_t refs;   // how many owners and nodes use this one; of a watched node, the nodes
     uint8_t op;      // an Op
@@ -89,7 +89,7 @@ enum NodeFlag {
     NODE_CHOICE = 16,   // of an OP_TAKE: a recording may give it another operand
     NODE_SHIFT = 32,    // a shift, which is below other nodes in a forward pass only
     NODE_SCHEDULED = 64,  // the tape keeps the order of its passes
-    NODE_REPLAYED = 128   // its numbers may be in a replay: see tape_node
+    NODE_REPLAYED = 128   // its numbers may be in a replay: see tape_data
 };
 
 typedef enum FaultCode {
@@ -114,10 +114,12 @@ typedef struct Fault {
 typedef struct Schedule Schedule;  // the order of a root's passes, kept with the root
 typedef struct Choice Choice;      // of an item by an integer, in a recording
 typedef struct Replay Replay;      // and the compact program compiled from it
-typedef struct Mark Mark;          // what the compiler notes of a node
+typedef struct Scratch Scratch;    // and what that takes
 
 typedef struct Tape {
     Node *nodes;      // the arena. nodes[0] stands for operands that are not there
+    double *data;     // by node: its number
+    double *grad;     // and its gradient
     Index capacity;   // nodes in it
     Index used;       // nodes 1 .. used have been in use at some time
     Index live;       // nodes in use now
@@ -131,8 +133,7 @@ typedef struct Tape {
                       // and the nodes it is still below, from the right
     double *saved;    // what a pass has overwritten, by position in the order: twice as many
     Index room;       // nodes that order and saved have room for
-    Mark *marks;      // by node, all zero but while a recording is compiled
-    Index marks_room; // nodes that they have room for
+    Scratch *scratch; // memory that the compiler of recordings works in
     Schedule **schedules;  // those that are kept, in buckets by their root
     Index buckets;    // a power of two
     Index scheduled;  // how many are kept
@@ -141,6 +142,9 @@ typedef struct Tape {
     uint64_t touched; // grows whenever a node may have got another user, owner or gradient
     Replay *held;     // the first replay that holds numbers its nodes do not have yet
     uint64_t chosen;  // grows whenever a recording gives a node another operand
+    Index leaves;     // the first of nleaves leaves side by side whose moments are, too,
+    Index moments;    // and the first of those: found by an optimiser, and 0 once one has gone
+    size_t nleaves;
     Fault fault;      // what the last call that failed had to say
 } Tape;
 
@@ -192,11 +196,12 @@ int tape_watch(Tape *tape, Index i);         // the caller's hold becomes the ow
 void tape_unwatch(Tape *tape, Index i);      // and free it if no node uses it
 Index tape_unused(Tape *tape);
 
-// The node, with its numbers in place: a recording that forward has gone over twice keeps
-// those of its inner nodes in arrays of its own, and they are in tape->nodes only once they
-// have been asked for. The root's, and the leaves' gradients, always are.
-Node *tape_node(Tape *tape, Index i);
-void tape_settle(Tape *tape);                // the same for all nodes at once
+// A node's numbers, which are in place then: a recording that forward has gone over twice keeps
+// those of its inner nodes in arrays of its own, and they are in tape->data and tape->grad only
+// once they have been asked for. The root's, and the leaves' gradients, always are.
+double *tape_data(Tape *tape, Index i);
+double *tape_grad(Tape *tape, Index i);
+void tape_settle(Tape *tape);                // put those of all nodes in place
 
 // The operands as the user sees them: how many, and which (unless operands is NULL).
 size_t tape_operands(const Tape *tape, Index i, Index *operands);
@@ -205,7 +210,8 @@ size_t tape_operands(const Tape *tape, Index i, Index *operands);
 // no such slope. User nodes have none unless they were recorded with them.
 ptrdiff_t tape_slopes(Tape *tape, Index i, double *slopes);
 
-Node *tape_moments(Tape *tape, Index i);     // Adam's m (data) and v (grad) of a leaf, or NULL
+Index tape_moments(const Tape *tape, Index i);  // the node of a leaf's m (data) and v (grad), or 0
+int tape_make_moments(Tape *tape, Index i);  // 0, or -1 without memory
 void tape_forget_moments(Tape *tape, Index i);
 
 // All nodes below root, operands before their users, left before right; returns how

@@ -5,49 +5,56 @@
 #include <string.h>
 #include "micrograd.h"
 #include "ops.h"
+#include "vector.h"
 
-// tape_node, without a call for parameters: they are leaves as a rule, whose numbers are in place
-static inline Node *node_at(Tape *tape, Index i) {
-    return tape->nodes[i].flags & NODE_REPLAYED ? tape_node(tape, i) : &tape->nodes[i];
+// Do they not stand side by side?
+FOR_EACH_MACHINE
+static int are_apart(const Index *parameters, size_t n) {
+    Index apart = 0;
+    for (size_t i = 0; i < n; i++) apart |= parameters[i] - parameters[0] - (Index)i;
+    return apart != 0;
+}
+
+// Are these leaves known to stand side by side, and to have moments? Then none is private.
+static int are_known(const Tape *tape, const Index *parameters, size_t n) {
+    return n > 0 && n == tape->nleaves && parameters[0] == tape->leaves && !are_apart(parameters, n);
+}
+
+// put the numbers of all of them in place
+static void settle(Tape *tape, const Index *parameters, size_t n) {
+    unsigned flags = 0;
+    if (!tape->held || are_known(tape, parameters, n)) return;
+    for (size_t i = 0; i < n; i++) flags |= tape->nodes[parameters[i]].flags;
+    if (flags & NODE_REPLAYED) tape_settle(tape);
 }
 
 // p.grad = 0
 void zero_grad(Tape *tape, const Index *parameters, size_t n) {
-    for (size_t i = 0; i < n; i++) node_at(tape, parameters[i])->grad = 0.0;
+    if (are_known(tape, parameters, n)) {
+        memset(tape->grad + tape->leaves, 0, n * sizeof(double));
+        return;
+    }
+    settle(tape, parameters, n);
+    for (size_t i = 0; i < n; i++) tape->grad[parameters[i]] = 0.0;
 }
 
 // p.data -= lr * p.grad
 void sgd_step(Tape *tape, double lr, const Index *parameters, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        Node *p = node_at(tape, parameters[i]);
-        p->data -= lr * p->grad;
-    }
+    settle(tape, parameters, n);
+    for (size_t i = 0; i < n; i++) tape->data[parameters[i]] -= lr * tape->grad[parameters[i]];
 }
 
 // -----------------------------------------------------------------------------
 // Adam and AdamW: the moments
 
-// moments for those that have none
-static int moments_make(Tape *tape, const Index *parameters, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        if (tape->nodes[parameters[i]].a) continue;
-        Index fresh = tape_leaf(tape, 0.0);
-        if (!fresh) return -1;
-        tape->nodes[fresh].op = OP_MOMENTS;
-        tape->nodes[parameters[i]].a = fresh;
-        tape->nodes[fresh].refs = 1;
-        tape->nodes[0].refs--;  // one operand less that is not there
-    }
-    return 0;
-}
-
 // p.m = p.v = 0
 int adam_init(Tape *tape, const Index *parameters, size_t n) {
-    if (moments_make(tape, parameters, n)) return -1;
     for (size_t i = 0; i < n; i++) {
-        Node *moments = tape_moments(tape, parameters[i]);
-        moments->data = 0.0;
-        moments->grad = 0.0;
+        if (!tape_moments(tape, parameters[i]) && tape_make_moments(tape, parameters[i])) return -1;
+    }
+    for (size_t i = 0; i < n; i++) {
+        Index moments = tape_moments(tape, parameters[i]);
+        tape->data[moments] = tape->grad[moments] = 0.0;
     }
     return 0;
 }
@@ -73,7 +80,7 @@ static int divide(Fault *fault, double x, double y, double *out) {
 
 // out = x ** k, or a fault
 static int power(Fault *fault, double x, double k, double *out) {
-    if (number_pow(x, k, out)) return 0;
+    if (number_power(x, k, out)) return 0;
     *fault = (Fault){.code = FAULT_FORWARD, .op = OP_POW, .operands = 2, .a = x, .b = k};
     return -1;
 }
@@ -99,156 +106,145 @@ static int update(const Step *step, double grad, double *data, double *m, double
 }
 
 // -----------------------------------------------------------------------------
-// a block of them: loops over arrays, which the compiler makes of instructions that compute
-// several numbers at once
+// a block of them
 
-enum { BLOCK = 64 };  // as many as a uint64_t has bits
+enum { BLOCK = 64 };
 
-typedef struct Block {
-    double data[BLOCK], grad[BLOCK], m[BLOCK], v[BLOCK];
-} Block;
+// Where pow may have given the float next to ours, v or data is the same with either, most of the
+// time: their digits do not go as far. As all of this grows or falls with the power, a look at its
+// neighbours on both sides is enough.
 
-// such instructions as the machine has; which, is found out when the program starts, before the
-// thread sanitizer is ready
-#if defined __x86_64__ && defined __GLIBC__ && defined __has_attribute && !defined __SANITIZE_THREAD__
-#if __has_attribute(target_clones)
-#define FOR_EACH_MACHINE __attribute__((target_clones("avx2", "default")))
-#endif
-#endif
-#ifndef FOR_EACH_MACHINE
-#define FOR_EACH_MACHINE
-#endif
-
-// the lowest bit of a set that is not empty
-static inline size_t lowest(uint64_t set) {
-#ifdef __GNUC__
-    return (size_t)__builtin_ctzll(set);
-#else
-    size_t i = 0;
-    while (!(set >> i & 1)) i++;
-    return i;
-#endif
+static inline double next_below(double x) {
+    return number_from_bits(bits_of(x) - 1);
 }
 
-// new = old after the step, for the first n; or 0 if there may be a fault. Powers are computed
-// as if all were sure, and those in the set `unsure` once more.
+static inline double next_above(double x) {
+    return number_from_bits(bits_of(x) + 1);
+}
+
+static inline double new_v(const Step *step, double v, double square) {
+    return step->beta2 * v + (1 - step->beta2) * square;
+}
+
+static inline double new_data(const Step *step, double data, double m_hat, double root) {
+    if (step->kind == ADAM) return data - step->lr * m_hat / (root + step->eps);
+    return data - step->lr * (m_hat / (root + step->eps) + step->weight_decay * data);
+}
+
 FOR_EACH_MACHINE
-static int block_update(const Step *step, const Block *restrict old, size_t n, Block *restrict new) {
-    double lr = step->lr, beta1 = step->beta1, beta2 = step->beta2, eps = step->eps;
-    double bias1 = step->bias1, bias2 = step->bias2, weight_decay = step->weight_decay;
-    double square[BLOCK], m_hat[BLOCK], v_hat[BLOCK], root[BLOCK];
-    uint64_t all = UINT64_MAX >> (BLOCK - n), unsure = 0;
-    if (bias1 == 0 || bias2 == 0 || !(eps > 0)) return 0;  // else all divisors are positive, or nan
-    for (size_t i = 0; i < BLOCK; i++) {
-        unsure |= (uint64_t)!square_is_sure(old->grad[i], &square[i]) << i;
-        new->m[i] = beta1 * old->m[i] + (1 - beta1) * old->grad[i];
-    }
-    for (size_t i = 0; i < BLOCK; i++) m_hat[i] = bias1 == 1 ? new->m[i] : new->m[i] / bias1;  // x / 1 is x
-    for (unsure &= all; unsure; unsure &= unsure - 1) {
+static void update_moments(const Step *step, const double *restrict grad, const double *restrict square,
+                           double *restrict m, double *restrict v, size_t n) {
+    Step one = *step;  // which no store below can change
+    for (size_t i = 0; i < n; i++) m[i] = one.beta1 * m[i] + (1 - one.beta1) * grad[i];
+    for (size_t i = 0; i < n; i++) v[i] = new_v(&one, v[i], square[i]);
+}
+
+FOR_EACH_MACHINE
+static void update_data(const Step *step, const double *restrict data, const double *restrict m_hat,
+                        const double *restrict root, double *restrict out, size_t n) {
+    Step one = *step;
+    for (size_t i = 0; i < n; i++) out[i] = new_data(&one, data[i], m_hat[i], root[i]);
+}
+
+// `update` of n parameters, at most BLOCK, that are safe: see below
+static void update_block(const Step *step, double *data, const double *grad, double *m, double *v, size_t n) {
+    double square[BLOCK], m_hat[BLOCK], v_hat[BLOCK], root[BLOCK], out[BLOCK];
+    for (uint64_t unsure = squares(grad, square, n); unsure; unsure &= unsure - 1) {
         size_t i = lowest(unsure);
-        if (!number_pow(old->grad[i], 2.0, &square[i])) return 0;
+        int is_same = is_near(square[i])
+            && new_v(step, v[i], next_below(square[i])) == new_v(step, v[i], next_above(square[i]));
+        if (!is_same) number_pow(grad[i], 2.0, &square[i]);
     }
-    for (size_t i = 0; i < BLOCK; i++) {
-        new->v[i] = beta2 * old->v[i] + (1 - beta2) * square[i];
-    }
-    for (size_t i = 0; i < BLOCK; i++) v_hat[i] = bias2 == 1 ? new->v[i] : new->v[i] / bias2;
-    for (size_t i = 0; i < BLOCK; i++) {
-        unsure |= (uint64_t)!root_is_sure(v_hat[i], &root[i]) << i;
-    }
-    for (unsure &= all; unsure; unsure &= unsure - 1) {
+    update_moments(step, grad, square, m, v, n);
+    quotients(m, step->bias1, m_hat, n);
+    quotients(v, step->bias2, v_hat, n);
+    uint64_t unsure = roots(v_hat, root, n);
+    update_data(step, data, m_hat, root, out, n);
+    for (; unsure; unsure &= unsure - 1) {
         size_t i = lowest(unsure);
-        if (!number_pow(v_hat[i], 0.5, &root[i])) return 0;
+        int is_same = is_near(root[i]) && new_data(step, data[i], m_hat[i], next_below(root[i]))
+            == new_data(step, data[i], m_hat[i], next_above(root[i]));
+        if (is_same) continue;
+        number_pow(v_hat[i], 0.5, &root[i]);
+        out[i] = new_data(step, data[i], m_hat[i], root[i]);
     }
-    if (step->kind == ADAM) {
-        for (size_t i = 0; i < BLOCK; i++) new->data[i] = old->data[i] - lr * m_hat[i] / (root[i] + eps);
-    } else {
-        for (size_t i = 0; i < BLOCK; i++) {
-            new->data[i] = old->data[i] - lr * (m_hat[i] / (root[i] + eps) + weight_decay * old->data[i]);
-        }
-    }
-    return 1;
-}
-
-// Is no parameter there twice? They have been made one after the other, as a rule.
-static int are_ascending(const Index *parameters, size_t n) {
-    int descents = 0;
-    for (size_t i = 1; i < n; i++) descents |= parameters[i - 1] >= parameters[i];
-    return !descents;
-}
-
-// read n parameters; or return 0 if one has no moments
-static int block_read(const Node *nodes, const Index *parameters, size_t n, Block *block) {
-    int lacks_moments = 0;
-    if (n < BLOCK) *block = (Block){0};  // the loops above go over all of it
-    for (size_t i = 0; i < n; i++) {
-        const Node *p = &nodes[parameters[i]], *mv = &nodes[p->a];
-        lacks_moments |= (p->op != OP_LEAF) | !p->a;
-        block->data[i] = p->data;
-        block->grad[i] = p->grad;
-        block->m[i] = mv->data;
-        block->v[i] = mv->grad;
-    }
-    return !lacks_moments;
-}
-
-static void block_write(Node *nodes, const Index *parameters, size_t n, const Block *block) {
-    for (size_t i = 0; i < n; i++) {
-        Node *p = &nodes[parameters[i]], *mv = &nodes[p->a];
-        p->data = block->data[i];
-        mv->data = block->m[i];
-        mv->grad = block->v[i];
-    }
-}
-
-// backwards, should a parameter be there twice
-static void block_undo(Node *nodes, const Index *parameters, size_t n, const Block *old) {
-    while (n-- > 0) {
-        Node *p = &nodes[parameters[n]], *mv = &nodes[p->a];
-        p->data = old->data[n];
-        mv->data = old->m[n];
-        mv->grad = old->v[n];
-    }
-}
-
-// one by one up to the first fault; what they were is then in old, and in the nodes, too
-static int block_update_slowly(Tape *tape, const Step *step, const Index *parameters, size_t n, Block *old) {
-    for (size_t i = 0; i < n; i++) {
-        Node *p = &tape->nodes[parameters[i]], *mv = tape_moments(tape, parameters[i]);
-        if (mv) {
-            old->data[i] = p->data;
-            old->m[i] = mv->data;
-            old->v[i] = mv->grad;
-            if (!update(step, p->grad, &p->data, &mv->data, &mv->grad, &tape->fault)) continue;
-        } else {
-            tape->fault = (Fault){.code = FAULT_MOMENTS};
-        }
-        block_undo(tape->nodes, parameters, mv ? i + 1 : i, old);
-        return -1;
-    }
-    return 0;
+    memcpy(data, out, n * sizeof *data);
 }
 
 // -----------------------------------------------------------------------------
 // all of them
 
-// saved has room for a block of each BLOCK parameters, as they were before
-static int update_all(Tape *tape, const Step *step, const Index *parameters, size_t n, Block *saved) {
-    Node *nodes = tape->nodes;
-    Block new;
-    for (size_t done = 0; done < n; done += BLOCK) {
-        Block *old = &saved[done / BLOCK];
-        size_t some = n - done < BLOCK ? n - done : BLOCK;
-        const Index *these = parameters + done;
-        if (are_ascending(these, some) && block_read(nodes, these, some, old) && block_update(step, old, some, &new)) {
-            block_write(nodes, these, some, &new);
-        } else if (block_update_slowly(tape, step, these, some, old)) {
-            for (; done > 0; done -= BLOCK) {
-                block_undo(nodes, parameters + done - BLOCK, BLOCK, &saved[done / BLOCK - 1]);
-            }
-            return -1;
-        }
+// Do they stand side by side, and their moments, too? Then that is noted.
+static int are_together(Tape *tape, const Index *parameters, size_t n) {
+    if (are_known(tape, parameters, n)) return 1;
+    if (n == 0 || are_apart(parameters, n)) return 0;
+    Index first = parameters[0], moments = tape_moments(tape, first), apart = !moments;
+    for (Index i = 0; i < n; i++) apart |= tape_moments(tape, first + i) ^ (moments + i);
+    if (apart) return 0;
+    settle(tape, parameters, n);
+    tape->leaves = first;
+    tape->moments = moments;
+    tape->nleaves = n;
+    return 1;
+}
+
+// Can no update fail? Then there are no squares beyond the largest float, no roots of negative
+// numbers, and no divisors of 0.
+static int is_safe(const Step *step) {
+    double beta1 = step->beta1, beta2 = step->beta2;
+    return beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1 && step->bias1 > 0 && step->bias2 > 0 && step->eps > 0;
+}
+
+FOR_EACH_MACHINE
+static int are_safe(const double *grad, const double *v, size_t n) {
+    uint64_t unsafe = 0;
+    for (size_t i = 0; i < n; i++) unsafe |= (uint64_t)(fabs(grad[i]) >= 0x1p511) | (uint64_t)(v[i] < 0);
+    return !unsafe;
+}
+
+static int update_one(Tape *tape, const Step *step, Index p) {
+    Index moments = tape_moments(tape, p);
+    return update(step, tape->grad[p], &tape->data[p], &tape->data[moments], &tape->grad[moments], &tape->fault);
+}
+
+static void update_together(Tape *tape, const Step *step, size_t n) {
+    double *data = tape->data + tape->leaves, *grad = tape->grad + tape->leaves;
+    double *m = tape->data + tape->moments, *v = tape->grad + tape->moments;
+    for (size_t i = 0; i < n; i += BLOCK) {
+        update_block(step, data + i, grad + i, m + i, v + i, n - i < BLOCK ? n - i : BLOCK);
     }
-    return 0;
+}
+
+// one by one up to the first fault, and then back again: a parameter may be there twice
+static int update_apart(Tape *tape, const Step *step, const Index *parameters, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (tape_moments(tape, parameters[i])) continue;
+        tape->fault = (Fault){.code = FAULT_MOMENTS};
+        return -1;
+    }
+    double *saved = malloc((3 * n + 1) * sizeof *saved);
+    size_t done = 0;
+    if (!saved) {
+        tape->fault = (Fault){.code = FAULT_MEMORY};
+        return -1;
+    }
+    settle(tape, parameters, n);
+    int failed = 0;
+    for (; done < n && !failed; done++) {
+        Index p = parameters[done], moments = tape_moments(tape, p);
+        saved[3 * done] = tape->data[p];
+        saved[3 * done + 1] = tape->data[moments];
+        saved[3 * done + 2] = tape->grad[moments];
+        failed = update_one(tape, step, p);
+    }
+    for (; failed && done > 0; done--) {
+        Index p = parameters[done - 1], moments = tape_moments(tape, p);
+        tape->data[p] = saved[3 * done - 3];
+        tape->data[moments] = saved[3 * done - 2];
+        tape->grad[moments] = saved[3 * done - 1];
+    }
+    free(saved);
+    return failed;
 }
 
 static int take_step(Tape *tape, Kind kind, Adam *adam, const Index *parameters, size_t n) {
@@ -258,15 +254,14 @@ static int take_step(Tape *tape, Kind kind, Adam *adam, const Index *parameters,
         .kind = kind, .lr = adam->lr, .beta1 = adam->beta1, .beta2 = adam->beta2, .eps = adam->eps,
         .weight_decay = adam->weight_decay, .bias1 = 1 - decay1, .bias2 = 1 - decay2,
     };
-    Block *saved = malloc((n / BLOCK + 1) * sizeof(Block));
-    if (!saved) {
-        tape->fault = (Fault){.code = FAULT_MEMORY};
+    if (are_together(tape, parameters, n) && is_safe(&step)
+        && are_safe(tape->grad + tape->leaves, tape->grad + tape->moments, n)) {
+        update_together(tape, &step, n);
+    } else if (update_apart(tape, &step, parameters, n)) {
         return -1;
     }
-    int failed = update_all(tape, &step, parameters, n, saved);
-    if (!failed) adam->t = t;
-    free(saved);
-    return failed;
+    adam->t = t;
+    return 0;
 }
 
 int adam_step(Tape *tape, Adam *adam, const Index *parameters, size_t n) {

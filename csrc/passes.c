@@ -35,9 +35,8 @@ static int pass_start(Pass *pass, Index root, int forward) {
     memcpy(pass->order, tape.order, n * sizeof *pass->order);
     tape_settle(&tape);
     for (size_t k = 0; k < n; k++) {
-        const Node *node = &tape.nodes[pass->order[k]];
-        pass->saved[2 * k] = node->data;
-        pass->saved[2 * k + 1] = node->grad;
+        pass->saved[2 * k] = tape.data[pass->order[k]];
+        pass->saved[2 * k + 1] = tape.grad[pass->order[k]];
     }
     tape_hold(&tape, root);
     return 1;
@@ -46,9 +45,8 @@ static int pass_start(Pass *pass, Index root, int forward) {
 static int pass_end(Pass *pass, int failed) {
     tape_settle(&tape);
     for (ptrdiff_t k = 0; k < pass->n && failed; k++) {  // all as it was
-        Node *node = &tape.nodes[pass->order[k]];
-        node->data = pass->saved[2 * k];
-        node->grad = pass->saved[2 * k + 1];
+        tape.data[pass->order[k]] = pass->saved[2 * k];
+        tape.grad[pass->order[k]] = pass->saved[2 * k + 1];
     }
     tape_release(&tape, pass->root);
     pass_free(pass);
@@ -65,7 +63,7 @@ static int fail(void) {
 int pass_backward(Index root) {
     Pass pass;
     if (!pass_start(&pass, root, 0)) return -1;
-    tape.nodes[root].grad = 1.0;
+    tape.grad[root] = 1.0;
     int failed = 0;
     for (ptrdiff_t at = pass.n; !failed && (at = tape_backward_until(&tape, pass.order, at)) != -1;) {
         failed = at == -2 ? fail() : handle_run_backward(pass.order[at]);
@@ -81,8 +79,8 @@ int pass_forward(Index root) {
         failed = at == -2 ? fail() : handle_run_forward(pass.order[at]);
     }
     for (ptrdiff_t k = 0; k < pass.n && !failed; k++) {
-        Node *node = &tape.nodes[pass.order[k]];
-        if (node->op != OP_LEAF) node->grad = 0.0;
+        Index i = pass.order[k];
+        if (tape.nodes[i].op != OP_LEAF) tape.grad[i] = 0.0;
     }
     return pass_end(&pass, failed);
 }

@@ -11,36 +11,18 @@
 #include <string.h>
 #include "ops.h"
 #include "replay.h"
-
-// A function that is compiled for wider vector units, too, where the linker can choose among
-// them. Each sum keeps its order, so the bits are the same.
-#if defined __x86_64__ && defined __GLIBC__ && defined __GNUC__ && !defined __clang__ && !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
-#define VECTOR __attribute__((target_clones("avx2", "default")))
-#else
-#define VECTOR
-#endif
-
-// and what it calls, compiled as it is
-#ifdef __GNUC__
-#define INLINE __attribute__((always_inline)) static inline
-#else
-#define INLINE static inline
-#endif
-
-// four numbers side by side, at any address
-#ifdef __has_builtin
-#if __has_builtin(__builtin_shufflevector)
-#define HAS_FOUR
-typedef double Four __attribute__((vector_size(32), aligned(8), may_alias));
-
-#define FOUR_AT(p) (*(Four *)(p))
-#define FOUR_OF(p) (*(const Four *)(p))
-#define PICK(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)  // of a 0 .. 3, of b 4 .. 7
-#endif
-#endif
+#include "vector.h"
 
 // -----------------------------------------------------------------------------
 // forward
+
+// of one row, one number after another
+INLINE void one_row(const Dot *dot, Index length, double *data) {
+    const double *w = data + dot->w, *x = data + dot->x;
+    double act = data[dot->start];
+    for (Index k = 0; k < length; k++) act = act + w[k] * x[k];
+    data[dot->out] = act;
+}
 
 // of four rows together, so that no addition has to wait for the one before:
 //     act = start
@@ -75,18 +57,82 @@ INLINE void four_rows(const Dot *dots, Index length, double *data) {
     for (int r = 0; r < 4; r++) data[dots[r].out] = act[r];
 }
 
-VECTOR static void rows_forward(const Dot *dots, Index n, Index length, double *data) {
+FOR_EACH_MACHINE static void rows_forward(const Dot *dots, Index n, Index length, double *data) {
     Index i = 0;
     for (; i + 4 <= n; i += 4, dots += 4) four_rows(dots, length, data);
-    for (; i < n; i++, dots++) {
-        const double *w = data + dots->w, *x = data + dots->x;
-        double act = data[dots->start];
-        for (Index k = 0; k < length; k++) act = act + w[k] * x[k];
-        data[dots->out] = act;
+    for (; i < n; i++, dots++) one_row(dots, length, data);
+}
+
+#ifdef HAS_FOUR
+enum { COLUMNS = 128 };  // of a matrix, which are kept turned
+
+// turned[k]: the k-th numbers of four rows
+INLINE void turn(const double *const *w, Index length, Four *turned) {
+    Index k = 0;
+    for (; k + 4 <= length; k += 4) {
+        Four a = FOUR_OF(w[0] + k), b = FOUR_OF(w[1] + k), c = FOUR_OF(w[2] + k), d = FOUR_OF(w[3] + k);
+        Four even_ab = PICK(a, b, 0, 4, 2, 6), odd_ab = PICK(a, b, 1, 5, 3, 7);
+        Four even_cd = PICK(c, d, 0, 4, 2, 6), odd_cd = PICK(c, d, 1, 5, 3, 7);
+        turned[k] = PICK(even_ab, even_cd, 0, 1, 4, 5);
+        turned[k + 1] = PICK(odd_ab, odd_cd, 0, 1, 4, 5);
+        turned[k + 2] = PICK(even_ab, even_cd, 2, 3, 6, 7);
+        turned[k + 3] = PICK(odd_ab, odd_cd, 2, 3, 6, 7);
+    }
+    for (; k < length; k++) turned[k] = (Four){w[0][k], w[1][k], w[2][k], w[3][k]};
+}
+
+// four rows times `width` vectors, from the column `from` on
+INLINE void four_rows_times(const Four *turned, Index length, const Dot *const *dots, Index from, int is_run,
+                            Index width, double *data) {
+    Four acts[4] = {{0}};
+    for (Index j = 0; j < width; j++) {
+        if (is_run) acts[j] = FOUR_OF(data + (from ? dots[j]->out : dots[j]->start));
+        else for (int r = 0; r < 4; r++) acts[j][r] = data[from ? dots[j][r].out : dots[j][r].start];
+    }
+    for (Index k = 0; k < length; k++) {
+        for (Index j = 0; j < width; j++) acts[j] = acts[j] + turned[k] * data[dots[j]->x + from + k];
+    }
+    for (Index j = 0; j < width; j++) {
+        if (is_run) FOUR_AT(data + dots[j]->out) = acts[j];
+        else for (int r = 0; r < 4; r++) data[dots[j][r].out] = acts[j][r];
     }
 }
 
-VECTOR static void dense_forward(const Dot *dots, Index n, Index length, double *data) {
+// Four rows are turned, so that numbers of one column stand side by side, and serve all vectors.
+FOR_EACH_MACHINE static void grid_forward(const Dot *dots, Index n, Index times, Index length, int is_run, double *data) {
+    Four turned[COLUMNS];
+    Index i = 0;
+    for (; i + 4 <= n; i += 4) {
+        for (Index from = 0; from < length; from += COLUMNS) {
+            Index some = length - from < COLUMNS ? length - from : COLUMNS;
+            const double *w[4];
+            for (Index r = 0; r < 4; r++) w[r] = data + dots[i + r].w + from;
+            turn(w, some, turned);
+            for (Index t = 0; t < times; t += 4) {
+                const Dot *these[4];
+                Index width = times - t < 4 ? times - t : 4;
+                for (Index j = 0; j < width; j++) these[j] = dots + (t + j) * n + i;
+                switch (width) {  // loops of a length that is known need no memory for the sums
+                case 4: four_rows_times(turned, some, these, from, is_run, 4, data); break;
+                case 3: four_rows_times(turned, some, these, from, is_run, 3, data); break;
+                case 2: four_rows_times(turned, some, these, from, is_run, 2, data); break;
+                default: four_rows_times(turned, some, these, from, is_run, 1, data); break;
+                }
+            }
+        }
+    }
+    for (; i < n; i++) {
+        for (Index t = 0; t < times; t++) one_row(&dots[t * n + i], length, data);
+    }
+}
+#else
+static void grid_forward(const Dot *dots, Index n, Index times, Index length, int is_run, double *data) {
+    (void)is_run;
+    rows_forward(dots, n * times, length, data);
+}
+#endif
+
+FOR_EACH_MACHINE static void dense_forward(const Dot *dots, Index n, Index length, double *data) {
     enum { TOGETHER = 4 };
     Index i = 0;
     for (; i + TOGETHER <= n; i += TOGETHER, dots += TOGETHER) {
@@ -102,12 +148,7 @@ VECTOR static void dense_forward(const Dot *dots, Index n, Index length, double 
         }
         for (int r = 0; r < TOGETHER; r++) data[dots[r].out] = act[r];
     }
-    for (; i < n; i++, dots++) {
-        const double *w = data + dots->w, *x = data + dots->x;
-        double act = data[dots->start];
-        for (Index k = 0; k < length; k++) act = act + w[k] * x[k];
-        data[dots->out] = act;
-    }
+    for (; i < n; i++, dots++) one_row(dots, length, data);
 }
 
 static void dots_forward(const Dot *dots, Index n, const Term *all, double *data) {
@@ -119,8 +160,47 @@ static void dots_forward(const Dot *dots, Index n, const Term *all, double *data
     }
 }
 
+enum { TOGETHER = 64 };  // powers that are computed by one call
+
+FOR_EACH_MACHINE static int are_same(const double *x, Index n) {
+    uint64_t others = 0;
+    for (Index i = 0; i < n; i++) others |= bits_of(x[i]) ^ bits_of(x[0]);
+    return !others;
+}
+
+// a[i] ** (b[i] + add), n of them: 0 if one is no float
+static int some_powers(const double *a, const double *b, double add, double *out, Index n) {
+    if (are_same(b, n)) return powers(a, b[0] + add, out, n);
+    int all = 1;
+    for (Index i = 0; i < n; i++) all &= powers(a + i, b[i] + add, out + i, 1);
+    return all;
+}
+
+static void gather(const Instruction *at, Index n, const double *data, double *a, double *b) {
+    for (Index i = 0; i < n; i++) {
+        a[i] = data[at[i].a];
+        b[i] = data[at[i].b];
+    }
+}
+
+static int powers_forward(const Instruction *at, Index n, int is_run, double *data) {
+    double a[TOGETHER], b[TOGETHER], out[TOGETHER];
+    if (is_run) return some_powers(data + at->a, data + at->b, 0.0, data + at->out, n);
+    for (Index some; n > 0; n -= some, at += some) {
+        some = n < TOGETHER ? n : TOGETHER;
+        gather(at, some, data, a, b);
+        if (!some_powers(a, b, 0.0, out, some)) return 0;
+        for (Index i = 0; i < some; i++) data[at[i].out] = out[i];
+    }
+    return 1;
+}
+
+FOR_EACH_MACHINE static void relus_forward(const double *restrict a, Index n, double *restrict out) {
+    for (Index i = 0; i < n; i++) out[i] = number_if(!(a[i] < 0), a[i]);
+}
+
 // one operation, again and again: 0 if a result is no float
-static int batch_forward(Op op, const Instruction *at, Index n, double *data) {
+static int batch_forward(Op op, const Instruction *at, Index n, int is_run, double *data) {
     const Instruction *end = at + n;
     switch (op) {
     case OP_TAKE:
@@ -132,7 +212,13 @@ static int batch_forward(Op op, const Instruction *at, Index n, double *data) {
     case OP_MUL:
         for (; at < end; at++) data[at->out] = data[at->a] * data[at->b];
         return 1;
-    default:
+    case OP_POW:
+        return powers_forward(at, n, is_run, data);
+    case OP_RELU:
+        if (!is_run) goto one_by_one;
+        relus_forward(data + at->a, n, data + at->out);
+        return 1;
+    default: one_by_one:
         for (; at < end; at++) {
             if (!op_forward(op, data[at->a], data[at->b], &data[at->out])) return 0;
         }
@@ -147,10 +233,11 @@ static int run_forward(const Replay *replay, double *data) {
         const Dot *dots = program->dots + batch->first;
         switch (batch->op) {
         case ROWS: rows_forward(dots, batch->n, batch->length, data); break;
+        case GRID: grid_forward(dots, batch->n, batch->times, batch->length, batch->is_run, data); break;
         case DENSE: dense_forward(dots, batch->n, batch->length, data); break;
         case DOTS: dots_forward(dots, batch->n, replay->terms, data); break;
         default:
-            if (!batch_forward((Op)batch->op, program->instructions + batch->first, batch->n, data)) return 0;
+            if (!batch_forward((Op)batch->op, program->instructions + batch->first, batch->n, batch->is_run, data)) return 0;
         }
     }
     return 1;
@@ -159,9 +246,9 @@ static int run_forward(const Replay *replay, double *data) {
 // the private leaves' numbers, which nothing but replay_settle takes from here
 static void gather_privates(const Tape *tape, Replay *replay) {
     for (Index slot = replay->leaves + 1; slot <= replay->privates; slot++) {
-        const Node *node = &tape->nodes[replay->nodes[slot]];
-        replay->data[slot] = replay->spare[slot] = node->data;
-        replay->grad[slot] = node->grad;
+        Index node = replay->nodes[slot];
+        replay->data[slot] = replay->spare[slot] = tape->data[node];
+        replay->grad[slot] = tape->grad[node];
     }
 }
 
@@ -170,9 +257,7 @@ int replay_forward(Tape *tape, Replay *replay) {
     if (replay->holds == HOLDS_NOTHING) gather_privates(tape, replay);
     for (Index i = 0; i < replay->nspans; i++) {
         const Span *span = &replay->spans[i];
-        const Node *nodes = tape->nodes + span->node;
-        double *out = data + span->slot;
-        for (Index k = 0; k < span->n; k++) out[k] = nodes[k].data;
+        memcpy(data + span->slot, tape->data + span->node, span->n * sizeof *data);
     }
     if (!run_forward(replay, data)) return -1;
     replay->spare = replay->data;  // nothing failed: now these are the numbers
@@ -183,21 +268,15 @@ int replay_forward(Tape *tape, Replay *replay) {
     }
     replay->holds = HOLDS_DATA;
     for (Index i = 0; i < replay->noutputs; i++) {
-        Node *output = &tape->nodes[replay->nodes[replay->outputs[i]]];
-        output->data = data[replay->outputs[i]];
-        output->grad = 0.0;
+        Index output = replay->nodes[replay->outputs[i]];
+        tape->data[output] = data[replay->outputs[i]];
+        tape->grad[output] = 0.0;
     }
     return 0;
 }
 
 // -----------------------------------------------------------------------------
 // backward
-
-static uint64_t bits_of(double x) {
-    uint64_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return bits;
-}
 
 static int is_same(double x, double y) {
     return bits_of(x) == bits_of(y);
@@ -206,38 +285,32 @@ static int is_same(double x, double y) {
 static int are_outputs_ready(const Tape *tape, const Replay *replay) {
     int same = 1;
     for (Index i = 0; i < replay->noutputs; i++) {
-        const Node *output = &tape->nodes[replay->nodes[replay->outputs[i]]];
-        same &= is_same(output->data, replay->data[replay->outputs[i]]);
-        same &= i == 0 || is_same(output->grad, 0.0);  // backward sets the root's
+        Index output = replay->nodes[replay->outputs[i]];
+        same &= is_same(tape->data[output], replay->data[replay->outputs[i]]);
+        same &= i == 0 || is_same(tape->grad[output], 0.0);  // backward sets the root's
     }
     return same;
 }
 
 // the leaves' gradients; 0 if a number has been set since the forward pass
 static int gather_gradients(const Tape *tape, Replay *replay) {
-    uint64_t others = 0;
     for (Index i = 0; i < replay->nspans; i++) {
         const Span *span = &replay->spans[i];
-        const Node *nodes = tape->nodes + span->node;
-        const double *data = replay->data + span->slot;
-        double *grad = replay->grad + span->slot;
-        for (Index k = 0; k < span->n; k++) {
-            others |= bits_of(nodes[k].data) ^ bits_of(data[k]);
-            grad[k] = nodes[k].grad;
-        }
+        size_t size = span->n * sizeof(double);
+        if (memcmp(tape->data + span->node, replay->data + span->slot, size) != 0) return 0;
+        memcpy(replay->grad + span->slot, tape->grad + span->node, size);
     }
-    return others == 0;
+    return 1;
 }
 
 // for each row, from its gradient g:
 //     start.grad += g
 //     for wi, xi in zip(w, x):
 //         wi.grad += xi.data * g; xi.grad += wi.data * g
-INLINE void row_backward(const Dot *dot, Index length, const double *data, double *grad) {
+INLINE void one_row_backward(const Dot *dot, Index length, const double *data, double *grad) {
     const double *w = data + dot->w, *x = data + dot->x;
     double *dw = grad + dot->w, *dx = grad + dot->x, g = grad[dot->out];
     Index k = 0;
-    grad[dot->start] += g;
 #ifdef HAS_FOUR
     for (; k + 4 <= length; k += 4) {
         FOUR_AT(dw + k) += FOUR_OF(x + k) * g;
@@ -248,6 +321,11 @@ INLINE void row_backward(const Dot *dot, Index length, const double *data, doubl
         dw[k] += x[k] * g;
         dx[k] += w[k] * g;
     }
+}
+
+INLINE void row_backward(const Dot *dot, Index length, const double *data, double *grad) {
+    grad[dot->start] += grad[dot->out];
+    one_row_backward(dot, length, data, grad);
 }
 
 // the same for four rows that add to different weights
@@ -282,13 +360,82 @@ INLINE void four_rows_backward(const Dot *dots, Index length, const double *data
     }
 }
 
-VECTOR static void rows_backward(const Dot *dots, Index n, Index length, const double *data, double *grad) {
+FOR_EACH_MACHINE static void rows_backward(const Dot *dots, Index n, Index length, const double *data, double *grad) {
     Index i = 0;
     for (; i + 4 <= n; i += 4, dots += 4) four_rows_backward(dots, length, data, grad);
     for (; i < n; i++, dots++) row_backward(dots, length, data, grad);
 }
 
-VECTOR static void dense_backward(const Dot *dots, Index n, Index length, const double *data, double *grad) {
+#ifdef HAS_FOUR
+enum { VECTORS = 16 };  // that are gone through together
+
+// Four rows for many vectors, then the next four: each weight, and each input, gets what is added to
+// it in the order in which it would get it from one vector after another.
+INLINE void four_rows_of_grid(const Dot *const *dots, Index times, Index length, const double *data, double *grad) {
+    const double *w[4];
+    double *dw[4], g[VECTORS][4];
+    Index k = 0;
+    for (int r = 0; r < 4; r++) {
+        w[r] = data + dots[0][r].w;
+        dw[r] = grad + dots[0][r].w;
+        for (Index t = 0; t < times; t++) g[t][r] = grad[dots[t][r].out];
+    }
+    for (; k + 4 <= length; k += 4) {
+        Four w0 = FOUR_OF(w[0] + k), w1 = FOUR_OF(w[1] + k), w2 = FOUR_OF(w[2] + k), w3 = FOUR_OF(w[3] + k);
+        Four d0 = FOUR_OF(dw[0] + k), d1 = FOUR_OF(dw[1] + k), d2 = FOUR_OF(dw[2] + k), d3 = FOUR_OF(dw[3] + k);
+        for (Index t = 0; t < times; t++) {
+            Four x = FOUR_OF(data + dots[t]->x + k), dx = FOUR_OF(grad + dots[t]->x + k);
+            d0 = d0 + x * g[t][0];
+            d1 = d1 + x * g[t][1];
+            d2 = d2 + x * g[t][2];
+            d3 = d3 + x * g[t][3];
+            dx = dx + w0 * g[t][0];
+            dx = dx + w1 * g[t][1];
+            dx = dx + w2 * g[t][2];
+            dx = dx + w3 * g[t][3];
+            FOUR_AT(grad + dots[t]->x + k) = dx;
+        }
+        FOUR_AT(dw[0] + k) = d0;
+        FOUR_AT(dw[1] + k) = d1;
+        FOUR_AT(dw[2] + k) = d2;
+        FOUR_AT(dw[3] + k) = d3;
+    }
+    for (; k < length; k++) {
+        double wk[] = {w[0][k], w[1][k], w[2][k], w[3][k]}, dwk[] = {dw[0][k], dw[1][k], dw[2][k], dw[3][k]};
+        for (Index t = 0; t < times; t++) {
+            double x = data[dots[t]->x + k], dx = grad[dots[t]->x + k];
+            for (int r = 0; r < 4; r++) {
+                dwk[r] = dwk[r] + x * g[t][r];
+                dx = dx + wk[r] * g[t][r];
+            }
+            grad[dots[t]->x + k] = dx;
+        }
+        for (int r = 0; r < 4; r++) dw[r][k] = dwk[r];
+    }
+}
+
+FOR_EACH_MACHINE static void grid_backward(const Dot *dots, Index n, Index times, Index length, const double *data, double *grad) {
+    Index i = 0;
+    for (Index k = 0; k < n * times; k++) grad[dots[k].start] += grad[dots[k].out];
+    for (; i + 4 <= n; i += 4) {
+        for (Index t = 0; t < times; t += VECTORS) {
+            const Dot *these[VECTORS];
+            Index some = times - t < VECTORS ? times - t : VECTORS;
+            for (Index j = 0; j < some; j++) these[j] = dots + (t + j) * n + i;
+            four_rows_of_grid(these, some, length, data, grad);
+        }
+    }
+    for (; i < n; i++) {
+        for (Index t = 0; t < times; t++) one_row_backward(&dots[t * n + i], length, data, grad);
+    }
+}
+#else
+static void grid_backward(const Dot *dots, Index n, Index times, Index length, const double *data, double *grad) {
+    rows_backward(dots, n * times, length, data, grad);
+}
+#endif
+
+FOR_EACH_MACHINE static void dense_backward(const Dot *dots, Index n, Index length, const double *data, double *grad) {
     for (Index i = 0; i < n; i++) row_backward(&dots[i], length, data, grad);
 }
 
@@ -306,7 +453,46 @@ static void dots_backward(const Dot *dots, Index n, const Term *all, const doubl
     }
 }
 
-static int batch_backward(Op op, const Instruction *at, Index n, const double *data, double *grad) {
+// a.grad += (b * a**(b-1)) * out.grad
+FOR_EACH_MACHINE static void add_slopes(const double *restrict b, const double *restrict power, const double *restrict g,
+                                        Index n, double *restrict a) {
+    for (Index i = 0; i < n; i++) a[i] += (b[i] * power[i]) * g[i];
+}
+
+static int powers_backward(const Instruction *at, Index n, int is_run, const double *data, double *grad) {
+    double a[TOGETHER], b[TOGETHER], power[TOGETHER];
+    for (Index some; n > 0; n -= some, at += some) {
+        some = n < TOGETHER ? n : TOGETHER;
+        if (is_run) {
+            if (!some_powers(data + at->a, data + at->b, -1.0, power, some)) return 0;
+            add_slopes(data + at->b, power, grad + at->out, some, grad + at->a);
+            continue;
+        }
+        gather(at, some, data, a, b);
+        if (!some_powers(a, b, -1.0, power, some)) return 0;
+        for (Index i = 0; i < some; i++) grad[at[i].a] += (b[i] * power[i]) * grad[at[i].out];
+    }
+    return 1;
+}
+
+// a.grad += (1 - out.data**2) * out.grad
+static int tanhs_backward(const Instruction *at, Index n, const double *data, double *grad) {
+    double out[TOGETHER], square[TOGETHER];
+    for (Index some; n > 0; n -= some, at += some) {
+        some = n < TOGETHER ? n : TOGETHER;
+        for (Index i = 0; i < some; i++) out[i] = data[at[i].out];
+        if (!powers(out, 2.0, square, some)) return 0;
+        for (Index i = 0; i < some; i++) grad[at[i].a] += (1 - square[i]) * grad[at[i].out];
+    }
+    return 1;
+}
+
+// a.grad += (out.data > 0) * out.grad
+FOR_EACH_MACHINE static void relus_backward(const double *restrict out, const double *restrict g, Index n, double *restrict a) {
+    for (Index i = 0; i < n; i++) a[i] += number_if(out[i] > 0, 1.0) * g[i];
+}
+
+static int batch_backward(Op op, const Instruction *at, Index n, int is_run, const double *data, double *grad) {
     const Instruction *end = at + n;
     switch (op) {
     case OP_TAKE:
@@ -326,7 +512,15 @@ static int batch_backward(Op op, const Instruction *at, Index n, const double *d
             grad[at->b] += data[at->a] * g;
         }
         return 1;
-    default:
+    case OP_POW:
+        return powers_backward(at, n, is_run, data, grad);
+    case OP_TANH:
+        return tanhs_backward(at, n, data, grad);
+    case OP_RELU:
+        if (!is_run) goto one_by_one;
+        relus_backward(data + at->out, grad + at->out, n, grad + at->a);
+        return 1;
+    default: one_by_one:
         for (; at < end; at++) {
             if (!op_backward(op, data[at->a], data[at->b], data[at->out], grad[at->out],
                              &grad[at->a], &grad[at->b])) return 0;
@@ -344,10 +538,11 @@ static int run_backward(const Replay *replay) {
         const Dot *dots = program->dots + batch->first;
         switch (batch->op) {
         case ROWS: rows_backward(dots, batch->n, batch->length, data, grad); break;
+        case GRID: grid_backward(dots, batch->n, batch->times, batch->length, data, grad); break;
         case DENSE: dense_backward(dots, batch->n, batch->length, data, grad); break;
         case DOTS: dots_backward(dots, batch->n, replay->terms, data, grad); break;
         default:
-            if (!batch_backward((Op)batch->op, program->instructions + batch->first, batch->n, data, grad)) return 0;
+            if (!batch_backward((Op)batch->op, program->instructions + batch->first, batch->n, batch->is_run, data, grad)) return 0;
         }
     }
     return 1;
@@ -367,11 +562,10 @@ int replay_backward(Tape *tape, Replay *replay) {
     replay->holds = HOLDS_GRADIENTS;
     for (Index i = 0; i < replay->nspans; i++) {
         const Span *span = &replay->spans[i];
-        Node *nodes = tape->nodes + span->node;
-        for (Index k = 0; k < span->n; k++) nodes[k].grad = grad[span->slot + k];
+        memcpy(tape->grad + span->node, grad + span->slot, span->n * sizeof *grad);
     }
     for (Index i = 0; i < replay->noutputs; i++) {
-        tape->nodes[replay->nodes[replay->outputs[i]]].grad = grad[replay->outputs[i]];
+        tape->grad[replay->nodes[replay->outputs[i]]] = grad[replay->outputs[i]];
     }
     return 0;
 }
@@ -394,7 +588,6 @@ void replay_choose(Replay *replay, size_t choice, Index item) {
 }
 
 static void settle_dots(Tape *tape, const Replay *replay, int has_gradients) {
-    Node *nodes = tape->nodes;
     const double *data = replay->data;
     for (Index i = 0; i < replay->forward.ndots; i++) {
         const Dot *dot = &replay->forward.dots[i];
@@ -404,38 +597,36 @@ static void settle_dots(Tape *tape, const Replay *replay, int has_gradients) {
             double product = data[term->w] * data[term->x];
             act = act + product;
             if (term->product) {
-                nodes[term->product].data = product;
-                nodes[term->product].grad = g;
+                tape->data[term->product] = product;
+                tape->grad[term->product] = g;
             }
-            nodes[term->sum].data = act;
-            nodes[term->sum].grad = g;
+            tape->data[term->sum] = act;
+            tape->grad[term->sum] = g;
         }
     }
 }
 
 void replay_settle(Tape *tape, Replay *replay) {
-    Node *nodes = tape->nodes;
     const double *data = replay->data, *grad = replay->grad;
     double *outputs = replay->spare + replay->slots + 1;
     int has_gradients = replay->holds == HOLDS_GRADIENTS;
     replay->holds = HOLDS_NOTHING;
     for (Index i = 0; i < replay->noutputs; i++) {  // they may have been set since
-        const Node *output = &nodes[replay->nodes[replay->outputs[i]]];
-        outputs[2 * i] = output->data;
-        outputs[2 * i + 1] = output->grad;
+        Index output = replay->nodes[replay->outputs[i]];
+        outputs[2 * i] = tape->data[output];
+        outputs[2 * i + 1] = tape->grad[output];
     }
     for (Index slot = replay->leaves + 1; slot <= replay->privates; slot++) {
-        nodes[replay->nodes[slot]].grad = grad[slot];
+        tape->grad[replay->nodes[slot]] = grad[slot];
     }
     for (Index slot = replay->privates + 1; slot <= replay->slots; slot++) {
-        Node *node = &nodes[replay->nodes[slot]];
-        node->data = data[slot];
-        node->grad = has_gradients ? grad[slot] : 0.0;
+        tape->data[replay->nodes[slot]] = data[slot];
+        tape->grad[replay->nodes[slot]] = has_gradients ? grad[slot] : 0.0;
     }
     settle_dots(tape, replay, has_gradients);
     for (Index i = 0; i < replay->noutputs; i++) {
-        Node *output = &nodes[replay->nodes[replay->outputs[i]]];
-        output->data = outputs[2 * i];
-        output->grad = outputs[2 * i + 1];
+        Index output = replay->nodes[replay->outputs[i]];
+        tape->data[output] = outputs[2 * i];
+        tape->grad[output] = outputs[2 * i + 1];
     }
 }

@@ -13,12 +13,16 @@ typedef struct Batch {
     Index op;        // an Op, or one of BatchOp
     Index first, n;  // of the instructions; of the dots where it is one of those
     Index length;    // of each row: how many terms it has
+    Index times;     // of a grid: how many vectors
+    int is_run;      // the results stand side by side, and so do the operands; of a grid the starts
+    Index level;     // it depends on batches of lower levels only
 } Batch;
 
 enum BatchOp {
     DOTS = OP_FREE + 1,  // sums of products, their terms anywhere
     DENSE,               // the same: the weights side by side, and the inputs, too; of one length
-    ROWS                 // and all with the same inputs: rows of a matrix times a vector
+    ROWS,                // and all with the same inputs: rows of a matrix times a vector
+    GRID                 // the same rows times many vectors: the n dots of one after those of another
 };
 
 typedef struct Instruction {
@@ -105,6 +109,7 @@ struct Replay {
 // changes the order of backward in a way that is not known here.
 Replay *replay_new(Tape *tape, const Index *outputs, size_t noutputs, const Choice *choices, size_t nchoices);
 void replay_free(Tape *tape, Replay *replay);
+void scratch_free(Tape *tape);
 int replay_has(const Replay *replay, Index i);  // whether it computes node i or reads it
 
 // The choice takes another item from now on.

@@ -1,7 +1,7 @@
 // The tape: an arena of nodes, and the passes over them.
 //
-// A node is 32 bytes in one array and knows its operands by their index there, so the
-// array can grow and move. Dead nodes go on a free list, and the next ones recorded
+// A node is 16 bytes in one array, and 8 each in those of the numbers and gradients; it knows its
+// operands by their index there, so the arrays can grow and move. Dead nodes go on a free list, and the next ones recorded
 // take their places. Nothing here is recursive: a graph may be millions deep.
 
 #include <math.h>
@@ -79,7 +79,7 @@ static int fault(Tape *tape, int code) {
 // no such number as op(a, b) = out, or no such slope
 static int fault_op(Tape *tape, int code, int op, Index a, Index b, double out) {
     tape->fault = (Fault){.code = code, .op = op, .operands = b ? 2 : 1,
-                          .a = tape->nodes[a].data, .b = tape->nodes[b].data, .out = out};
+                          .a = tape->data[a], .b = tape->data[b], .out = out};
     return -1;
 }
 
@@ -258,22 +258,33 @@ void tape_free(Tape *tape) {
     free(tape->schedules);
     free(tape->unused);
     free(tape->nodes);
+    free(tape->data);
+    free(tape->grad);
     free(tape->order);
     free(tape->saved);
-    free(tape->marks);
+    scratch_free(tape);
     tape_init(tape);
 }
 
+static int resize(void **memory, size_t size) {
+    void *resized = realloc(*memory, size);
+    if (resized) *memory = resized;
+    return resized != NULL;
+}
+
+// as many places; where there is no memory for fewer the old room does
 static int tape_resize(Tape *tape, Index capacity) {
     size_t places = (size_t)capacity + 1;
     if (places > SIZE_MAX / sizeof(Node)) return 0;  // where addresses have 32 bits
-    Node *nodes = realloc(tape->nodes, places * sizeof(Node));
-    if (!nodes) return 0;
+    int is_new = !tape->nodes;
+    int resized = resize((void **)&tape->nodes, places * sizeof(Node))
+        & resize((void **)&tape->data, places * sizeof(double))
+        & resize((void **)&tape->grad, places * sizeof(double));
     // node 0 takes the reference counts of operands that are not there, and never dies
-    if (!tape->nodes) nodes[0] = (Node){.refs = 1};
-    tape->nodes = nodes;
-    tape->capacity = capacity;
-    return 1;
+    if (is_new && tape->nodes) tape->nodes[0] = (Node){.refs = 1};
+    if (is_new && resized) tape->data[0] = tape->grad[0] = 0.0;
+    if (resized || capacity < tape->capacity) tape->capacity = capacity;
+    return resized;
 }
 
 static int tape_grow(Tape *tape) {
@@ -304,14 +315,13 @@ static void tape_trim(Tape *tape) {
     }
     Index capacity = tape->capacity;
     while (capacity > FIRST_CAPACITY && capacity / 2 >= tape->used) capacity /= 2;
-    tape_resize(tape, capacity);  // if even that fails, the old room does
+    tape_resize(tape, capacity);
     free(tape->order);
     free(tape->saved);
-    free(tape->marks);
+    scratch_free(tape);
     tape->order = NULL;
     tape->saved = NULL;
-    tape->marks = NULL;
-    tape->room = tape->marks_room = 0;
+    tape->room = 0;
     tape->trim_below = capacity >= TRIM_FROM ? tape->used / 4 : 0;
 }
 
@@ -330,7 +340,9 @@ static inline Index node_new(Tape *tape, Op op, double data, Index a, Index b) {
     tape->nodes[a].refs++;
     tape->nodes[b].refs++;
     tape->touched += (a | b) && !tape->log;  // a log's nodes use one another, and leaves
-    tape->nodes[i] = (Node){.data = data, .a = a, .b = b, .op = (uint8_t)op};
+    tape->nodes[i] = (Node){.a = a, .b = b, .op = (uint8_t)op};
+    tape->data[i] = data;
+    tape->grad[i] = 0.0;
     log_node(tape, i);
     return i;
 }
@@ -346,13 +358,18 @@ void tape_settle(Tape *tape) {
     }
 }
 
-static inline Node *settled(Tape *tape, Index i) {
+static inline void settle(Tape *tape, Index i) {
     if (tape->held && tape->nodes[i].flags & NODE_REPLAYED) tape_settle(tape);
-    return &tape->nodes[i];
 }
 
-Node *tape_node(Tape *tape, Index i) {
-    return settled(tape, i);
+double *tape_data(Tape *tape, Index i) {
+    settle(tape, i);
+    return &tape->data[i];
+}
+
+double *tape_grad(Tape *tape, Index i) {
+    settle(tape, i);
+    return &tape->grad[i];
 }
 
 static void settle_all_of(Tape *tape, const Index *order, size_t n) {
@@ -364,7 +381,7 @@ static void settle_all_of(Tape *tape, const Index *order, size_t n) {
 
 // a replay's outputs may be inside another one
 static void settle_outputs(Tape *tape, const Replay *replay) {
-    for (Index k = 0; k < replay->noutputs; k++) tape_node(tape, replay->nodes[replay->outputs[k]]);
+    for (Index k = 0; k < replay->noutputs; k++) settle(tape, replay->nodes[replay->outputs[k]]);
 }
 
 // -----------------------------------------------------------------------------
@@ -376,7 +393,9 @@ Index tape_leaf(Tape *tape, double data) {
 
 // record out = op(a, b), or note the fault and discard unused operands
 static inline Index record(Tape *tape, Op op, Index a, Index b) {
-    double x = settled(tape, a)->data, y = settled(tape, b)->data, out = 0.0;
+    settle(tape, a);
+    settle(tape, b);
+    double x = tape->data[a], y = tape->data[b], out = 0.0;
     Index i = 0;
     if (op_forward(op, x, y, &out)) {
         i = node_new(tape, op, out, a, b);
@@ -421,16 +440,20 @@ static inline Index record_dot(Tape *tape, Index start, const Index *w, const In
         if (!w[i] || !x[i]) return 0;
     }
     Node *nodes = tape->nodes;
+    double *data = tape->data, *grad = tape->grad;
     Index sum = start, last = tape->used;
-    double total = nodes[start].data;
+    double total = data[start];
     nodes[start].refs++;
     for (size_t i = 0; i < n; i++) {
-        double product = nodes[w[i]].data * nodes[x[i]].data;
+        double product = data[w[i]] * data[x[i]];
         total = total + product;
         nodes[w[i]].refs++;
         nodes[x[i]].refs++;
-        nodes[last + 1] = (Node){.data = product, .a = w[i], .b = x[i], .refs = 1, .op = OP_MUL};
-        nodes[last + 2] = (Node){.data = total, .a = sum, .b = last + 1, .refs = 1, .op = OP_ADD};
+        nodes[last + 1] = (Node){.a = w[i], .b = x[i], .refs = 1, .op = OP_MUL};
+        nodes[last + 2] = (Node){.a = sum, .b = last + 1, .refs = 1, .op = OP_ADD};
+        data[last + 1] = product;
+        data[last + 2] = total;
+        grad[last + 1] = grad[last + 2] = 0.0;
         if (log) {
             log->order[log->n++] = last + 1;
             log->order[log->n++] = last + 2;
@@ -728,6 +751,7 @@ Index tape_unused(Tape *tape) {
 static inline void node_free(Tape *tape, Index i) {
     Node *node = &tape->nodes[i];
     if (node->flags & NODE_SCHEDULED) drop_schedules(tape, i);
+    if (node->op == OP_MOMENTS) tape->nleaves = 0;
     tape->live--;
     node->op = OP_FREE;
     node->a = tape->free;
@@ -869,13 +893,14 @@ ptrdiff_t tape_slopes(Tape *tape, Index i, double *slopes) {
     const Node *nodes = tape->nodes, *node = &nodes[i];
     ptrdiff_t n = (ptrdiff_t)tape_operands(tape, i, NULL);
     if (node->op == OP_LINEAR) {
-        for (Index list = node->a; list; list = nodes[list].b) *slopes++ = nodes[list].data;
+        for (Index list = node->a; list; list = nodes[list].b) *slopes++ = tape->data[list];
         return n;
     }
     if (node->op == OP_USER) return 0;
     double da = -0.0, db = -0.0;  // what leaves the sign of a slope of 0 as it is
-    if (!op_backward((Op)node->op, nodes[node->a].data, nodes[node->b].data, node->data, 1.0, &da, &db)) {
-        return fault_op(tape, FAULT_BACKWARD, node->op, node->a, node->b, node->data);
+    double a = tape->data[node->a], b = tape->data[node->b], out = tape->data[i];
+    if (!op_backward((Op)node->op, a, b, out, 1.0, &da, &db)) {
+        return fault_op(tape, FAULT_BACKWARD, node->op, node->a, node->b, out);
     }
     if (n > 0) slopes[0] = da;
     if (n > 1) slopes[1] = db;
@@ -884,14 +909,26 @@ ptrdiff_t tape_slopes(Tape *tape, Index i, double *slopes) {
 
 // The two moments of a leaf are in a node of their own, the leaf's hidden operand: m is its
 // data and v its gradient.
-Node *tape_moments(Tape *tape, Index i) {
+Index tape_moments(const Tape *tape, Index i) {
     const Node *leaf = &tape->nodes[i];
-    return leaf->op == OP_LEAF && leaf->a ? &tape->nodes[leaf->a] : NULL;
+    return leaf->op == OP_LEAF ? leaf->a : 0;
+}
+
+int tape_make_moments(Tape *tape, Index i) {
+    Index moments = tape_leaf(tape, 0.0);
+    if (!moments) return -1;
+    // a replay may have taken the leaf for one that only its graph uses
+    if (tape->nodes[i].flags & NODE_REPLAYED) drop_schedules_with(tape, i);
+    tape->nodes[moments].op = OP_MOMENTS;
+    tape->nodes[moments].refs = 1;
+    tape->nodes[i].a = moments;
+    tape->nodes[0].refs--;  // one operand less that is not there
+    return 0;
 }
 
 void tape_forget_moments(Tape *tape, Index i) {
-    if (!tape_moments(tape, i)) return;
-    Index moments = tape->nodes[i].a;
+    Index moments = tape_moments(tape, i);
+    if (!moments) return;
     tape->touched++;
     tape->nodes[i].a = 0;
     tape->nodes[0].refs++;
@@ -933,6 +970,7 @@ static size_t walk(Tape *tape, Index root, Op leaf, unsigned *flags) {
     // a node is in the order, or on the stack of those still to finish, or not yet
     // seen: one array has room for both
     Index *order = tape->order, *end = tape->order + tape->room, *stack = end;
+    const double *grad = tape->grad;
     double *saved = tape->saved;
     unsigned seen = 0;
     nodes[0].flags = NODE_VISITED;  // node 0, an absent operand, needs no visit
@@ -956,7 +994,7 @@ static size_t walk(Tape *tape, Index root, Op leaf, unsigned *flags) {
         // ... and up again, as long as nothing is left below
         for (;;) {
             seen |= nodes[i].flags;
-            *saved++ = nodes[i].grad;
+            *saved++ = grad[i];
             *order++ = i;
             if (stack == end) {
                 *flags = seen;
@@ -1020,9 +1058,10 @@ static Schedule *schedule_build(Tape *tape, Index root, int kind) {
 
 // for operand, slope in zip(self._prev, self._local_grads):
 //     operand.grad += slope * out.grad
-static void linear_backward(Node *nodes, const Node *out) {
-    for (Index list = out->a; list; list = nodes[list].b) {
-        nodes[nodes[list].a].grad += nodes[list].data * out->grad;
+static void linear_backward(const Tape *tape, Index out) {
+    const Node *nodes = tape->nodes;
+    for (Index list = nodes[out].a; list; list = nodes[list].b) {
+        tape->grad[nodes[list].a] += tape->data[list] * tape->grad[out];
     }
 }
 
@@ -1030,16 +1069,18 @@ int node_backward(Tape *tape, Index i) {
     tape_settle(tape);
     tape->touched++;
     if (tape->nodes[i].op == OP_LINEAR) {
-        linear_backward(tape->nodes, &tape->nodes[i]);
+        linear_backward(tape, i);
         return 0;
     }
-    Node *node = &tape->nodes[i], *a = &tape->nodes[node->a], *b = &tape->nodes[node->b];
-    if (op_backward((Op)node->op, a->data, b->data, node->data, node->grad, &a->grad, &b->grad)) return 0;
-    return fault_op(tape, FAULT_BACKWARD, node->op, node->a, node->b, node->data);
+    const Node *node = &tape->nodes[i];
+    Index a = node->a, b = node->b;
+    double *data = tape->data, *grad = tape->grad;
+    if (op_backward((Op)node->op, data[a], data[b], data[i], grad[i], &grad[a], &grad[b])) return 0;
+    return fault_op(tape, FAULT_BACKWARD, node->op, a, b, data[i]);
 }
 
 static void save_gradients(Tape *tape, const Index *order, size_t n) {
-    for (size_t k = 0; k < n; k++) tape->saved[k] = tape->nodes[order[k]].grad;
+    for (size_t k = 0; k < n; k++) tape->saved[k] = tape->grad[order[k]];
 }
 
 // go one node at a time, users before their operands, and apply the chain rule; what the
@@ -1047,32 +1088,36 @@ static void save_gradients(Tape *tape, const Index *order, size_t n) {
 // A walk's marks go on the way
 static inline int run_backward(Tape *tape, Index root, const Index *order, size_t n, size_t nsaved, int is_marked) {
     Node *nodes = tape->nodes;
-    nodes[root].grad = 1.0;
+    const double *data = tape->data;
+    double *grad = tape->grad;
+    grad[root] = 1.0;
     for (size_t k = n; k > 0; k--) {
-        Node *node = &nodes[order[k - 1]], *a = &nodes[node->a], *b = &nodes[node->b];
-        double g = node->grad;
-        if (is_marked) node->flags &= (uint8_t)~NODE_VISITED;
-        if (node->op == OP_ADD) {
-            a->grad += g;
-            b->grad += g;
+        Index i = order[k - 1], a = nodes[i].a, b = nodes[i].b;
+        Op op = (Op)nodes[i].op;
+        double g = grad[i];
+        if (is_marked) nodes[i].flags &= (uint8_t)~NODE_VISITED;
+        if (op == OP_ADD) {
+            grad[a] += g;
+            grad[b] += g;
             // a neuron's sum: the product that goes into it comes next
-            if (b->op != OP_MUL || k == 1 || order[k - 2] != node->b) continue;
+            if (nodes[b].op != OP_MUL || k == 1 || order[k - 2] != b) continue;
             k--;
-            node = b;
-            if (is_marked) node->flags &= (uint8_t)~NODE_VISITED;
-            a = &nodes[node->a];
-            b = &nodes[node->b];
-            g = node->grad;
+            i = b;
+            op = OP_MUL;
+            if (is_marked) nodes[i].flags &= (uint8_t)~NODE_VISITED;
+            a = nodes[i].a;
+            b = nodes[i].b;
+            g = grad[i];
         }
-        if (node->op == OP_MUL) {
-            a->grad += b->data * g;
-            b->grad += a->data * g;
-        } else if (node->op == OP_LINEAR) {
-            linear_backward(nodes, node);
-        } else if (!op_backward((Op)node->op, a->data, b->data, node->data, g, &a->grad, &b->grad)) {
-            fault_op(tape, FAULT_BACKWARD, node->op, node->a, node->b, node->data);
+        if (op == OP_MUL) {
+            grad[a] += data[b] * g;
+            grad[b] += data[a] * g;
+        } else if (op == OP_LINEAR) {
+            linear_backward(tape, i);
+        } else if (!op_backward(op, data[a], data[b], data[i], g, &grad[a], &grad[b])) {
+            fault_op(tape, FAULT_BACKWARD, (int)op, a, b, data[i]);
             walk_end(tape, order, n);
-            for (size_t j = 0; j < n; j++) nodes[order[j]].grad = j < nsaved || j == n - 1 ? tape->saved[j] : 0.0;
+            for (size_t j = 0; j < n; j++) grad[order[j]] = j < nsaved || j == n - 1 ? tape->saved[j] : 0.0;
             return -1;
         }
     }
@@ -1085,12 +1130,12 @@ static int run_scheduled_backward(Tape *tape, Schedule *schedule) {
     size_t nsaved = is_first ? schedule->leaves : n;  // the others have had no gradient yet
     settle_all_of(tape, schedule->order, n);  // a number that was set since: its replay was not ready
     save_gradients(tape, schedule->order, nsaved);
-    tape->saved[n - 1] = tape->nodes[schedule->root].grad;
+    tape->saved[n - 1] = tape->grad[schedule->root];
     return run_backward(tape, schedule->root, schedule->order, n, nsaved, 0);
 }
 
 int tape_backward(Tape *tape, Index root) {
-    tape_node(tape, root);  // it may be inside another replay
+    settle(tape, root);  // it may be inside another replay
     Schedule *replayed = schedule_find(tape, root, SCHEDULE_RECORDING);
     if (!replayed) replayed = schedule_use(tape, root, SCHEDULE_FORWARD);
     if (replayed && replayed->replay) settle_outputs(tape, replayed->replay);
@@ -1144,38 +1189,38 @@ void tape_set_function(Tape *tape, Index i, int on) {
 // forward
 
 static int node_forward(Tape *tape, Index i) {
-    const Node *nodes = tape->nodes;
-    Node *node = &tape->nodes[i];
-    double out = node->data;
-    if (!op_forward((Op)node->op, nodes[node->a].data, nodes[node->b].data, &out)) {
+    const Node *node = &tape->nodes[i];
+    double out = tape->data[i];
+    if (!op_forward((Op)node->op, tape->data[node->a], tape->data[node->b], &out)) {
         return fault_op(tape, FAULT_FORWARD, node->op, node->a, node->b, out);
     }
-    node->data = out;
+    tape->data[i] = out;
     return 0;
 }
 
 static int run_forward(Tape *tape, const Index *order, size_t n) {
     settle_all_of(tape, order, n);
-    Node *nodes = tape->nodes;
-    double *saved = tape->saved;
+    const Node *nodes = tape->nodes;
+    double *data = tape->data, *grad = tape->grad, *saved = tape->saved;
     for (size_t k = 0; k < n; k++) {
-        Node *node = &nodes[order[k]];
-        saved[2 * k] = node->data;
-        saved[2 * k + 1] = node->grad;
+        Index i = order[k];
+        const Node *node = &nodes[i];
+        saved[2 * k] = data[i];
+        saved[2 * k + 1] = grad[i];
         if (node->op == OP_MUL) {
-            node->data = nodes[node->a].data * nodes[node->b].data;
+            data[i] = data[node->a] * data[node->b];
         } else if (node->op == OP_ADD) {
-            node->data = nodes[node->a].data + nodes[node->b].data;
-        } else if (node_forward(tape, order[k]) < 0) {
+            data[i] = data[node->a] + data[node->b];
+        } else if (node_forward(tape, i) < 0) {
             for (size_t j = 0; j <= k; j++) {
-                nodes[order[j]].data = saved[2 * j];
-                nodes[order[j]].grad = saved[2 * j + 1];
+                data[order[j]] = saved[2 * j];
+                grad[order[j]] = saved[2 * j + 1];
             }
             return -1;
         } else if (node->op == OP_LEAF) {
             continue;  // keeps its gradient
         }
-        node->grad = 0.0;
+        grad[i] = 0.0;
     }
     return 0;
 }
@@ -1289,11 +1334,12 @@ int recording_set(Tape *tape, Recording *recording, const double *numbers, const
         choose(tape, recording, c, (Index)integers[recording->choices[c].integer]);
     }
     for (size_t k = 0; k < recording->ninputs; k++) {
-        Node *input = tape_node(tape, recording->inputs[k]);
-        recording->numbers[2 * k] = input->data;
-        recording->numbers[2 * k + 1] = input->grad;
-        input->data = numbers[k];
-        input->grad = 0.0;
+        Index input = recording->inputs[k];
+        settle(tape, input);
+        recording->numbers[2 * k] = tape->data[input];
+        recording->numbers[2 * k + 1] = tape->grad[input];
+        tape->data[input] = numbers[k];
+        tape->grad[input] = 0.0;
     }
     return 0;
 }
@@ -1301,9 +1347,10 @@ int recording_set(Tape *tape, Recording *recording, const double *numbers, const
 void recording_undo(Tape *tape, Recording *recording) {
     for (size_t c = recording->nchoices; c > 0; c--) choose(tape, recording, c - 1, recording->choices[c - 1].before);
     for (size_t k = recording->ninputs; k > 0; k--) {
-        Node *input = tape_node(tape, recording->inputs[k - 1]);
-        input->data = recording->numbers[2 * k - 2];
-        input->grad = recording->numbers[2 * k - 1];
+        Index input = recording->inputs[k - 1];
+        settle(tape, input);
+        tape->data[input] = recording->numbers[2 * k - 2];
+        tape->grad[input] = recording->numbers[2 * k - 1];
     }
 }
 

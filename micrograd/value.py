@@ -149,7 +149,7 @@ def __reduce_ex__(self: Value, protocol: int) -> tuple[Any, ...]:
 def _moments(value: Value) -> tuple[float, float] | None:
     """Return the two moments of a leaf that an Adam has, else None."""
     moments = lib.tape_moments(tape, value._index)
-    return (moments.data, moments.grad) if moments else None
+    return (tape.data[moments], tape.grad[moments]) if moments else None
 
 
 def _leaf(

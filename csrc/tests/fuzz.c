@@ -123,20 +123,20 @@ static int is_same_fault(const Fault *x, const Fault *y) {
 
 // one node has all that its twin has; into operands go the places of the twin's operands
 static void compare_node(const Twin *node, Index *operands) {
-    const Node *found = tape_node(&tape, node->place), *nodes = tape.nodes;
+    const Node *nodes = tape.nodes, *found = &nodes[node->place];
+    double found_data = *tape_data(&tape, node->place), found_grad = *tape_grad(&tape, node->place);
     MUST(is_living(&tape, node->place) && found->op == node->op);
-    MUST(is_same(found->data, node->data) && is_same(found->grad, node->grad));
+    MUST(is_same(found_data, node->data) && is_same(found_grad, node->grad));
     MUST(((found->flags & NODE_FUNCTION) != 0) == node->has_function);
     MUST(((found->flags & NODE_WATCHED) != 0) == node->is_watched);
     MUST(found->op == OP_TAKE || ((found->flags & NODE_INTEGER) != 0) == node->is_integer);
     if (node->op == OP_LEAF) {
-        const Node *moments = &nodes[found->a];
         MUST((found->a != 0) == node->has_moments);
-        MUST(!found->a || (is_same(moments->data, node->m) && is_same(moments->grad, node->v)));
+        MUST(!found->a || (is_same(tape.data[found->a], node->m) && is_same(tape.grad[found->a], node->v)));
     } else if (is_user(node)) {
         MUST(tape_operands(&tape, node->place, operands) == (size_t)node->n);
         Index list = found->a;
-        for (int k = 0; k < node->n; k++, list = nodes[list].b) MUST(is_same(nodes[list].data, node->slopes[k]));
+        for (int k = 0; k < node->n; k++, list = nodes[list].b) MUST(is_same(tape.data[list], node->slopes[k]));
     } else {
         MUST((found->a != 0) + (found->b != 0) == node->n);
         operands[0] = found->a;
@@ -673,7 +673,7 @@ static void replay(void) {
         if (result < 0 && is_out_of_memory()) return;
         agree(result, model_forward(root->node, 0));
         int what = below(8);
-        if (what < 2) tape_node(&tape, changed->place)->data = twin(changed->node)->data = number();
+        if (what < 2) *tape_data(&tape, changed->place) = twin(changed->node)->data = number();
         if (what > 4) continue;
         result = tape_backward(&tape, root->place);
         if (result < 0 && is_out_of_memory()) return;
@@ -683,12 +683,12 @@ static void replay(void) {
 
 static void set_data(void) {
     const Handle *one = handle();
-    tape_node(&tape, one->place)->data = twin(one->node)->data = number();
+    *tape_data(&tape, one->place) = twin(one->node)->data = number();
 }
 
 static void set_gradient(void) {
     const Handle *one = handle();
-    tape_node(&tape, one->place)->grad = twin(one->node)->grad = number();
+    *tape_grad(&tape, one->place) = twin(one->node)->grad = number();
 }
 
 static void run_rule(void) {
@@ -696,7 +696,7 @@ static void run_rule(void) {
     agree(node_backward(&tape, one->place), model_rule(one->node));
 }
 
-static void settle(void) {
+static void settle_all(void) {
     tape_settle(&tape);
 }
 
@@ -732,16 +732,16 @@ static size_t own_walk(Index root, int is_forward) {
     tape_settle(&tape);
     for (size_t k = 0; k < n; k++) {
         own_order[k] = tape.order[k];
-        own_saved[k].data = tape.nodes[own_order[k]].data;
-        own_saved[k].grad = tape.nodes[own_order[k]].grad;
+        own_saved[k].data = tape.data[own_order[k]];
+        own_saved[k].grad = tape.grad[own_order[k]];
     }
     return n;
 }
 
 static int own_restore(size_t n) {
     for (size_t k = 0; k < n; k++) {
-        tape.nodes[own_order[k]].data = own_saved[k].data;
-        tape.nodes[own_order[k]].grad = own_saved[k].grad;
+        tape.data[own_order[k]] = own_saved[k].data;
+        tape.grad[own_order[k]] = own_saved[k].grad;
     }
     return -1;
 }
@@ -752,11 +752,11 @@ static void own_backward(void) {
     if (!n) return;
     Index operands[MOST_OPERANDS];
     ptrdiff_t k = (ptrdiff_t)n;
-    tape.nodes[root->place].grad = 1.0;
+    tape.grad[root->place] = 1.0;
     while ((k = tape_backward_until(&tape, own_order, k)) >= 0) {
         size_t count = tape_operands(&tape, own_order[k], operands);
         for (size_t i = 0; i < count; i++) {
-            tape.nodes[operands[i]].grad += 2.0 * tape.nodes[own_order[k]].grad;
+            tape.grad[operands[i]] += 2.0 * tape.grad[own_order[k]];
         }
     }
     agree(k == -2 ? own_restore(n) : 0, model_backward(root->node, 1));
@@ -771,11 +771,11 @@ static void own_forward(void) {
     while ((k = tape_forward_until(&tape, own_order, k, end)) >= 0 && k < end) {
         double total = 0.0;
         size_t count = tape_operands(&tape, own_order[k], operands);
-        for (size_t i = 0; i < count; i++) total += 0.5 * tape.nodes[operands[i]].data;
-        tape.nodes[own_order[k++]].data = total;
+        for (size_t i = 0; i < count; i++) total += 0.5 * tape.data[operands[i]];
+        tape.data[own_order[k++]] = total;
     }
     for (size_t j = 0; j < n && k == end; j++) {
-        if (tape.nodes[own_order[j]].op != OP_LEAF) tape.nodes[own_order[j]].grad = 0.0;
+        if (tape.nodes[own_order[j]].op != OP_LEAF) tape.grad[own_order[j]] = 0.0;
     }
     agree(k == -2 ? own_restore(n) : 0, model_forward(root->node, 1));
 }
@@ -1008,7 +1008,7 @@ static void (*const of_recordings[])(void) = {
 
 // with these nothing can fail
 static void (*const others[])(void) = {
-    compare, let_all_unused_go, shrink, trim_soon, settle, forget_optimiser, forget_network
+    compare, let_all_unused_go, shrink, trim_soon, settle_all, forget_optimiser, forget_network
 };
 
 static void run_instruction(void) {

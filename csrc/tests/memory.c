@@ -210,7 +210,7 @@ static int walk_to_user_node(Run *run) {
         return -1;
     }
     memcpy(order, tape->order, n * sizeof(Index));
-    tape->nodes[out].grad = 1.0;
+    tape->grad[out] = 1.0;
     ptrdiff_t at = tape_backward_until(tape, order, (ptrdiff_t)n);
     CHECK(n == 11 && order[at] == user && tape_backward_until(tape, order, at) == -1);
     return 0;
@@ -469,14 +469,13 @@ static void see(Run *run, double x) {
 // all numbers that the run's owner can see
 static void see_all(Run *run) {
     for (size_t i = 0; i < run->n; i++) {
-        const Node *node = tape_node(&run->tape, run->handles[i]);
-        see(run, node->data);
-        see(run, node->grad);
+        see(run, *tape_data(&run->tape, run->handles[i]));
+        see(run, *tape_grad(&run->tape, run->handles[i]));
     }
     for (size_t i = 0; i < PARAMETERS && run->has_moments; i++) {
-        const Node *mv = &run->tape.nodes[run->tape.nodes[run->parameters[i]].a];
-        see(run, mv->data);
-        see(run, mv->grad);
+        Index moments = tape_moments(&run->tape, run->parameters[i]);
+        see(run, run->tape.data[moments]);
+        see(run, run->tape.grad[moments]);
     }
 }
 
@@ -594,13 +593,13 @@ static long trim(void) {
             while (i == 1000 && !middle) middle = tape_leaf(&tape, 1.0);
         }
         tape_hold(&tape, middle);
-        while (tape_backward(&tape, y) < 0) CHECK(tape.nodes[x].grad == 0);
-        CHECK(tape.nodes[x].grad == DEPTH + 1);
+        while (tape_backward(&tape, y) < 0) CHECK(tape.grad[x] == 0);
+        CHECK(tape.grad[x] == DEPTH + 1);
         tape_release(&tape, y);
         is_armed = 0;
         CHECK(tape.live == 2 && tape.used == middle && tape_is_whole(&tape, NULL));
         y = tape_binary(&tape, OP_ADD, x, x);
-        CHECK(y && tape.nodes[y].data == 2.0);
+        CHECK(y && tape.data[y] == 2.0);
         tape_free(&tape);
         CHECK(outstanding == before);
     }

@@ -24,7 +24,7 @@ static uint64_t seed_now;
         }                                                                           \
     } while (0)
 
-enum { MOST_LEAVES = 800, MOST_NODES = 8000, MOST = 64, MOST_ITEMS = 256 };
+enum { MOST_LEAVES = 2000, MOST_NODES = 8000, MOST = 64, MOST_ITEMS = 256 };
 
 // what a call is given, and the parameters
 typedef struct Numbers {
@@ -174,19 +174,18 @@ static int is_same(double x, double y) {
     return (x != x && y != y) || memcmp(&x, &y, sizeof x) == 0;
 }
 
-static int is_same_node(const Node *x, const Node *y) {
-    return is_same(x->data, y->data) && is_same(x->grad, y->grad);
+static int has_same(Tape *x, const Tape *y, Index i) {
+    return is_same(*tape_data(x, i), y->data[i]) && is_same(*tape_grad(x, i), y->grad[i]);
 }
 
 // the nodes that are in place: leaves that others hold, and the first output
-static int has_results(const Graph *graph, const Graph *fresh) {
-    const Node *x = graph->tape.nodes, *y = fresh->tape.nodes;
+static int has_results(Graph *graph, const Graph *fresh) {
+    Tape *x = &graph->tape;
+    const Tape *y = &fresh->tape;
     int same = 1;
-    for (size_t k = 0; k < graph->nweights; k++) same &= is_same_node(&x[graph->weights[k]], &y[graph->weights[k]]);
-    for (size_t k = 0; k < graph->ninputs; k++) same &= is_same_node(&x[graph->inputs[k]], &y[graph->inputs[k]]);
-    for (size_t k = 0; k < graph->noutputs; k++) {
-        same &= is_same_node(tape_node((Tape *)&graph->tape, graph->outputs[k]), &y[graph->outputs[k]]);
-    }
+    for (size_t k = 0; k < graph->nweights; k++) same &= has_same(x, y, graph->weights[k]);
+    for (size_t k = 0; k < graph->ninputs; k++) same &= has_same(x, y, graph->inputs[k]);
+    for (size_t k = 0; k < graph->noutputs; k++) same &= has_same(x, y, graph->outputs[k]);
     return same;
 }
 
@@ -199,7 +198,7 @@ static int has_all(Graph *graph, const Graph *fresh) {
     for (size_t k = 0; k < n; k++) {
         Index i = tape->order[k];
         if (tape->nodes[i].op == OP_LIST) continue;
-        same &= tape->nodes[i].op == fresh->tape.nodes[i].op && is_same_node(&tape->nodes[i], &fresh->tape.nodes[i]);
+        same &= tape->nodes[i].op == fresh->tape.nodes[i].op && has_same(tape, &fresh->tape, i);
     }
     return same;
 }
@@ -235,9 +234,9 @@ static int step(Graph *graph, Graph *fresh, Function *function, const Numbers *n
         return 0;
     }
     for (Index i = 1; i <= next.tape.used; i++) {
-        if (next.tape.nodes[i].op == OP_LEAF) next.tape.nodes[i].grad = fresh->tape.nodes[i].grad;
+        if (next.tape.nodes[i].op == OP_LEAF) next.tape.grad[i] = fresh->tape.grad[i];
     }
-    for (size_t k = 0; k < next.ninputs; k++) next.tape.nodes[next.inputs[k]].grad = 0.0;
+    for (size_t k = 0; k < next.ninputs; k++) next.tape.grad[next.inputs[k]] = 0.0;
     drop(fresh);
     *fresh = next;
     if (what & 2) CHECK(has_results(graph, fresh));
@@ -289,8 +288,8 @@ static Outcome replay(const char *name, Function *function, uint64_t seed, int s
             size_t at = rng_random_u32(&rng) % (graph.nweights + 1);
             if (at == graph.nweights) continue;
             double x = rng_uniform(&rng, -1, 1);
-            numbers.weights[at] = fresh.tape.nodes[graph.weights[at]].data = x;
-            tape_node(&graph.tape, graph.weights[at])->data = x;
+            numbers.weights[at] = fresh.tape.data[graph.weights[at]] = x;
+            *tape_data(&graph.tape, graph.weights[at]) = x;
         }
         if (!tape_is_whole(&graph.tape, NULL)) failures++;
     }
@@ -788,6 +787,99 @@ static int gpt(Graph *graph) {
     return 1;
 }
 
+// Rows of a matrix times many vectors, and then perhaps of another: vectors and rows that are computed
+// or leaves, that overlap or do not, that start with biases of their own, of a row, of all, or with
+// what is in a vector; and what is done to the results.
+enum { LONG = 140, MOST_ROWS = 9, MOST_VECTORS = 20 };
+
+static void make_vectors(Graph *graph, Index x[][LONG], size_t times, size_t length) {
+    int kind = below(graph, 5);
+    const Index *leaves = weights(graph, length + 2 * times);
+    for (size_t t = 0; t < times; t++) {
+        Index factor = kind == 2 ? weight(graph) : kind == 3 ? input(graph) : 0;
+        for (size_t k = 0; k < length; k++) {
+            Index leaf = leaves[k + (kind == 1 ? t : kind == 4 ? 2 * t : 0)];
+            x[t][k] = kind == 0 ? unary(graph, OP_TANH, leaf) : kind == 1 || kind == 4 ? leaf : mul(graph, leaf, factor);
+        }
+    }
+}
+
+static void make_rows(Graph *graph, Index w[][LONG], size_t n, size_t length) {
+    int kind = below(graph, 6), stride = kind == 1 ? 1 : (int)length;
+    const Index *leaves = weights(graph, kind == 1 ? n + length : n * length);
+    for (size_t r = 0; r < n; r++) {
+        for (size_t k = 0; k < length; k++) {
+            Index leaf = leaves[r * (size_t)stride + k];
+            w[r][k] = kind == 2 ? unary(graph, OP_TANH, leaf) : leaf;
+        }
+    }
+}
+
+static Index activation(Graph *graph, int kind, Index x) {
+    switch (kind) {
+    case 0: return unary(graph, OP_RELU, x);
+    case 1: return unary(graph, OP_TANH, x);
+    case 2: return tape_pow(&graph->tape, unary(graph, OP_RELU, x), 2.0, 1);
+    case 3:
+        x = unary(graph, OP_EXP, x);
+        return x ? tape_pow(&graph->tape, x, below(graph, 2) ? -1.0 : -0.5, 1) : 0;
+    default: return x;
+    }
+}
+
+// 0: an operation had no result
+static int apply(Graph *graph, Index w[][LONG], Index x[][LONG], size_t n, size_t times, size_t length, Index out[][LONG]) {
+    int start = below(graph, 6), how = below(graph, 5), is_by_row = below(graph, 2), has_two = below(graph, 4) == 0;
+    const Index *biases = weights(graph, MOST_ROWS);
+    for (size_t k = 0; k < n * times; k++) {
+        size_t r = is_by_row ? k / times : k % n, t = is_by_row ? k % times : k / n;
+        Index from = start == 0 ? 0 : start == 1 ? biases[r] : start == 2 ? biases[0] : start == 3 ? weight(graph)
+            : start == 4 ? x[(t + 1) % times][0] : w[(r + 1) % n][0];
+        // some vectors see the rows in another order, as if it were another matrix
+        out[t][r] = dot(graph, from, w[has_two && t % 2 ? n - 1 - r : r], x[t], length);
+    }
+    int all = 1;
+    for (size_t k = 0; k < n * times; k++) {
+        out[k / n][k % n] = activation(graph, how, out[k / n][k % n]);
+        all &= out[k / n][k % n] != 0;
+    }
+    return all;
+}
+
+static int layers_of(Graph *graph, int has_targets) {
+    static Index x[MOST_VECTORS][LONG], w[MOST_ROWS][LONG], y[MOST_VECTORS][LONG], z[MOST_VECTORS][LONG];
+    static const size_t lengths[] = {1, 2, 3, 4, 5, 7, 8, LONG};
+    size_t length = lengths[below(graph, 8)], n = 1 + (size_t)below(graph, length == LONG ? 4 : MOST_ROWS);
+    size_t times = 1 + (size_t)below(graph, length == LONG ? 3 : MOST_VECTORS), m = 1 + (size_t)below(graph, 5);
+    Index parts[MOST_VECTORS + 1];
+    make_vectors(graph, x, times, length);
+    make_rows(graph, w, n, length);
+    if (!apply(graph, w, x, n, times, length, y)) return 0;
+    Index used = below(graph, 3) ? weight(graph) : below(graph, 2) ? w[0][0] : x[0][0];
+    if (below(graph, 2)) {
+        make_rows(graph, w, m, n);
+        if (!apply(graph, w, y, m, times, n, z)) return 0;
+        memcpy(y, z, sizeof y);
+        n = m;
+    }
+    for (size_t t = 0; t < times; t++) {
+        parts[t] = has_targets && n > 1 ? loss(graph, integer(graph, n), y[t], n) : sum_of(graph, y[t], n);
+        if (!parts[t]) return 0;
+    }
+    parts[times] = used;
+    output(graph, sum_of(graph, parts, times + (size_t)below(graph, 2)));
+    if (below(graph, 4) == 0) output(graph, unary(graph, OP_TANH, y[0][0]));
+    return 1;
+}
+
+static int layers(Graph *graph) {
+    return layers_of(graph, 0);
+}
+
+static int layers_with_targets(Graph *graph) {
+    return layers_of(graph, 1);
+}
+
 // log of an input fails for about half of the inputs, and the square root of 0 has no slope
 static int failing_passes(Graph *graph) {
     const Index *table = weights(graph, 4);
@@ -936,14 +1028,14 @@ static void test_set_between(void) {
         Index operands[2], inner = graph.choices[1].items[0], root = graph.outputs[0];
         CHECK(tape_operands(&graph.tape, root, operands) == 2 && graph.tape.nodes[operands[1]].op == OP_LEAF);
         Index set = what == 0 ? graph.weights[0] : what == 1 ? inner : what == 2 ? operands[1] : root;
-        tape_node(&graph.tape, set)->data = fresh.tape.nodes[set].data = 0.75;
+        *tape_data(&graph.tape, set) = fresh.tape.data[set] = 0.75;
         CHECK(tape_backward(&graph.tape, root) == 0 && tape_backward(&fresh.tape, root) == 0);
         CHECK(has_results(&graph, &fresh) && has_all(&graph, &fresh));
         drop(&fresh);
         if (what == 2) {  // and the next forward, too
             CHECK(recording_forward(&graph.tape, &graph.recording) == 0);
-            double mean = tape_node(&graph.tape, root)->data;
-            CHECK(mean == tape_node(&graph.tape, operands[0])->data * 0.75);
+            double mean = *tape_data(&graph.tape, root);
+            CHECK(mean == *tape_data(&graph.tape, operands[0]) * 0.75);
         }
         forget(&graph);
     }
@@ -987,7 +1079,7 @@ static void test_root_above(void) {
             numbers.integers[0] = k % 3;
             CHECK(step(&graph, &fresh, function, &numbers, 2 | 4));
             for (int times = k % 4; times > 0; times--) CHECK(tape_forward(tape, root) == 0);
-            if (k % 4 == 0) tape_node(tape, root)->data = tanh(tape_node(tape, graph.outputs[0])->data);
+            if (k % 4 == 0) *tape_data(tape, root) = tanh(*tape_data(tape, graph.outputs[0]));
             Index other = tape_unary(&fresh.tape, OP_TANH, fresh.outputs[0]);
             CHECK(tape_backward(tape, root) == 0 && tape_backward(&fresh.tape, other) == 0);
             CHECK(has_results(&graph, &fresh) && has_all(&graph, &fresh) && tape_is_whole(tape, NULL));
@@ -1023,18 +1115,18 @@ static void test_overlap(void) {
         CHECK(recording_start(&tape, &second, (Index[]){b, squared}, 2, &y, 1) == 0 && recording_end(&tape, &second) == 0);
         CHECK(!tape_replay(&tape, b));  // what the first one chooses would not reach it
         for (int k = 0; k < 6; k++) {
-            double xs = 0.5 + k, ys = 0.25 - k, t = tape.nodes[table[k % 3]].data * xs;
+            double xs = 0.5 + k, ys = 0.25 - k, t = tape.data[table[k % 3]] * xs;
             CHECK(recording_set(&tape, &first, &xs, &(int64_t){k % 3}) == 0 && recording_forward(&tape, &first) == 0);
             CHECK(recording_set(&tape, &second, &ys, NULL) == 0 && recording_forward(&tape, &second) == 0);
-            CHECK(tape_node(&tape, a)->data == t && tape_node(&tape, b)->data == tanh(t) * ys);
-            for (int i = 0; i < 3; i++) tape_node(&tape, table[i])->grad = 0.0;
+            CHECK(*tape_data(&tape, a) == t && *tape_data(&tape, b) == tanh(t) * ys);
+            for (int i = 0; i < 3; i++) *tape_grad(&tape, table[i]) = 0.0;
             CHECK(tape_backward(&tape, b) == 0);
-            for (int i = 0; i < 3; i++) CHECK((tape_node(&tape, table[i])->grad != 0) == (i == k % 3));
+            for (int i = 0; i < 3; i++) CHECK((*tape_grad(&tape, table[i]) != 0) == (i == k % 3));
             CHECK(tape_is_whole(&tape, NULL));
         }
         if (order & 1) tape_release(&tape, a);
         recording_free(&tape, order & 2 ? &first : &second);
-        CHECK(tape_is_whole(&tape, NULL) && tape_node(&tape, b)->op == OP_MUL);
+        CHECK(tape_is_whole(&tape, NULL) && tape.nodes[b].op == OP_MUL);
         if (!(order & 1)) tape_release(&tape, a);
         tape_release(&tape, b);
         recording_free(&tape, order & 2 ? &second : &first);
@@ -1098,12 +1190,12 @@ static void test_output_inside_another(void) {
     CHECK(recording_start(&tape, &other, &root, 1, NULL, 0) == 0 && recording_end(&tape, &other) == 0);
     CHECK(tape_replay(&tape, twice) && tape_replay(&tape, root));
     CHECK(recording_forward(&tape, &one) == 0 && recording_forward(&tape, &other) == 0);
-    CHECK(tape_backward(&tape, twice) == 0 && tape_node(&tape, inner)->grad == 2 * tanh(0.5));
+    CHECK(tape_backward(&tape, twice) == 0 && *tape_grad(&tape, inner) == 2 * tanh(0.5));
     CHECK(tape_is_whole(&tape, NULL));
-    tape_node(&tape, x)->data = -1.0;
+    *tape_data(&tape, x) = -1.0;
     recording_free(&tape, &one);
     CHECK(tape_is_whole(&tape, NULL) && recording_forward(&tape, &other) == 0);
-    CHECK(tape_node(&tape, inner)->data == tanh(-1.0));
+    CHECK(*tape_data(&tape, inner) == tanh(-1.0));
     recording_free(&tape, &other);
     tape_release(&tape, root);
     CHECK(tape.live == 1 && tape_is_whole(&tape, NULL));
@@ -1132,11 +1224,11 @@ static void test_freed_recording(void) {
         Index fresh[8];
         for (int k = 0; k < 8; k++) fresh[k] = tape_leaf(&tape, 7.0);
         if (order < 2) {
-            CHECK(tape_node(&tape, y)->data == 12.0 && tape_backward(&tape, y) == 0);
+            CHECK(*tape_data(&tape, y) == 12.0 && tape_backward(&tape, y) == 0);
             CHECK(tape_forward(&tape, y) == 0 && tape_forward(&tape, y) == 0 && tape_backward(&tape, y) == 0);
             tape_settle(&tape);
         }
-        for (int k = 0; k < 8; k++) CHECK(tape.nodes[fresh[k]].data == 7.0 && tape.nodes[fresh[k]].grad == 0.0);
+        for (int k = 0; k < 8; k++) CHECK(tape.data[fresh[k]] == 7.0 && tape.grad[fresh[k]] == 0.0);
         CHECK(tape_is_whole(&tape, NULL));
         tape_free(&tape);
     }
@@ -1173,6 +1265,19 @@ static void test_same_output(void) {
     tape_free(&tape);
 }
 
+static void test_layers(uint64_t n) {
+    int built = 0, compiled[2] = {0, 0};
+    for (uint64_t seed = 1; seed <= n; seed++) {
+        for (int has_targets = 0; has_targets < 2; has_targets++) {
+            Outcome outcome = replay("layers", has_targets ? layers_with_targets : layers, seed, 6);
+            built += outcome.is_built;
+            compiled[has_targets] += outcome.is_compiled;
+        }
+    }
+    printf("%d of %lu, %d and %d compiled\n", built, 2 * (unsigned long)n, compiled[0], compiled[1]);
+    CHECK(built > (int)n && compiled[0] > (int)n / 2 && compiled[1] > (int)n / 20);
+}
+
 static void test_random_functions(uint64_t n, uint64_t first) {
     int compiled = 0, failed = 0, built = 0;
     for (uint64_t seed = first; seed < first + n; seed++) {
@@ -1196,6 +1301,7 @@ int main(int argc, char **argv) {
     test_output_inside_another();
     test_freed_recording();
     test_same_output();
+    test_layers(600);
     test_random_functions(argc > 1 ? (uint64_t)atoi(argv[1]) : 3000, argc > 2 ? (uint64_t)atoi(argv[2]) : 1);
     printf("%d checks, %d failed\n", checks, failures);
     return failures > 0;

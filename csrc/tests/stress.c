@@ -51,9 +51,8 @@ static void see(Worker *worker, double x) {
 }
 
 static void see_node(Worker *worker, Index i) {
-    const Node *node = tape_node(&worker->tape, i);
-    see(worker, node->data);
-    see(worker, node->grad);
+    see(worker, *tape_data(&worker->tape, i));
+    see(worker, *tape_grad(&worker->tape, i));
 }
 
 static Index held(Worker *worker, Index i) {
@@ -107,7 +106,7 @@ static void operations(Worker *worker) {
         see(worker, tape_forward(tape, root));
         see(worker, tape_backward(tape, root));
         for (int i = 0; i < NODES && k % 4 == 3; i++) see_node(worker, nodes[i]);
-        tape_node(tape, nodes[k % 3])->data = rng_uniform(&worker->rng, -1, 1);
+        *tape_data(tape, nodes[k % 3]) = rng_uniform(&worker->rng, -1, 1);
         see(worker, node_backward(tape, nodes[below(worker, NODES)]));
     }
     release(worker, nodes, NODES);
@@ -158,12 +157,12 @@ static void train(Worker *worker) {
     CHECK(tape_backward(tape, cross) == 0 && tape_backward(tape, p[2]) == 0);
     // the same numbers without a graph
     Index number = held(worker, mean_cross_entropy_evaluate(tape, &mlp, none, numbers, labels, POINTS));
-    CHECK(tape_forward(tape, loss) == 0 && tape_node(tape, loss)->data == tape->nodes[number].data);
+    CHECK(tape_forward(tape, loss) == 0 && *tape_data(tape, loss) == tape->data[number]);
     Index logits[3], ps[3];
     CHECK(mlp_evaluate(tape, &mlp, none, numbers, logits) == 0 && softmax_evaluate(tape, logits, 3, ps) == 0);
     for (int i = 0; i < 3; i++) {
-        CHECK(tape->nodes[ps[i]].data == tape->nodes[p[i]].data);
-        see(worker, tape->nodes[ps[i]].data);
+        CHECK(tape->data[ps[i]] == tape->data[p[i]]);
+        see(worker, tape->data[ps[i]]);
         tape_discard(tape, logits[i]);
         tape_discard(tape, ps[i]);
     }
@@ -191,7 +190,7 @@ static void user_nodes(Worker *worker) {
     CHECK(n == 11 && tape_walk(tape, root, 0) == 13);
     CHECK(tape_walk(tape, user, 1) == 7 && tape_walk(tape, linear, 1) == n);
     memcpy(order, tape->order, n * sizeof *order);
-    tape->nodes[linear].grad = 2.0;
+    tape->grad[linear] = 2.0;
     ptrdiff_t at = tape_backward_until(tape, order, (ptrdiff_t)n);
     CHECK(at >= 0 && order[at] == user && tape_backward_until(tape, order, at) == -1);
     CHECK(order[tape_forward_until(tape, order, 0, (ptrdiff_t)n)] == user);
@@ -239,7 +238,7 @@ static void deep(Worker *worker) {
     Index x = leaf(worker), y = x;
     for (int i = 0; i < DEPTH; i++) y = tape_binary(tape, OP_ADD, y, x);
     held(worker, y);
-    CHECK(tape_backward(tape, y) == 0 && tape->nodes[x].grad == DEPTH + 1);
+    CHECK(tape_backward(tape, y) == 0 && tape->grad[x] == DEPTH + 1);
     see_node(worker, y);
     tape->trim_below = tape->live;  // as if it were a thousand times as large
     tape_release(tape, y);
@@ -303,7 +302,7 @@ static void go_on_training(Worker *worker) {
         CHECK(tape_forward(tape, worker->loss) == 0 && tape_backward(tape, worker->loss) == 0);
         CHECK(adamw_step(tape, &worker->adamw, worker->parameters, WEIGHTS) == 0);
         zero_grad(tape, worker->parameters, WEIGHTS);
-        see(worker, tape_node(tape, worker->loss)->data);
+        see(worker, *tape_data(tape, worker->loss));
     }
     see_node(worker, worker->mean);
     CHECK(tape_forward(tape, worker->loss) == 0 && tape->held);  // the next round, or a child, finds it so
