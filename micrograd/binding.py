@@ -9,7 +9,7 @@ from .version import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, NoReturn
 
 
 def _is_main_interpreter() -> bool:
@@ -75,11 +75,16 @@ def call(function: Any, *arguments: Any) -> list[Any]:
     """
     out: list[Any] = []
     if function(*arguments, id(out)) < 0:
-        problem = out.pop() if out else None  # after the results that there were before it
-        if not isinstance(problem, BaseException):
-            problem = MemoryError("no memory for an exception")
-        try:
-            raise problem
-        finally:
-            del problem  # its traceback has this frame: a cycle
+        raise_from(out)
     return out
+
+
+def raise_from(out: list[Any]) -> NoReturn:
+    """Raise the exception that such a function has appended."""
+    problem = out.pop() if out else None  # after the results that there were before it
+    if not isinstance(problem, BaseException):
+        problem = MemoryError("no memory for an exception")
+    try:
+        raise problem
+    finally:
+        del problem  # its traceback has this frame: a cycle

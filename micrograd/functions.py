@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import pure
-from .binding import call, ffi, lib
+from .binding import call, ffi, lib, raise_from
 from .pure import (
     check_index,
     check_items,
@@ -20,7 +20,7 @@ from .value import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any, SupportsIndex
+    from typing import Any, NoReturn, SupportsIndex
 
     from .recorded import Choice
     from .types import Number
@@ -83,7 +83,7 @@ def cross_entropy(logits: Iterable[Value | Number], target: SupportsIndex) -> Va
     if not isinstance(target, Integer):
         return call(lib.shared_cross_entropy, id(values), n)[0]
     *ex, denom = call(lib.shared_exponentials, id(values))
-    [chosen] = _take([[e] for e in ex], target, "target")
+    [chosen] = _choose([[e] for e in ex], n, target, "target")
     return -(chosen / denom).log()
 
 
@@ -114,9 +114,14 @@ def _take(rows: list[list[Any]], i: SupportsIndex, kind: str) -> list[Value]:
     n = check_index(i, len(rows), kind)
     if not isinstance(i, Integer):
         return call(lib.shared_take, id(rows[n]))
-    values = [_values(row) for row in rows]
-    takes = call(lib.shared_take, id(values[n]))
-    i.choose(values, takes, kind)  # for the next calls of the recorded function
+    values = [row[:] if lib.shared_are_plain(id(row)) == 2 else _values(row) for row in rows]
+    return _choose(values, n, i, kind)
+
+
+def _choose(rows: list[list[Value]], n: int, i: Integer, kind: str) -> list[Value]:
+    """Take the n-th row, and in the next calls of the recorded function the i-th."""
+    takes = call(lib.shared_take, id(rows[n]))
+    i.choose(rows, takes, kind)
     return takes
 
 
@@ -136,8 +141,13 @@ class Recording:
         self._ranges = [(position, len(rows), kind) for position, rows, _, kind in choices]
 
     def run(self, floats: list[float], integers: list[int]) -> None:
+        out: list[Any] = []
+        if lib.shared_recording_run(self._recording, id(floats), id(integers), id(out)) < 0:
+            self._raise(out, integers)
+
+    def _raise(self, out: list[Any], integers: list[int]) -> NoReturn:
         try:
-            call(lib.shared_recording_run, self._recording, id(floats), id(integers))
+            raise_from(out)
         except IndexError:
             for position, n, kind in self._ranges:
                 check_range(integers[position], n, kind)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from operator import is_
+
 from . import pure
-from .binding import call, ffi, lib, tape
+from .binding import call, ffi, lib, raise_from, tape
 from .pure import check_betas, check_parameters, check_steps, number
-from .recording import refuse
+from .recording import _recorders, refuse
 from .value import Value
 
 TYPE_CHECKING = False
@@ -21,6 +23,8 @@ __all__ = ["Adam", "AdamW", "SGD"]
 class Optimizer(pure.Optimizer):
     """What the optimisers have in common: leaves of the tape, and their indices for C."""
 
+    _for_c: tuple[str, ...] = ("_indices",)  # attributes that a copy makes anew
+
     def __init__(self, parameters: Iterable[Value]) -> None:
         self._parameters = check_parameters(parameters, Value)
         self._find_indices()
@@ -31,7 +35,7 @@ class Optimizer(pure.Optimizer):
     # copies and pickles take the parameters along, and those their moments
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: x for name, x in vars(self).items() if name != "_indices"}
+        return {name: x for name, x in vars(self).items() if name not in self._for_c}
 
     def __setstate__(self, attributes: dict[str, Any]) -> None:
         vars(self).update(attributes)
@@ -39,14 +43,19 @@ class Optimizer(pure.Optimizer):
 
     def zero_grad(self) -> None:
         """Set the gradients of all parameters to 0."""
-        refuse("zero_grad")
+        if _recorders:
+            refuse("zero_grad")
         lib.zero_grad(tape, self._indices, len(self._parameters))
+
+
+_NO_RATES: tuple[Any, ...] = (object(),) * 5  # which no rate is
 
 
 class Adam(Optimizer):
     __doc__ = pure.Adam.__doc__
 
     _moments = pure.Adam._moments
+    _for_c = ("_indices", "_adam", "_rates")
 
     lr: float
     eps: float
@@ -68,23 +77,35 @@ class Adam(Optimizer):
         self.t = 0
         call(lib.shared_adam_init, self._indices, len(self._parameters))
 
+    def _find_indices(self) -> None:
+        super()._find_indices()
+        self._adam, self._rates = ffi.new("Adam *"), _NO_RATES
+
     def step(self) -> None:
         self._step(lib.shared_adam_step, 0.0)
 
     step.__doc__ = pure.Adam.step.__doc__
 
     def _step(self, take_step: Callable[..., int], weight_decay: Number) -> None:
-        refuse("step")
-        t = check_steps(self.t)
-        rates = self.lr, self.eps, weight_decay, self.beta1, self.beta2, t
-        lr, eps, weight_decay, beta1, beta2, before = [
-            rate if type(rate) is float else number(rate) for rate in rates
-        ]
-        adam = ffi.new("Adam *", (lr, beta1, beta2, eps, weight_decay, before))
+        if _recorders:
+            refuse("step")
+        t, adam = self.t, self._adam
+        if type(t) is not int or not 0 <= t < 2**53:
+            t = check_steps(t)
+        rates = self.lr, self.eps, weight_decay, self.beta1, self.beta2
+        if not all(map(is_, rates, self._rates)):
+            numbers = [*map(number, rates)]  # that may run code of the user's
+            self._rates = _NO_RATES
+            adam.lr, adam.eps, adam.weight_decay, adam.beta1, adam.beta2 = numbers
+            if {*map(type, rates)} <= {float, int}:  # others can change
+                self._rates = rates
+        adam.t = t
+        out: list[Any] = []
         try:
-            call(take_step, adam, self._indices, len(self._parameters))
+            if take_step(adam, self._indices, len(self._parameters), id(out)) < 0:
+                raise_from(out)
         finally:  # an interrupt may come after the step, too
-            if adam.t != before:
+            if adam.t != t:
                 self.t = t + 1
 
 

@@ -17,7 +17,7 @@ from collections import OrderedDict, namedtuple
 from numbers import Integral, Real
 from operator import index
 
-from .recording import current_recorder, is_recording, recording_into, refused
+from .recording import _open, _recorders, current_recorder, is_recording, recording_into, refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -120,8 +120,8 @@ def check_choices(choices: Iterable[Choice], integers: Sequence[int]) -> None:
 
 # -----------------------------------------------------------------------------
 # arguments, by their shape. The shape of an int is int, of a float float, of a list
-# (list, *shapes of its items), of a Value ("Value", its id), of a constant ("constant", its
-# type, itself)
+# (list, *shapes of its items), or (list, 3, int) if its items are three ints, of a Value
+# ("Value", its id), of a constant ("constant", its type, itself)
 
 
 def _shape(x: Any, kind: type, floats: list[float], integers: list[int]) -> Any:
@@ -134,11 +134,15 @@ def _shape(x: Any, kind: type, floats: list[float], integers: list[int]) -> Any:
         classes = set(map(type, x))
         if classes == _INT:
             integers += x
-            return (cls, *(int,) * len(x))
+            return (cls, len(x), int)
         if classes == _FLOAT:
             floats += x
-            return (cls, *(float,) * len(x))
-        return (cls, *[_shape(item, kind, floats, integers) for item in x])
+            return (cls, len(x), float)
+        shapes = [_shape(item, kind, floats, integers) for item in x]
+        for one in (int, float):  # NumPy's are among them
+            if shapes and all(shape is one for shape in shapes):
+                return (cls, len(x), one)
+        return (cls, *shapes)
     if cls is int:
         integers.append(x)
         return int
@@ -264,31 +268,33 @@ class RecordedFunction:
         self.cache_clear()
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        if current_recorder() is not None:  # it is recorded as a part of the other one
+        if _recorders and current_recorder() is not None:  # it is a part of the other one
             return self.__wrapped__(*args, **kwargs)
         kind = self._kind
         floats: list[float] = []
         integers: list[int] = []
-        shapes = [_shape(x, kind, floats, integers) for x in args]
+        shapes: list[Any] = [get_ident(), not _open or is_recording()]
+        for x in args:
+            shapes.append(_shape(x, kind, floats, integers))
         for name in kwargs:
             shapes += name, _shape(kwargs[name], kind, floats, integers)
-        key = (get_ident(), is_recording(), *shapes)
-        entries = self._entries
+        key = tuple(shapes)
         # taken out while it runs: a user's _forward may call the function again
-        entry = entries.pop(key, None)
+        entry = self._entries.pop(key, None)
         if entry is None:
             entry = self._record(args, kwargs)
             self._keep(key, entry)
             self._misses += 1
             return entry.result
+        result, recording, leaves, _ = entry
         try:
-            entry.recording.run(floats, integers)
+            recording.run(floats, integers)
         finally:
             self._keep(key, entry)
-        for leaf, v in entry.leaves:
+        for leaf, v in leaves:
             leaf.data, leaf.grad = v.data, 0.0
         self._hits += 1
-        return entry.result
+        return result
 
     def _keep(self, key: Hashable, entry: _Entry) -> None:
         self._entries[key] = entry  # it is now the last one to be dropped
