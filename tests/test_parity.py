@@ -215,14 +215,16 @@ SQUARES = [0.0, -0.0, 5e-324, 1e-320, 1e-300, 1e-30, 1.0, 1e40, 1e300, math.inf,
     st.sampled_from([1e-8, 1e-8, 0.0, 1e-300, -1e-3, math.nan]),
     st.sampled_from([0, 0, 500, 10_000]),
     st.sampled_from([None, None, None, "a gradient", "a moment", "beta1", "beta2"]),
+    st.booleans(),
 )
-def test_random_steps(kind, n, seed, strange, repeated, eps, t, fault):
+def test_random_steps(kind, n, seed, strange, repeated, eps, t, fault, shuffled):
     """Random gradients and moments, some of them strange; some parameters more than once."""
 
     def run(engine):
         random = Random(seed)
         leaves = [engine.Value(random.gauss(0, 1)) for _ in range(n + 3)]
-        random.shuffle(leaves)  # so that the arena has them in another order
+        if shuffled:  # then the arena has them in another order
+            random.shuffle(leaves)
         del leaves[n:]
         parameters = [random.choice(leaves) if random.random() < repeated else p for p in leaves]
         optimizer = getattr(engine, kind)(parameters, lr=0.01, eps=eps)
