@@ -2,6 +2,7 @@
 
 import math
 import random as python_random
+from fractions import Fraction
 
 import pytest
 from conftest import bits, outcome
@@ -332,6 +333,69 @@ def test_adam_is_microgpt_s(engine):
             data[i] -= lr_t * m_hat / (v_hat**0.5 + eps_adam)
         assert [(p.data, p.m, p.v) for p in params] == list(zip(data, m, v))
     assert optimizer.t == num_steps
+
+
+class Changing(Fraction):
+    """A rate that is another number each time it is asked."""
+
+    def __float__(self):
+        self.asked = getattr(self, "asked", 0) + 1
+        return self.asked / 8
+
+
+def test_rates_that_change(engine):
+    """Those of a step are what the attributes are then, and what those convert to."""
+    p = engine.Value(1.0)
+    optimizer = engine.AdamW([p], eps=0.0)
+    changing = Changing(1, 2)
+    rates = [0.5, 0.5, 1, 1.0, True, Fraction(1, 4), changing, changing, 0.5, -0.0, 0.25]
+    numbers = [0.5, 0.5, 1.0, 1.0, 1.0, 0.25, 0.125, 0.25, 0.5, 0.0, 0.25]
+    for lr, x in zip(rates, numbers):
+        optimizer.lr = lr
+        p.data, p.grad, p.m, p.v, optimizer.t = 1.0, 2.0, 0.0, 0.0, 0
+        optimizer.step()
+        assert p.data == 1.0 - x, lr  # m_hat / v_hat**0.5 is 1 in the first step
+
+
+def test_rates_that_are_none(engine):
+    p = engine.Value(1.0)
+    optimizer = engine.AdamW([p])
+    optimizer.lr = optimizer.eps = optimizer.weight_decay = None
+    optimizer.beta1 = optimizer.beta2 = None
+    with pytest.raises(TypeError, match="NoneType"):
+        optimizer.step()
+    assert (p.data, optimizer.t) == (1.0, 0)
+
+
+def test_a_rate_that_takes_a_step(engine):
+    """It changes itself, and the next step goes by what it has become."""
+    p = engine.Value(1.0)
+    optimizer = engine.AdamW([p], eps=0.0)
+
+    class Stepping(Fraction):
+        def __float__(self):
+            if optimizer.lr is self:
+                optimizer.lr = 0.5
+                optimizer.step()
+            return 0.25
+
+    p.grad, optimizer.lr = 2.0, Stepping(1, 4)
+    optimizer.step()
+    p.data, p.grad, p.m, p.v, optimizer.t = 1.0, 2.0, 0.0, 0.0, 0
+    optimizer.step()
+    assert p.data == 0.5
+
+
+@pytest.mark.parametrize("kind", ["Adam", "AdamW"])
+def test_parameters_without_moments_come_first(engine, kind):
+    """Whatever else there is to say of parameters before them."""
+    p, q = engine.Value(1.0), engine.Value(2.0)
+    optimizer = getattr(engine, kind)([p, q])
+    p.grad = 1e200
+    del q.m
+    with pytest.raises(AttributeError):
+        optimizer.step()
+    assert (p.data, p.m, p.v, optimizer.t) == (1.0, 0.0, 0.0, 0)
 
 
 @pytest.mark.parametrize("kind", ["Adam", "AdamW"])
