@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from . import pure
 from .binding import call, ffi, lib, raise_from
 from .pure import (
@@ -132,7 +134,7 @@ class Recording:
         recording = ffi.gc(ffi.new("Recording *"), lib.shared_recording_free)
         call(lib.shared_recording_start, recording, id(outputs), id(inputs))
         for position, rows, takes, _ in choices:
-            items = [v for row in rows for v in row]
+            items = [*chain.from_iterable(rows)]
             call(
                 lib.shared_recording_choice, recording, position, id(takes), id(items), len(rows)
             )
