@@ -298,8 +298,11 @@ class RecordedFunction:
 
     def _keep(self, key: Hashable, entry: _Entry) -> None:
         self._entries[key] = entry  # it is now the last one to be dropped
-        if self._maxsize is not None and len(self._entries) > self._maxsize:
-            self._entries.popitem(last=False)
+        while self._maxsize is not None and len(self._entries) > self._maxsize:
+            try:
+                self._entries.popitem(last=False)
+            except KeyError:  # on PyPy another thread can be in the middle of the same
+                continue
 
     def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Entry:
         kind, recorder = self._kind, Recorder(self._kind)
