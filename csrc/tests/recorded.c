@@ -1301,7 +1301,7 @@ int main(int argc, char **argv) {
     test_output_inside_another();
     test_freed_recording();
     test_same_output();
-    test_layers(600);
+    test_layers(300);
     test_random_functions(argc > 1 ? (uint64_t)atoi(argv[1]) : 3000, argc > 2 ? (uint64_t)atoi(argv[2]) : 1);
     printf("%d checks, %d failed\n", checks, failures);
     return failures > 0;

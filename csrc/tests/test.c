@@ -1048,7 +1048,7 @@ static void test_inverse(double exponent, int (*is_sure)(double x, double *out, 
     volatile double k = exponent;
     int others = 0, wrong = 0, unsure = 0;
     double inverse;
-    for (int i = 0; i < 1000000; i++) {
+    for (int i = 0; i < 250000; i++) {
         double x = 0.25 + rng_random_u32(&rng) * 0x1p-32 + rng_random_u32(&rng) * 0x1p-64;
         if (i % 2 == 0) {
             double first = pow(x, k), half = (nextafter(first, 1e9) - first) / 2;
@@ -1066,7 +1066,7 @@ static void test_inverse(double exponent, int (*is_sure)(double x, double *out, 
         wrong += inverse != expected || real != isfinite(expected);
     }
     CHECK(wrong == 0);
-    CHECK(!POW_IS_KNOWN || (others > 100 && unsure < 500000));  // else this has tested nothing
+    CHECK(!POW_IS_KNOWN || (others > 25 && unsure < 125000));  // else this has tested nothing
     double edges[] = {0.0, -0.0, INFINITY, -INFINITY, NAN, -1.0, 5e-324, DBL_MAX, 0x1p128, 0x1p-128, 0x1p64, 0x1p-64};
     for (size_t i = 0; i < sizeof edges / sizeof *edges; i++) {
         double expected = pow(edges[i], k);
@@ -1095,7 +1095,7 @@ static void test_many(void) {
     rng_init(&rng, 14);
     double x[MOST], out[MOST], one;
     int wrong = 0;
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0; i < 6000; i++) {
         size_t n = rng_random_u32(&rng) % (MOST + 1);
         double k = exponents[i % 9], y = 1 - pow(i % 2 ? 0.9 : 0.999, i / 100 + 1);
         int real = 1;
