@@ -97,54 +97,47 @@ typedef struct Step {
 
 // What a compilation works in is kept with the tape for the next one: memory that is taken from the
 // system anew costs about as much time as what is written there.
-struct Scratch {
-    Mark *marks;            // by node, all zero in between
-    Note *notes;
-    Index nodes;            // that there is room for
-    Place *places;
-    Link *links;
-    Step *steps;
-    Index *forward;
-    Index room, links_room, steps_room, forward_room;
-    char *block;            // all that is by place
-    size_t size;
-};
-
 enum { MOST_KEPT = 1 << 24 };  // bytes
 
-typedef struct Compiler {
+struct Compiler {
     Tape *tape;
     const Node *nodes;
-    Mark *marks;            // by node
-    Note *notes;
-    Place *places;          // in the order of the walk: operands before their users
-    Index n, room;
-    Index m;                // so many of them are of the backward pass
-    Link *links;            // of all dots, term by term
-    Index nlinks, links_room;
-    Uses *uses;             // by place
-    Adder *adders;
-    Index *slots;
-    Step *steps;            // the walk
-    Index nsteps, steps_room;
-    Index *forward;         // places, in an order for the forward pass
-    Index nforward, forward_room;
+    const Choice *choices;
+    size_t nchoices;
+    Replay *replay;
     int is_forward;         // the kind of walk
     unsigned flags;         // of all nodes
     int has_failed;         // there is no memory
     int has_broken;         // something that was taken for a dot is none
     int has_notes;          // and has been, before
     int is_without_dots;
-    Task *tasks;
-    Seen *seen;             // by place
+
+    // by node; all zero between compilations
+    Mark *marks;
+    Note *notes;
+    Index nodes_room;
+
+    // lists that grow
+    Place *places;          // in the order of the walk: operands before their users
+    Link *links;            // of all dots, term by term
+    Step *steps;            // the walk
+    Index *forward;         // places, in an order for the forward pass
+    Index n, nlinks, nsteps, nforward;
+    Index room, links_room, steps_room, forward_room;
+    Index m;                // so many places are of the backward pass
+
+    // by place; in one block
+    char *block;
+    size_t block_size;
+    Uses *uses;
+    Adder *adders;
+    Index *slots;
+    Seen *seen;
     Index looks;
-    Task *spare;            // room for as many
+    Task *tasks, *spare;    // and room for as many
     Index *counts;          // room for a number for each phase, level and kind
-    Index *where;           // by place: of the program made last, the instruction or dot
-    const Choice *choices;
-    size_t nchoices;
-    Replay *replay;
-} Compiler;
+    Index *where;           // of the program made last, the instruction or dot
+};
 
 // room for one more; without memory what there was, and has_failed
 static inline void *grown(Compiler *compiler, void *memory, Index n, Index *room, size_t size) {
@@ -260,20 +253,16 @@ static inline int is_seen(const Compiler *compiler, Index i) {
     return compiler->places[place].level != 0;
 }
 
-static void put_place(Compiler *compiler, const Step *step, Index kind) {
-    compiler->places = grown(compiler, compiler->places, compiler->n + 1, &compiler->room, sizeof(Place));
+static inline void put_place(Compiler *compiler, Place place) {
+    compiler->places = grown(compiler, compiler->places, compiler->n + 1, &compiler->room, sizeof place);
     if (compiler->has_failed) return;
-    compiler->marks[step->node].place = ++compiler->n;
-    compiler->places[compiler->n] = (Place){.node = step->node, .kind = kind, .a = step->start, .terms = step->terms,
-                                            .first = step->first, .since = step->since};
+    compiler->marks[place.node].place = ++compiler->n;
+    compiler->places[compiler->n] = place;
 }
 
 static inline void put_leaf(Compiler *compiler, Index i) {
     compiler->flags |= compiler->nodes[i].flags;
-    compiler->places = grown(compiler, compiler->places, compiler->n + 1, &compiler->room, sizeof(Place));
-    if (compiler->has_failed) return;
-    compiler->marks[i].place = ++compiler->n;
-    compiler->places[compiler->n] = (Place){.node = i, .kind = OP_LEAF, .level = 1};  // the forward pass does nothing there
+    put_place(compiler, (Place){.node = i, .kind = OP_LEAF, .level = 1});  // the forward pass does nothing there
 }
 
 static void come_to(Compiler *compiler, Index i) {
@@ -390,10 +379,11 @@ static void put_in_order(Compiler *compiler, Index place) {
 }
 
 static void leave(Compiler *compiler, const Step *step) {
-    Index op = compiler->nodes[step->node].op, kind = op;
+    Index kind = compiler->nodes[step->node].op;
     if (step->terms) kind = compiler->links[step->first].product ? PRODUCTS : PLAIN;
     if (compiler->marks[step->node].place == UNDER_WAY) {
-        put_place(compiler, step, kind);
+        put_place(compiler, (Place){.node = step->node, .kind = kind, .a = step->start, .terms = step->terms,
+                                    .first = step->first, .since = step->since});
         if (compiler->has_failed) return;
         if (!compiler->is_forward && !step->terms) note_operands(compiler, step->node);
     }
@@ -427,9 +417,8 @@ static void forget_walk(Compiler *compiler) {
 
 static void clear_marks(Compiler *compiler) {
     Note none = {0};
-    if (!compiler->marks) return;
     if (compiler->has_failed || compiler->has_notes) {  // there may be some that no place tells of
-        Index nodes = compiler->tape->scratch->nodes;
+        Index nodes = compiler->nodes_room;
         memset(compiler->marks, 0, nodes * sizeof(Mark));
         memset(compiler->notes, 0, nodes * sizeof(Note));
         return;
@@ -737,7 +726,7 @@ static void sort_rows(const Compiler *compiler, Task *tasks, Index n) {
 }
 
 static Index forward_tasks(Compiler *compiler) {
-    const Compiler here = *compiler;  // see above
+    const Compiler here = *compiler;  // which no store below can change, as far as a C compiler knows
     Last last = {0};
     Index n = 0;
     for (; n < here.nforward; n++) put_forward(&here, here.forward[n], &here.tasks[n], &last);
@@ -857,7 +846,7 @@ static int are_used_once(const Compiler *compiler) {
 // The turn of a take among inner nodes must not depend on which of them it copies: it comes right
 // after its user's. See find_rows.
 static Index backward_tasks(Compiler *compiler) {
-    const Compiler here = *compiler;  // which no store below can change, as far as a C compiler knows
+    const Compiler here = *compiler;  // as in forward_tasks
     Last last = {0};
     Index n = 0;
     for (Index k = here.m; k > 0; k--) {
@@ -1232,7 +1221,7 @@ static int is_switched(const Replay *replay, const Batch *batch) {
 }
 
 // the same rows times another vector
-static int is_next(const Program *program, const Batch *grid, const Batch *batch) {
+static int has_same_rows(const Program *program, const Batch *grid, const Batch *batch) {
     const Dot *rows = program->dots + grid->first, *dots = program->dots + batch->first;
     if (batch->op != ROWS || batch->level != grid->level || batch->n != grid->n || batch->length != grid->length) return 0;
     for (Index i = 0; i < batch->n; i++) {
@@ -1245,7 +1234,7 @@ static int is_next(const Program *program, const Batch *grid, const Batch *batch
 static Index grid_size(const Replay *replay, const Program *program, Index i, int is_backward) {
     const Batch *first = &program->batches[i], *batch = first, *end = program->batches + program->nbatches;
     Range inputs = {0, 0}, starts = {0, 0};
-    for (; batch < end && batch->n >= 4 && is_next(program, first, batch); batch++) {
+    for (; batch < end && batch->n >= 4 && has_same_rows(program, first, batch); batch++) {
         const Dot *dots = program->dots + batch->first;
         if (is_backward && is_switched(replay, batch)) break;
         if (batch > first && !is_apart(dots->x, batch->length, inputs.low, inputs.high - inputs.low)) break;
@@ -1280,47 +1269,43 @@ static void make_grids(const Replay *replay, Program *program, int is_backward) 
 // -----------------------------------------------------------------------------
 // the whole
 
-// room for the marks of all nodes
-static int scratch_open(Compiler *compiler) {
-    Tape *tape = compiler->tape;
-    if (!tape->scratch) tape->scratch = calloc(1, sizeof *tape->scratch);
-    Scratch *scratch = tape->scratch;
-    if (!scratch) return 0;
-    if (scratch->nodes <= tape->used) {
+// the tape's, as it was but for its memory, and room for the marks of all nodes; NULL without memory
+static Compiler *compiler_open(Tape *tape, const Choice *choices, size_t nchoices, Replay *replay) {
+    if (!tape->compiler) tape->compiler = calloc(1, sizeof *tape->compiler);
+    Compiler *compiler = tape->compiler;
+    if (!compiler) return NULL;
+    *compiler = (Compiler){
+        .tape = tape, .nodes = tape->nodes, .choices = choices, .nchoices = nchoices, .replay = replay,
+        .marks = compiler->marks, .notes = compiler->notes, .nodes_room = compiler->nodes_room,
+        .places = compiler->places, .room = compiler->room,
+        .links = compiler->links, .links_room = compiler->links_room,
+        .steps = compiler->steps, .steps_room = compiler->steps_room,
+        .forward = compiler->forward, .forward_room = compiler->forward_room,
+        .block = compiler->block, .block_size = compiler->block_size,
+    };
+    if (compiler->nodes_room <= tape->used) {
         size_t room = (size_t)tape->capacity + 1;
-        free(scratch->marks);
-        free(scratch->notes);
-        scratch->marks = calloc(room, sizeof(Mark));
-        scratch->notes = calloc(room, sizeof(Note));
-        scratch->nodes = scratch->marks && scratch->notes ? (Index)room : 0;
+        free(compiler->marks);
+        free(compiler->notes);
+        compiler->marks = calloc(room, sizeof(Mark));
+        compiler->notes = calloc(room, sizeof(Note));
+        compiler->nodes_room = compiler->marks && compiler->notes ? (Index)room : 0;
     }
-    compiler->places = scratch->places;
-    compiler->links = scratch->links;
-    compiler->steps = scratch->steps;
-    compiler->forward = scratch->forward;
-    compiler->room = scratch->room;
-    compiler->links_room = scratch->links_room;
-    compiler->steps_room = scratch->steps_room;
-    compiler->forward_room = scratch->forward_room;
-    if (!scratch->nodes) return 0;
-    compiler->marks = scratch->marks;
-    compiler->notes = scratch->notes;
-    return 1;
+    return compiler->nodes_room ? compiler : NULL;
 }
 
 // after the walk: room for all that is by place
-static int scratch_reserve(Compiler *compiler) {
-    Scratch *scratch = compiler->tape->scratch;
+static int reserve_block(Compiler *compiler) {
     size_t n = (size_t)compiler->n + 1;
     size_t counts = 2 * n + KINDS + 2;  // of levels, some without instructions
     size_t size = n * (sizeof(Adder) + sizeof(Uses) + sizeof(Seen) + 2 * sizeof(Task) + 3 * sizeof(Index)) + counts * sizeof(Index);
-    if (scratch->size < size) {
-        free(scratch->block);
-        scratch->block = malloc(size);
-        scratch->size = scratch->block ? size : 0;
+    if (compiler->block_size < size) {
+        free(compiler->block);
+        compiler->block = malloc(size);
+        compiler->block_size = compiler->block ? size : 0;
     }
-    if (!scratch->block) return 0;
-    compiler->adders = (Adder *)(void *)scratch->block;
+    if (!compiler->block) return 0;
+    compiler->adders = (Adder *)(void *)compiler->block;
     compiler->uses = (Uses *)(compiler->adders + n);
     compiler->seen = (Seen *)(compiler->uses + n);
     compiler->slots = (Index *)(compiler->seen + n);
@@ -1336,35 +1321,26 @@ static int scratch_reserve(Compiler *compiler) {
     return 1;
 }
 
-static void scratch_close(Compiler *compiler) {
-    Scratch *scratch = compiler->tape->scratch;
-    if (!scratch) return;
+static void compiler_close(Compiler *compiler) {
     clear_marks(compiler);
-    scratch->places = compiler->places;
-    scratch->links = compiler->links;
-    scratch->steps = compiler->steps;
-    scratch->forward = compiler->forward;
-    scratch->room = compiler->room;
-    scratch->links_room = compiler->links_room;
-    scratch->steps_room = compiler->steps_room;
-    scratch->forward_room = compiler->forward_room;
-    size_t kept = scratch->nodes * (sizeof(Mark) + sizeof(Note)) + scratch->room * sizeof(Place)
-        + scratch->links_room * sizeof(Link) + scratch->size;
-    if (kept > MOST_KEPT) scratch_free(compiler->tape);
+    size_t kept = compiler->nodes_room * (sizeof(Mark) + sizeof(Note)) + compiler->room * sizeof(Place)
+        + compiler->links_room * sizeof(Link) + compiler->steps_room * sizeof(Step)
+        + compiler->forward_room * sizeof(Index) + compiler->block_size;
+    if (kept > MOST_KEPT) compiler_free(compiler->tape);
 }
 
-void scratch_free(Tape *tape) {
-    Scratch *scratch = tape->scratch;
-    if (!scratch) return;
-    free(scratch->marks);
-    free(scratch->notes);
-    free(scratch->places);
-    free(scratch->links);
-    free(scratch->steps);
-    free(scratch->forward);
-    free(scratch->block);
-    free(scratch);
-    tape->scratch = NULL;
+void compiler_free(Tape *tape) {
+    Compiler *compiler = tape->compiler;
+    if (!compiler) return;
+    free(compiler->marks);
+    free(compiler->notes);
+    free(compiler->places);
+    free(compiler->links);
+    free(compiler->steps);
+    free(compiler->forward);
+    free(compiler->block);
+    free(compiler);
+    tape->compiler = NULL;
 }
 
 // room for as many slots and terms as there can be
@@ -1398,8 +1374,7 @@ static int put_outputs(Compiler *compiler, const Index *outputs, size_t n) {
 
 static int compile(Compiler *compiler, const Index *outputs, size_t noutputs) {
     Replay *replay = compiler->replay;
-    if (!scratch_open(compiler) || !walk_all(compiler, outputs, noutputs)) return 0;
-    if (!scratch_reserve(compiler) || !reserve(compiler, noutputs)) return 0;
+    if (!walk_all(compiler, outputs, noutputs) || !reserve_block(compiler) || !reserve(compiler, noutputs)) return 0;
     count_uses(compiler);
     number_shared(compiler);
     find_spans(replay);
@@ -1444,9 +1419,9 @@ static void mark_nodes(Tape *tape, const Replay *replay, uint8_t flag) {
 Replay *replay_new(Tape *tape, const Index *outputs, size_t noutputs, const Choice *choices, size_t nchoices) {
     Replay *replay = calloc(1, sizeof *replay);
     if (!replay) return NULL;
-    Compiler compiler = {.tape = tape, .nodes = tape->nodes, .choices = choices, .nchoices = nchoices, .replay = replay};
-    int compiled = compile(&compiler, outputs, noutputs);
-    scratch_close(&compiler);
+    Compiler *compiler = compiler_open(tape, choices, nchoices, replay);
+    int compiled = compiler && compile(compiler, outputs, noutputs);
+    if (compiler) compiler_close(compiler);
     if (!compiled) {
         replay->slots = replay->nterms = 0;
         replay_free(tape, replay);

@@ -114,7 +114,7 @@ typedef struct Fault {
 typedef struct Schedule Schedule;  // the order of a root's passes, kept with the root
 typedef struct Choice Choice;      // of an item by an integer, in a recording
 typedef struct Replay Replay;      // and the compact program compiled from it
-typedef struct Scratch Scratch;    // and what that takes
+typedef struct Compiler Compiler;  // and what makes that
 
 typedef struct Tape {
     Node *nodes;      // the arena. nodes[0] stands for operands that are not there
@@ -133,7 +133,7 @@ typedef struct Tape {
                       // and the nodes it is still below, from the right
     double *saved;    // what a pass has overwritten, by position in the order: twice as many
     Index room;       // nodes that order and saved have room for
-    Scratch *scratch; // memory that the compiler of recordings works in
+    Compiler *compiler;  // of recordings, with the memory that it works in
     Schedule **schedules;  // those that are kept, in buckets by their root
     Index buckets;    // a power of two
     Index scheduled;  // how many are kept

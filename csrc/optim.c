@@ -15,7 +15,8 @@ static int are_apart(const Index *parameters, size_t n) {
     return apart != 0;
 }
 
-// Are these leaves known to stand side by side, and to have moments? Then none is private.
+// Are these leaves known to stand side by side, and to have moments? A replay takes none that has
+// moments for its own: their numbers are always in place.
 static int are_known(const Tape *tape, const Index *parameters, size_t n) {
     return n > 0 && n == tape->nleaves && parameters[0] == tape->leaves && !are_apart(parameters, n);
 }
@@ -181,7 +182,6 @@ static int are_together(Tape *tape, const Index *parameters, size_t n) {
     Index first = parameters[0], moments = tape_moments(tape, first), apart = !moments;
     for (Index i = 0; i < n; i++) apart |= tape_moments(tape, first + i) ^ (moments + i);
     if (apart) return 0;
-    settle(tape, parameters, n);
     tape->leaves = first;
     tape->moments = moments;
     tape->nleaves = n;
@@ -228,7 +228,6 @@ static int update_apart(Tape *tape, const Step *step, const Index *parameters, s
         tape->fault = (Fault){.code = FAULT_MEMORY};
         return -1;
     }
-    settle(tape, parameters, n);
     int failed = 0;
     for (; done < n && !failed; done++) {
         Index p = parameters[done], moments = tape_moments(tape, p);

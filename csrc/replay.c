@@ -215,15 +215,16 @@ static int batch_forward(Op op, const Instruction *at, Index n, int is_run, doub
     case OP_POW:
         return powers_forward(at, n, is_run, data);
     case OP_RELU:
-        if (!is_run) goto one_by_one;
+        if (!is_run) break;
         relus_forward(data + at->a, n, data + at->out);
         return 1;
-    default: one_by_one:
-        for (; at < end; at++) {
-            if (!op_forward(op, data[at->a], data[at->b], &data[at->out])) return 0;
-        }
-        return 1;
+    default:
+        break;
     }
+    for (; at < end; at++) {
+        if (!op_forward(op, data[at->a], data[at->b], &data[at->out])) return 0;
+    }
+    return 1;
 }
 
 static int run_forward(const Replay *replay, double *data) {
@@ -517,16 +518,17 @@ static int batch_backward(Op op, const Instruction *at, Index n, int is_run, con
     case OP_TANH:
         return tanhs_backward(at, n, data, grad);
     case OP_RELU:
-        if (!is_run) goto one_by_one;
+        if (!is_run) break;
         relus_backward(data + at->out, grad + at->out, n, grad + at->a);
         return 1;
-    default: one_by_one:
-        for (; at < end; at++) {
-            if (!op_backward(op, data[at->a], data[at->b], data[at->out], grad[at->out],
-                             &grad[at->a], &grad[at->b])) return 0;
-        }
-        return 1;
+    default:
+        break;
     }
+    for (; at < end; at++) {
+        double g = grad[at->out];
+        if (!op_backward(op, data[at->a], data[at->b], data[at->out], g, &grad[at->a], &grad[at->b])) return 0;
+    }
+    return 1;
 }
 
 static int run_backward(const Replay *replay) {

@@ -109,7 +109,7 @@ struct Replay {
 // changes the order of backward in a way that is not known here.
 Replay *replay_new(Tape *tape, const Index *outputs, size_t noutputs, const Choice *choices, size_t nchoices);
 void replay_free(Tape *tape, Replay *replay);
-void scratch_free(Tape *tape);
+void compiler_free(Tape *tape);
 int replay_has(const Replay *replay, Index i);  // whether it computes node i or reads it
 
 // The choice takes another item from now on.

@@ -262,7 +262,7 @@ void tape_free(Tape *tape) {
     free(tape->grad);
     free(tape->order);
     free(tape->saved);
-    scratch_free(tape);
+    compiler_free(tape);
     tape_init(tape);
 }
 
@@ -318,7 +318,7 @@ static void tape_trim(Tape *tape) {
     tape_resize(tape, capacity);
     free(tape->order);
     free(tape->saved);
-    scratch_free(tape);
+    compiler_free(tape);
     tape->order = NULL;
     tape->saved = NULL;
     tape->room = 0;
@@ -546,7 +546,7 @@ Index tape_div(Tape *tape, Index a, Index b) {
 
 Index tape_div_number(Tape *tape, Index a, double k) {
     double inverse;
-    if (number_pow(k, -1.0, &inverse)) return tape_binary(tape, OP_MUL, a, tape_leaf(tape, inverse));
+    if (number_power(k, -1.0, &inverse)) return tape_binary(tape, OP_MUL, a, tape_leaf(tape, inverse));
     tape->fault = (Fault){.code = FAULT_FORWARD, .op = OP_POW, .operands = 2, .a = k, .b = -1.0};
     return tape_binary(tape, OP_MUL, a, 0);
 }

@@ -73,7 +73,6 @@ int powers(const double *x, double k, double *out, size_t n) {
 // -----------------------------------------------------------------------------
 // quotients
 
-FOR_EACH_MACHINE
 static void plain_quotients(const double *restrict x, double y, double *restrict out, size_t n) {
     for (size_t i = 0; i < n; i++) out[i] = x[i] / y;
 }

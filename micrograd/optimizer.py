@@ -89,9 +89,7 @@ class Adam(Optimizer):
     def _step(self, take_step: Callable[..., int], weight_decay: Number) -> None:
         if _recorders:
             refuse("step")
-        t, adam = self.t, self._adam
-        if type(t) is not int or not 0 <= t < 2**53:
-            t = check_steps(t)
+        adam = self._adam
         rates = self.lr, self.eps, weight_decay, self.beta1, self.beta2
         if not all(map(is_, rates, self._rates)):
             numbers = [*map(number, rates)]  # that may run code of the user's
@@ -99,6 +97,9 @@ class Adam(Optimizer):
             adam.lr, adam.eps, adam.weight_decay, adam.beta1, adam.beta2 = numbers
             if {*map(type, rates)} <= {float, int}:  # others can change
                 self._rates = rates
+        t = self.t
+        if type(t) is not int or not 0 <= t < 2**53:
+            t = check_steps(t)
         adam.t = t
         out: list[Any] = []
         try:
