@@ -44,7 +44,8 @@ typedef struct Place {
     Index since;     // and how many places there were when the walk came to it
     Index phase;     // of forward,
     Index level;     // and the level, of the phase first, from its end; in the walk, whether it is in order
-    int has_leaves;  // a dot whose weights are all leaves
+    int has_leaves;  // a dot whose weights are all leaves,
+    int is_next_row; // or that has the inputs of the dot before it in the forward pass
 } Place;
 
 // who uses what is in a place
@@ -72,11 +73,10 @@ typedef struct Task {
     Index place;
 } Task;
 
-// a dot among those of its level
+// a dot among those of its level, by what it is sorted
 typedef struct Row {
-    Index terms;     // how many,
-    Index x, w;      // the factors of the first,
-    Index place;
+    uint64_t inputs;   // how many terms, and the first input
+    uint64_t weights;  // the first weight, and the place
 } Row;
 
 static const Index NOWHERE = (Index)-1;
@@ -253,16 +253,19 @@ static inline int is_seen(const Compiler *compiler, Index i) {
     return compiler->places[place].level != 0;
 }
 
-static inline void put_place(Compiler *compiler, Place place) {
-    compiler->places = grown(compiler, compiler->places, compiler->n + 1, &compiler->room, sizeof place);
-    if (compiler->has_failed) return;
-    compiler->marks[place.node].place = ++compiler->n;
-    compiler->places[compiler->n] = place;
+// the next place; NULL without memory
+static inline Place *put_place(Compiler *compiler, Index node, Index kind) {
+    compiler->places = grown(compiler, compiler->places, compiler->n + 1, &compiler->room, sizeof(Place));
+    if (compiler->has_failed) return NULL;
+    compiler->marks[node].place = ++compiler->n;
+    compiler->places[compiler->n] = (Place){.node = node, .kind = kind};
+    return &compiler->places[compiler->n];
 }
 
 static inline void put_leaf(Compiler *compiler, Index i) {
+    Place *place = put_place(compiler, i, OP_LEAF);
     compiler->flags |= compiler->nodes[i].flags;
-    put_place(compiler, (Place){.node = i, .kind = OP_LEAF, .level = 1});  // the forward pass does nothing there
+    if (place) place->level = 1;  // the forward pass does nothing there
 }
 
 static void come_to(Compiler *compiler, Index i) {
@@ -382,9 +385,12 @@ static void leave(Compiler *compiler, const Step *step) {
     Index kind = compiler->nodes[step->node].op;
     if (step->terms) kind = compiler->links[step->first].product ? PRODUCTS : PLAIN;
     if (compiler->marks[step->node].place == UNDER_WAY) {
-        put_place(compiler, (Place){.node = step->node, .kind = kind, .a = step->start, .terms = step->terms,
-                                    .first = step->first, .since = step->since});
-        if (compiler->has_failed) return;
+        Place *place = put_place(compiler, step->node, kind);
+        if (!place) return;
+        place->a = step->start;
+        place->terms = step->terms;
+        place->first = step->first;
+        place->since = step->since;
         if (!compiler->is_forward && !step->terms) note_operands(compiler, step->node);
     }
     if (compiler->is_forward) put_in_order(compiler, compiler->marks[step->node].place);
@@ -693,7 +699,7 @@ static inline int has_same_inputs(const Compiler *compiler, const Place *place, 
 
 static inline void put_forward(const Compiler *compiler, Index k, Task *task, Last *last) {
     Place *place = &compiler->places[k];
-    int is_next = has_same_inputs(compiler, place, last->place);
+    int is_next = place->is_next_row = has_same_inputs(compiler, place, last->place);
     *task = (Task){.kind = place->kind, .place = k, .phase = is_next ? last->phase : 0};
     for (Index t = 0; t < place->terms && !is_next; t++) rise_above(compiler, task, compiler->links[place->first + t].x);
     if (place->terms) *last = (Last){k, task->phase};
@@ -704,39 +710,39 @@ static inline void put_forward(const Compiler *compiler, Index k, Task *task, La
 
 static int compare_rows(const void *first, const void *second) {
     const Row *a = first, *b = second;
-    if (a->terms != b->terms) return a->terms < b->terms ? -1 : 1;
-    if (a->x != b->x) return a->x < b->x ? -1 : 1;
-    if (a->w != b->w) return a->w < b->w ? -1 : 1;
-    return a->place < b->place ? -1 : 1;
+    if (a->inputs != b->inputs) return a->inputs < b->inputs ? -1 : 1;
+    return a->weights < b->weights ? -1 : 1;
 }
 
 // Rows of one length together; of these, rows with the same inputs; and those in the order of their
 // weights.
 static void sort_rows(const Compiler *compiler, Task *tasks, Index n) {
-    Row *rows = (Row *)compiler->spare;
+    Row *rows = (Row *)(void *)compiler->spare;  // as large, and there is nothing in it now
     int descents = 0;
     for (Index k = 0; k < n; k++) {
         const Place *place = &compiler->places[tasks[k].place];
         const Link *first = &compiler->links[place->first];
-        rows[k] = (Row){place->terms, first->x, first->w, tasks[k].place};
+        rows[k] = (Row){(uint64_t)place->terms << 32 | first->x, (uint64_t)first->w << 32 | tasks[k].place};
         descents |= k > 0 && compare_rows(&rows[k - 1], &rows[k]) > 0;
     }
     if (descents) qsort(rows, n, sizeof(Row), compare_rows);
-    for (Index k = 0; k < n && descents; k++) tasks[k].place = rows[k].place;
+    for (Index k = 0; k < n && descents; k++) tasks[k].place = (Index)rows[k].weights;
 }
 
 static Index forward_tasks(Compiler *compiler) {
     const Compiler here = *compiler;  // which no store below can change, as far as a C compiler knows
+    const Place *after = here.places;
     Last last = {0};
     Index n = 0;
     for (; n < here.nforward; n++) put_forward(&here, here.forward[n], &here.tasks[n], &last);
     for (Index k = n; k > 0; k--) {
         Task *task = &here.tasks[k - 1];
         const Place *place = &here.places[task->place];
-        int is_next = has_same_inputs(&here, place, last.place) && here.places[last.place].phase == place->phase;
+        // the inputs have been told by the row after this one
+        int are_told = place->kind == PRODUCTS && after->is_next_row && after->phase == place->phase;
         task->level = place->level;
-        visit_operands(&here, task, 0, !is_next, come_before);
-        if (place->kind == PRODUCTS) last.place = task->place;
+        visit_operands(&here, task, 0, !are_told, come_before);
+        if (place->terms) after = place;
     }
     join_phases(compiler, compiler->tasks, n, 1);
     for (Index k = 0; k < n; k++) compiler->places[compiler->tasks[k].place].level = compiler->tasks[k].level;
@@ -1269,19 +1275,19 @@ static void make_grids(const Replay *replay, Program *program, int is_backward) 
 // -----------------------------------------------------------------------------
 // the whole
 
-// the tape's, as it was but for its memory, and room for the marks of all nodes; NULL without memory
-static Compiler *compiler_open(Tape *tape, const Choice *choices, size_t nchoices, Replay *replay) {
+// a compiler with the memory that the tape has kept, and room for the marks of all nodes; 0 without memory
+static int compiler_open(Compiler *compiler, Tape *tape, const Choice *choices, size_t nchoices, Replay *replay) {
     if (!tape->compiler) tape->compiler = calloc(1, sizeof *tape->compiler);
-    Compiler *compiler = tape->compiler;
-    if (!compiler) return NULL;
+    const Compiler *kept = tape->compiler;
+    if (!kept) return 0;
     *compiler = (Compiler){
         .tape = tape, .nodes = tape->nodes, .choices = choices, .nchoices = nchoices, .replay = replay,
-        .marks = compiler->marks, .notes = compiler->notes, .nodes_room = compiler->nodes_room,
-        .places = compiler->places, .room = compiler->room,
-        .links = compiler->links, .links_room = compiler->links_room,
-        .steps = compiler->steps, .steps_room = compiler->steps_room,
-        .forward = compiler->forward, .forward_room = compiler->forward_room,
-        .block = compiler->block, .block_size = compiler->block_size,
+        .marks = kept->marks, .notes = kept->notes, .nodes_room = kept->nodes_room,
+        .places = kept->places, .room = kept->room,
+        .links = kept->links, .links_room = kept->links_room,
+        .steps = kept->steps, .steps_room = kept->steps_room,
+        .forward = kept->forward, .forward_room = kept->forward_room,
+        .block = kept->block, .block_size = kept->block_size,
     };
     if (compiler->nodes_room <= tape->used) {
         size_t room = (size_t)tape->capacity + 1;
@@ -1291,7 +1297,7 @@ static Compiler *compiler_open(Tape *tape, const Choice *choices, size_t nchoice
         compiler->notes = calloc(room, sizeof(Note));
         compiler->nodes_room = compiler->marks && compiler->notes ? (Index)room : 0;
     }
-    return compiler->nodes_room ? compiler : NULL;
+    return compiler->nodes_room > 0;
 }
 
 // after the walk: room for all that is by place
@@ -1306,13 +1312,13 @@ static int reserve_block(Compiler *compiler) {
     }
     if (!compiler->block) return 0;
     compiler->adders = (Adder *)(void *)compiler->block;
-    compiler->uses = (Uses *)(compiler->adders + n);
+    compiler->tasks = (Task *)(compiler->adders + n);
+    compiler->spare = compiler->tasks + n;
+    compiler->uses = (Uses *)(compiler->spare + n);
     compiler->seen = (Seen *)(compiler->uses + n);
     compiler->slots = (Index *)(compiler->seen + n);
     compiler->where = compiler->slots + n;
-    compiler->tasks = (Task *)(compiler->where + 2 * n);
-    compiler->spare = compiler->tasks + n;
-    compiler->counts = (Index *)(compiler->spare + n);
+    compiler->counts = compiler->where + 2 * n;
     memset(compiler->adders, 0, n * sizeof(Adder));
     memset(compiler->uses, 0, n * sizeof(Uses));
     memset(compiler->seen, 0, n * sizeof(Seen));
@@ -1322,7 +1328,8 @@ static int reserve_block(Compiler *compiler) {
 }
 
 static void compiler_close(Compiler *compiler) {
-    clear_marks(compiler);
+    if (compiler->nodes_room) clear_marks(compiler);
+    *compiler->tape->compiler = *compiler;
     size_t kept = compiler->nodes_room * (sizeof(Mark) + sizeof(Note)) + compiler->room * sizeof(Place)
         + compiler->links_room * sizeof(Link) + compiler->steps_room * sizeof(Step)
         + compiler->forward_room * sizeof(Index) + compiler->block_size;
@@ -1343,20 +1350,23 @@ void compiler_free(Tape *tape) {
     tape->compiler = NULL;
 }
 
-// room for as many slots and terms as there can be
+// room for as many slots and terms as there can be; in one block, which costs less than many to take
+// from the system again and again
 static int reserve(Compiler *compiler, size_t noutputs) {
     Replay *replay = compiler->replay;
-    size_t slots = (size_t)compiler->n + 1;
+    size_t slots = (size_t)compiler->n + 1, numbers = slots + 2 * noutputs;  // room for the outputs while it settles
+    size_t ndoubles = 2 * numbers + 2 * slots, nterms = compiler->nlinks;
+    replay->block = malloc(ndoubles * sizeof(double) + nterms * sizeof(Term) + slots * (sizeof(Span) + sizeof(Index)));
+    if (!replay->block) return 0;
     replay->nterms = compiler->nlinks;
-    replay->nodes = malloc(slots * sizeof(Index));
-    replay->spans = malloc(slots * sizeof(Span));
-    replay->data = calloc(slots + 2 * noutputs, sizeof(double));   // and room for the outputs while it settles
-    replay->spare = calloc(slots + 2 * noutputs, sizeof(double));
-    replay->grad = calloc(slots, sizeof(double));
-    replay->before = malloc(slots * sizeof(double));
-    replay->terms = malloc(((size_t)replay->nterms + 1) * sizeof(Term));
-    if (!replay->nodes || !replay->spans || !replay->data || !replay->spare || !replay->grad
-        || !replay->before || !replay->terms) return 0;
+    replay->data = (double *)(void *)replay->block;
+    replay->spare = replay->data + numbers;
+    replay->grad = replay->spare + numbers;
+    replay->before = replay->grad + slots;
+    replay->terms = (Term *)(replay->before + slots);
+    replay->spans = (Span *)(replay->terms + nterms);
+    replay->nodes = (Index *)(replay->spans + slots);
+    memset(replay->block, 0, ndoubles * sizeof(double));
     replay->data[0] = replay->spare[0] = 1.0;  // a weight that is not there
     return 1;
 }
@@ -1419,9 +1429,9 @@ static void mark_nodes(Tape *tape, const Replay *replay, uint8_t flag) {
 Replay *replay_new(Tape *tape, const Index *outputs, size_t noutputs, const Choice *choices, size_t nchoices) {
     Replay *replay = calloc(1, sizeof *replay);
     if (!replay) return NULL;
-    Compiler *compiler = compiler_open(tape, choices, nchoices, replay);
-    int compiled = compiler && compile(compiler, outputs, noutputs);
-    if (compiler) compiler_close(compiler);
+    Compiler compiler = {.tape = NULL};
+    int compiled = compiler_open(&compiler, tape, choices, nchoices, replay) && compile(&compiler, outputs, noutputs);
+    if (compiler.tape) compiler_close(&compiler);
     if (!compiled) {
         replay->slots = replay->nterms = 0;
         replay_free(tape, replay);
@@ -1443,13 +1453,7 @@ void replay_free(Tape *tape, Replay *replay) {
     program_free(&replay->forward);
     program_free(&replay->backward);
     free(replay->outputs);
-    free(replay->terms);
-    free(replay->nodes);
-    free(replay->spans);
-    free(replay->data);
-    free(replay->spare);
-    free(replay->grad);
-    free(replay->before);
+    free(replay->block);
     free(replay);
 }
 

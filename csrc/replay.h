@@ -88,6 +88,7 @@ struct Replay {
     Index leaves;        // slots 1 .. leaves are leaves,
     Index privates;      // up to here private ones,
     Index slots;         // and up to here inner nodes
+    char *block;         // memory for all that is by slot, and the terms
     Index *nodes;        // by slot: the node
     Span *spans;           // of the leaves that are not private
     Index nspans;
