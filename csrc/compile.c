@@ -1466,3 +1466,14 @@ int replay_has(const Replay *replay, Index i) {
     }
     return 0;
 }
+
+int replay_is_alive(const Tape *tape, const Replay *replay) {
+    const Node *nodes = tape->nodes;
+    int alive = 0;
+    for (Index slot = replay->leaves + 1; slot <= replay->slots; slot++) alive |= nodes[replay->nodes[slot]].op != OP_FREE;
+    for (Index k = 0; k < replay->nterms && !alive; k++) {
+        Index product = replay->terms[k].product;
+        alive |= nodes[replay->terms[k].sum].op != OP_FREE || (product && nodes[product].op != OP_FREE);
+    }
+    return alive;
+}

@@ -125,7 +125,8 @@ typedef struct Tape {
     Index live;       // nodes in use now
     Index free;       // the first free one; each holds the next in a
     Index aside;      // while a recording is logged: the free ones that it shall not take
-    Index trim_below; // so few live nodes make the arena try to shrink
+    Index trim_below; // so few live nodes make the arena try to shrink,
+    Index trim_later; // but not now
     Index watched;    // how many nodes are watched
     Index *unused;    // watched nodes that have lost their last user, held by this list
     size_t nunused, unused_room;

@@ -86,7 +86,7 @@ int recording_end(Tape *tape, Recording *recording) {
 }
 
 void recording_free(Tape *tape, Recording *recording) {
-    tape_let_go(tape, recording);
+    Replay *replay = tape_let_go(tape, recording);
     if (recording->root) tape_release(tape, recording->root);
     for (size_t c = 0; c < recording->nchoices; c++) {
         Choice *choice = &recording->choices[c];
@@ -95,6 +95,7 @@ void recording_free(Tape *tape, Recording *recording) {
     }
     release_all(tape, recording->inputs, recording->ninputs);
     release_all(tape, recording->outputs, recording->noutputs);
+    tape_drop(tape, replay);
     free(recording->choices);
     free(recording->numbers);
     memset(recording, 0, sizeof *recording);

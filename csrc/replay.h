@@ -112,6 +112,7 @@ Replay *replay_new(Tape *tape, const Index *outputs, size_t noutputs, const Choi
 void replay_free(Tape *tape, Replay *replay);
 void compiler_free(Tape *tape);
 int replay_has(const Replay *replay, Index i);  // whether it computes node i or reads it
+int replay_is_alive(const Tape *tape, const Replay *replay);  // whether a node is that it alone has numbers of
 
 // The choice takes another item from now on.
 void replay_choose(Replay *replay, size_t choice, Index item);
@@ -127,7 +128,8 @@ void replay_settle(Tape *tape, Replay *replay);
 
 // What recorded.c needs of tape.c: to compile a recording, and to drop what was compiled.
 void tape_keep(Tape *tape, const Recording *recording);
-void tape_let_go(Tape *tape, const Recording *recording);
+Replay *tape_let_go(Tape *tape, const Recording *recording);
+void tape_drop(Tape *tape, Replay *replay);
 Replay *tape_replay(const Tape *tape, Index root);          // of the recording with this first output
 Index tape_list(Tape *tape, const Index *nodes, size_t n);  // a node that uses them all
 

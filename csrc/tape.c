@@ -705,7 +705,7 @@ void tape_release(Tape *tape, Index i) {
     Index before = tape->live;
     tape_discard(tape, i);
     // only here: callers of tape_discard may hold indices beyond the smaller arena's end
-    if (tape->live < tape->trim_below) {
+    if (tape->live < tape->trim_below && !tape->trim_later) {
         tape_trim(tape);
     } else if (before - tape->live > tape->used / 4) {
         tape_rewind(tape);
@@ -1299,9 +1299,30 @@ void tape_keep(Tape *tape, const Recording *recording) {
     if (!schedule->replay) drop_schedules(tape, first);
 }
 
-// the replay lists nodes that live as long as the recording
-void tape_let_go(Tape *tape, const Recording *recording) {
-    if (is_kept(tape, recording)) drop_schedules(tape, recording->outputs[0]);
+// What was compiled of a recording that is about to release its nodes. Most often all of them die
+// with it, and the numbers that it holds are wanted by nobody.
+Replay *tape_let_go(Tape *tape, const Recording *recording) {
+    if (!is_kept(tape, recording)) return NULL;
+    Schedule *schedule = schedule_find(tape, recording->outputs[0], SCHEDULE_RECORDING);
+    Replay *replay = schedule->replay;
+    schedule->replay = NULL;
+    for (Replay **link = &tape->held; replay && *link; link = &(*link)->next_held) {
+        if (*link != replay) continue;
+        *link = replay->next_held;
+        break;
+    }
+    drop_schedules(tape, recording->outputs[0]);
+    tape->trim_later += replay != NULL;  // it knows its nodes by their places
+    return replay;
+}
+
+// After the release: those that are still alive get their numbers.
+void tape_drop(Tape *tape, Replay *replay) {
+    if (!replay) return;
+    if (replay->holds && replay_is_alive(tape, replay)) replay_settle(tape, replay);
+    replay_free(tape, replay);
+    tape->trim_later--;
+    if (tape->live < tape->trim_below && !tape->trim_later) tape_trim(tape);
 }
 
 static void choose(Tape *tape, Recording *recording, size_t c, Index item) {

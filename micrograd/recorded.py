@@ -227,15 +227,19 @@ class CacheInfo(namedtuple("CacheInfo", "hits misses maxsize currsize")):
     currsize: int
 
 
-class _Entry(namedtuple("_Entry", "result recording leaves values")):
-    """What is kept of the first call of a shape."""
+class _Entry(namedtuple("_Entry", "recording leaves values result")):
+    """What is kept of the first call of a shape.
+
+    The result is the last field, for that is the first one that a tuple lets go: the recording
+    need not put its numbers in place then, where nobody else has the result.
+    """
 
     __slots__ = ()
 
-    result: Any  # what each call returns
     recording: Recording
     leaves: list[tuple[Any, Any]]  # under no_grad: the results, and the Values they show
     values: list[Any]  # whose ids are in the shape
+    result: Any  # what each call returns
 
 
 def _values_in(result: Any, kind: Any) -> list[Any]:
@@ -286,7 +290,7 @@ class RecordedFunction:
             self._keep(key, entry)
             self._misses += 1
             return entry.result
-        result, recording, leaves, _ = entry
+        recording, leaves, _, result = entry
         try:
             recording.run(floats, integers)
         finally:
@@ -319,7 +323,7 @@ class RecordedFunction:
         if not is_recording():
             leaves = {id(v): (kind(v.data), v) for v in outputs if not v._is_leaf}
             result = _replaced(result, leaves)
-        return _Entry(result, recording, [*leaves.values()], recorder.values)
+        return _Entry(recording, [*leaves.values()], recorder.values, result)
 
     def cache_clear(self) -> None:
         """Drop all recordings, and count from 0 again."""

@@ -1203,8 +1203,9 @@ static void test_output_inside_another(void) {
 }
 
 // what is compiled goes with the recording: its nodes may be others by then
+// in the end y is held, or what is inside, or nothing
 static void test_freed_recording(void) {
-    for (int order = 0; order < 3; order++) {
+    for (int order = 0; order < 4; order++) {
         function_now = "a freed recording";
         Tape tape;
         tape_init(&tape);
@@ -1218,9 +1219,13 @@ static void test_freed_recording(void) {
         CHECK(tape_replay(&tape, y) && tape_is_whole(&tape, NULL));
         CHECK(recording_set(&tape, &recording, &(double){4.0}, &(int64_t){1}) == 0 && recording_forward(&tape, &recording) == 0);
         if (order == 1) CHECK(tape_backward(&tape, y) == 0);
-        if (order == 2) tape_release(&tape, y);
+        if (order == 3) tape_hold(&tape, taken);
+        if (order >= 2) tape_release(&tape, y);
         recording_free(&tape, &recording);
-        CHECK(tape_is_whole(&tape, NULL) && tape.scheduled == 0 && tape.live == (order == 2 ? 0 : 4));
+        CHECK(tape_is_whole(&tape, NULL) && tape.scheduled == 0 && !tape.held && !tape.trim_later);
+        CHECK(tape.live == (order == 2 ? 0 : order == 3 ? 2 : 4));
+        if (order != 2) CHECK(tape.data[taken] == 3.0 && tape.grad[taken] == (order == 1 ? 4.0 : 0.0));
+        if (order == 3) CHECK(tape.nodes[taken].flags == NODE_CHOICE);  // no replay's
         Index fresh[8];
         for (int k = 0; k < 8; k++) fresh[k] = tape_leaf(&tape, 7.0);
         if (order < 2) {
