@@ -9,7 +9,7 @@ import functools
 import gc
 
 from micrograd import compiled, pure
-from micrograd.binding import lib
+from micrograd.compiled.binding import lib
 
 from . import closures
 from .course import mean_cross_entropy, values_of

@@ -66,7 +66,8 @@ static int operand_need(PyObject *x, Index *node, double *number) {
     return kind == KIND_VALUE || kind == KIND_NUMBER ? 0 : -1;
 }
 
-int shared_read(Object xs, Index *nodes, double *numbers, Object out) {
+// fill in, for each item, its node, or 0 and its number
+static int read_items(Object xs, Index *nodes, double *numbers, Object out) {
     size_t n = size_of(xs);
     for (size_t k = 0; k < n; k++) {
         PyObject *x = PyList_GetItem((PyObject *)xs, (Py_ssize_t)k);
@@ -106,7 +107,7 @@ int shared_dot(Object ws, Object xs, Object start, Object out) {
     if (items_new(&items, 2 * n, out) < 0) return -1;
     Index *w = items.nodes, *x = w + n;
     double *w_numbers = items.numbers, *x_numbers = w_numbers + n;
-    if (size_of(xs) == n && shared_read(ws, w, w_numbers, out) == 0 && shared_read(xs, x, x_numbers, out) == 0) {
+    if (size_of(xs) == n && read_items(ws, w, w_numbers, out) == 0 && read_items(xs, x, x_numbers, out) == 0) {
         failed = give_node((recording ? tape_dot : dot_evaluate)(&tape, first, number, w, w_numbers, x, x_numbers, n), out);
     }
     items_free(&items);
@@ -121,7 +122,7 @@ int shared_sum(Object xs, Object start, Object out) {
     double number;
     if (recording < 0 || operand_need((PyObject *)start, &first, &number) < 0) return give_problem(out);
     if (items_new(&items, n, out) < 0) return -1;
-    if (shared_read(xs, items.nodes, items.numbers, out) == 0) {
+    if (read_items(xs, items.nodes, items.numbers, out) == 0) {
         failed = give_node((recording ? tape_sum : sum_evaluate)(&tape, first, number, items.nodes, items.numbers, n), out);
     }
     items_free(&items);
@@ -136,7 +137,7 @@ int shared_linear(Object xs, Object ws, size_t nout, Object out) {
     if (items_new(&items, n + nin + nout, out) < 0) return -1;
     Index *w = items.nodes, *x = w + n, *results = x + nin;
     double *w_numbers = items.numbers, *x_numbers = w_numbers + n;
-    if (n == nin * nout && shared_read(ws, w, w_numbers, out) == 0 && shared_read(xs, x, x_numbers, out) == 0) {
+    if (n == nin * nout && read_items(ws, w, w_numbers, out) == 0 && read_items(xs, x, x_numbers, out) == 0) {
         failed = (recording ? linear : linear_evaluate)(&tape, x, x_numbers, nin, w, w_numbers, nout, results);
         failed = failed ? give_fault(out) : give_nodes(results, nout, out);
     }
@@ -165,7 +166,7 @@ int shared_take(Object xs, Object out) {
     if (recording < 0) return give_problem(out);
     if (items_new(&items, 2 * n, out) < 0) return -1;
     Index *results = items.nodes + n;
-    if (shared_read(xs, items.nodes, items.numbers, out) == 0) {
+    if (read_items(xs, items.nodes, items.numbers, out) == 0) {
         failed = take_row(&items, n, recording, results) ? give_fault(out) : give_nodes(results, n, out);
     }
     items_free(&items);
@@ -178,7 +179,7 @@ int shared_exponentials(Object xs, Object out) {
     Items items;
     if (items_new(&items, 2 * n + 1, out) < 0) return -1;
     Index *results = items.nodes + n;
-    if (shared_read(xs, items.nodes, items.numbers, out) == 0) {
+    if (read_items(xs, items.nodes, items.numbers, out) == 0) {
         failed = exponentials(&tape, items.nodes, n, results, results + n);
         failed = failed ? give_fault(out) : give_nodes(results, n + 1, out);
     }
@@ -193,7 +194,7 @@ int shared_softmax(Object xs, Object out) {
     if (recording < 0) return give_problem(out);
     if (items_new(&items, 2 * n, out) < 0) return -1;
     Index *results = items.nodes + n;
-    if (shared_read(xs, items.nodes, items.numbers, out) == 0) {
+    if (read_items(xs, items.nodes, items.numbers, out) == 0) {
         failed = (recording ? softmax : softmax_evaluate)(&tape, items.nodes, n, results);
         failed = failed ? give_fault(out) : give_nodes(results, n, out);
     }
@@ -207,7 +208,7 @@ int shared_cross_entropy(Object logits, size_t target, Object out) {
     Items items;
     if (recording < 0) return give_problem(out);
     if (items_new(&items, n, out) < 0) return -1;
-    if (shared_read(logits, items.nodes, items.numbers, out) == 0) {
+    if (read_items(logits, items.nodes, items.numbers, out) == 0) {
         failed = give_node((recording ? cross_entropy : cross_entropy_evaluate)(&tape, items.nodes, n, target), out);
     }
     items_free(&items);
@@ -221,7 +222,7 @@ int shared_mlp_call(const MLP *mlp, Object xs, Object out) {
     if (recording < 0) return give_problem(out);
     if (items_new(&items, n + nout, out) < 0) return -1;
     Index *results = items.nodes + n;
-    if (n == mlp->sizes[0] && shared_read(xs, items.nodes, items.numbers, out) == 0) {
+    if (n == mlp->sizes[0] && read_items(xs, items.nodes, items.numbers, out) == 0) {
         failed = (recording ? mlp_call : mlp_evaluate)(&tape, mlp, items.nodes, items.numbers, results);
         failed = failed ? give_fault(out) : give_nodes(results, nout, out);
     }
@@ -229,11 +230,54 @@ int shared_mlp_call(const MLP *mlp, Object xs, Object out) {
     return failed;
 }
 
-int shared_mean_cross_entropy(const MLP *mlp, const Index *x, const double *numbers,
-                              const int32_t *labels, size_t n, Object out) {
-    int recording = is_recording();
+// Python's lists and tuples, which nothing but C reads: no code of the user's runs. -1: it is neither
+static Py_ssize_t sequence_size(PyObject *x) {
+    return Py_TYPE(x) == &PyTuple_Type ? PyTuple_Size(x) : Py_TYPE(x) == &PyList_Type ? PyList_Size(x) : -1;
+}
+
+static PyObject *sequence_item(PyObject *x, Py_ssize_t k) {
+    return Py_TYPE(x) == &PyTuple_Type ? PyTuple_GetItem(x, k) : PyList_GetItem(x, k);
+}
+
+// a point ([x, ...], label) of a data set: 1, or 0 if it has to be looked at in Python, whose checks
+// know what is wrong, or -1 with an exception set
+static int read_point(const MLP *mlp, PyObject *point, Index *x, double *numbers, int32_t *label) {
+    if (sequence_size(point) != 2) return 0;
+    PyObject *inputs = sequence_item(point, 0), *target = sequence_item(point, 1);
+    if (sequence_size(inputs) != (Py_ssize_t)mlp->sizes[0] || Py_TYPE(target) != &PyLong_Type) return 0;
+    int overflow;
+    long long number = PyLong_AsLongLongAndOverflow(target, &overflow);
+    if (overflow || number < 0 || number >= mlp->sizes[mlp->nlayers]) return 0;
+    *label = (int32_t)number;
+    for (Py_ssize_t k = 0; k < (Py_ssize_t)mlp->sizes[0]; k++) {
+        PyObject *input = sequence_item(inputs, k);
+        if (!is_value(input) && Py_TYPE(input) != &PyFloat_Type && Py_TYPE(input) != &PyLong_Type) return 0;
+        if (operand_read(input, &x[k], &numbers[k]) < 0) return -1;
+    }
+    return 1;
+}
+
+int shared_mean_cross_entropy(const MLP *mlp, Object split, Object out) {
+    size_t n = size_of(split), nin = mlp->sizes[0], k = 0;
+    int recording = is_recording(), found = 1, failed = 1;
+    Items items;
     if (recording < 0) return give_problem(out);
-    return give_node((recording ? mean_cross_entropy : mean_cross_entropy_evaluate)(&tape, mlp, x, numbers, labels, n), out);
+    if (items_new(&items, n * nin + n, out) < 0) return -1;
+    Index *x = items.nodes;
+    int32_t *labels = (int32_t *)(x + n * nin);  // as large as an Index
+    while (k < n && found > 0) {
+        PyObject *point = PyList_GetItem((PyObject *)split, (Py_ssize_t)k);
+        found = read_point(mlp, point, x + k * nin, items.numbers + k * nin, &labels[k]);
+        k++;
+    }
+    if (found > 0) {
+        Index loss = (recording ? mean_cross_entropy : mean_cross_entropy_evaluate)(&tape, mlp, x, items.numbers, labels, n);
+        failed = give_node(loss, out);
+    } else if (found < 0) {
+        failed = give_problem(out);
+    }
+    items_free(&items);
+    return failed;
 }
 
 int shared_adam_init(const Index *parameters, size_t n, Object out) {
@@ -259,7 +303,7 @@ int shared_recording_start(Recording *recording, Object outputs, Object inputs, 
     int failed = -1;
     if (items_new(&items, n + m, out) < 0) return -1;
     Index *in = items.nodes + n;
-    if (shared_read(outputs, items.nodes, items.numbers, out) == 0 && shared_read(inputs, in, items.numbers, out) == 0) {
+    if (read_items(outputs, items.nodes, items.numbers, out) == 0 && read_items(inputs, in, items.numbers, out) == 0) {
         for (size_t k = 0; k < n; k++) {  // the others are leaves
             if (tape.nodes[items.nodes[k]].op != OP_LEAF) items.nodes[computed++] = items.nodes[k];
         }
@@ -275,8 +319,8 @@ int shared_recording_choice(Recording *recording, size_t integer, Object takes, 
     int failed = -1;
     if (items_new(&nodes, width + all, out) < 0) return -1;
     Index *rows = nodes.nodes + width;
-    if (all == n * width && shared_read(takes, nodes.nodes, nodes.numbers, out) == 0
-        && shared_read(items, rows, nodes.numbers, out) == 0) {
+    if (all == n * width && read_items(takes, nodes.nodes, nodes.numbers, out) == 0
+        && read_items(items, rows, nodes.numbers, out) == 0) {
         failed = recording_choice(&tape, recording, integer, nodes.nodes, width, rows, n) ? give_fault(out) : 0;
     }
     items_free(&nodes);

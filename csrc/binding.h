@@ -40,8 +40,9 @@ int shared_exponentials(Object xs, Object out);                    // and then t
 int shared_softmax(Object xs, Object out);
 int shared_cross_entropy(Object logits, size_t target, Object out);
 int shared_mlp_call(const MLP *mlp, Object xs, Object out);
-int shared_mean_cross_entropy(const MLP *mlp, const Index *x, const double *numbers,
-                              const int32_t *labels, size_t n, Object out);
+// Of a list of points ([x, ...], label), with a plain x and an int. 1, and nothing appended, if a
+// point is something else or does not fit the network.
+int shared_mean_cross_entropy(const MLP *mlp, Object split, Object out);
 int shared_adam_init(const Index *parameters, size_t n, Object out);
 int shared_adam_step(Adam *adam, const Index *parameters, size_t n, Object out);
 int shared_adamw_step(AdamW *adamw, const Index *parameters, size_t n, Object out);
@@ -53,9 +54,6 @@ int shared_recording_choice(Recording *recording, size_t integer, Object takes, 
 int shared_recording_end(Recording *recording, Object out);
 int shared_recording_run(Recording *recording, Object floats, Object integers, Object out);
 void shared_recording_free(Recording *recording);
-
-// Fill in, for each item, its node, or 0 and its number.
-int shared_read(Object xs, Index *nodes, double *numbers, Object out);
 
 const char *micrograd_version(void);  // of the package that this was compiled from
 

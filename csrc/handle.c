@@ -1233,7 +1233,7 @@ static PyType_Slot value_slots[] = {
 };
 
 static PyType_Spec value_spec = {
-    .name = "micrograd.value.Value",
+    .name = "micrograd.compiled.value.Value",
     .basicsize = sizeof(Handle),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .slots = value_slots,

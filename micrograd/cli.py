@@ -8,7 +8,7 @@ import os
 import sys
 
 from . import backend, draw_dot, vis_color
-from .pure import split_points
+from .pure.data import split_points
 from .run import DATA_SETS, CourseRun
 from .version import __version__
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 ENGINES = {"c": "compiled", "python": "pure", "torch": "pytorch"}
-
 
 PICTURES = (".svg", ".png", ".pdf", ".jpg", ".gif", ".ps")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from . import pure
+from .backends import engine
+from .checks import is_number, number
 from .graph import trace
 
 TYPE_CHECKING = False
@@ -73,7 +74,7 @@ def gradcheck(
 
     Source: after PyTorch's torch.autograd.gradcheck.
     """
-    eps, tolerance = pure.number(eps), pure.number(tolerance)
+    eps, tolerance = number(eps), number(tolerance)
     if not tolerance >= 0:
         raise ValueError(f"tolerance must be 0 or more, not {tolerance}")
     values = _leaves(list(inputs))
@@ -88,17 +89,11 @@ def gradcheck(
 
 def _leaves(inputs: list[Any]) -> list[Any]:
     """Return the inputs as leaves, all of the engine that those are of which are Values."""
-    from . import Value  # of the engine that the package uses
-
-    kind: Any = Value
+    kind: Any = engine.Value
     for x in inputs:
-        if isinstance(x, pure.Value):
-            kind = pure.Value
-        elif hasattr(x, "_prev"):
-            from . import value
-
-            kind = value.Value
-    values = [kind(x) if pure.is_number(x) else x for x in inputs]
+        if hasattr(x, "_prev") and hasattr(x, "detach"):
+            kind = type(x.detach())  # which is no subclass
+    values = [kind(x) if is_number(x) else x for x in inputs]
     for v in values:
         if not isinstance(v, kind):
             raise TypeError(f"an input must be a number or a Value of the same engine, not {v!r}")

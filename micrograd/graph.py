@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
+    from .pure.value import Value
     from .types import AnyValue
 
 __all__ = ["trace", "draw_dot", "vis_color"]
@@ -57,7 +58,7 @@ def trace(root: AnyValue) -> tuple[list[AnyValue], list[tuple[AnyValue, AnyValue
     return nodes, edges
 
 
-def vis_color(nodes: Iterable[AnyValue], color: str) -> None:
+def vis_color(nodes: Iterable[Value], color: str) -> None:
     """Give Values a fill colour in drawings.
 
     Args:
@@ -75,7 +76,7 @@ def vis_color(nodes: Iterable[AnyValue], color: str) -> None:
 
 
 def draw_dot(
-    root: AnyValue, format: str = "svg", rankdir: str = "LR", outfile: str | None = "graph"
+    root: Value, format: str = "svg", rankdir: str = "LR", outfile: str | None = "graph"
 ) -> Any:
     """Draw the graph below a Value: a box for each Value, an ellipse for each operation.
 
@@ -147,7 +148,7 @@ def draw_dot(
     return dot
 
 
-def notebook_picture(root: AnyValue) -> dict[str, str]:
+def notebook_picture(root: Any) -> dict[str, str]:
     """What a notebook shows for a Value: its graph, or its text where there is no picture.
 
     Args:

@@ -12,14 +12,13 @@ import random
 
 from . import MLP as _MLP
 from . import Layer as _Layer
-from . import Module, Value
+from . import Module
 from . import Neuron as _Neuron
-from .pure import check_activation, check_generator, check_sizes, count
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any, SupportsIndex
+    from typing import SupportsIndex
 
     from .types import SupportsUniform
 
@@ -41,6 +40,8 @@ class Neuron(_Neuron):
         TypeError: nin is no integer, or rng no generator.
     """
 
+    _random = random
+
     def __init__(
         self,
         nin: SupportsIndex,
@@ -48,13 +49,10 @@ class Neuron(_Neuron):
         activation: str = "relu",
         rng: SupportsUniform | None = None,
     ) -> None:
-        nin = count(nin, "nin", least=1)
-        self.activation = check_activation(activation)
-        self.nonlin = bool(nonlin)
-        rng = random if rng is None else rng
-        check_generator(rng)
-        self.w = [Value(rng.uniform(-1, 1)) for _ in range(nin)]
-        self.b = Value(0)
+        super().__init__(nin, nonlin, activation, rng)
+
+    def _weight(self, rng: SupportsUniform, nin: int) -> float:
+        return rng.uniform(-1, 1)
 
 
 class Layer(_Layer):
@@ -66,8 +64,7 @@ class Layer(_Layer):
         **kwargs: what else Neuron takes.
     """
 
-    def __init__(self, nin: SupportsIndex, nout: SupportsIndex, **kwargs: Any) -> None:
-        self.neurons = [Neuron(nin, **kwargs) for _ in range(count(nout, "nout", least=1))]
+    _Neuron = Neuron
 
 
 class MLP(_MLP):
@@ -89,6 +86,8 @@ class MLP(_MLP):
         MLP of [Layer of [LinearNeuron(2)]]
     """
 
+    _Layer = Layer
+
     def __init__(
         self,
         nin: SupportsIndex,
@@ -96,9 +95,4 @@ class MLP(_MLP):
         activation: str = "relu",
         rng: SupportsUniform | None = None,
     ) -> None:
-        sizes = check_sizes(nin, nouts)
-        last = len(sizes) - 2
-        self.layers = [
-            Layer(sizes[i], sizes[i + 1], nonlin=i != last, activation=activation, rng=rng)
-            for i in range(len(sizes) - 1)
-        ]
+        super().__init__(nin, nouts, activation, rng)

@@ -7,7 +7,8 @@ when something is used, not before.
 
 from __future__ import annotations
 
-from .pure import RNG, check_split, check_target, gen_data, gen_data_circles, gen_data_yinyang
+from .checks import check_split, check_target
+from .pure import RNG, gen_data, gen_data_circles, gen_data_yinyang
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

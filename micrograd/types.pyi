@@ -6,13 +6,13 @@ from typing import Any, Protocol, SupportsFloat, SupportsIndex, TypeVar, overloa
 
 from typing_extensions import ParamSpec, Self
 
-from . import pure, value
-from .recorded import CacheInfo
+from .pure.value import Value
+from .recorder import CacheInfo
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 P = ParamSpec("P")  # a function's parameters
-AnyValue = TypeVar("AnyValue", pure.Value, value.Value)  # of either engine
+AnyValue = TypeVar("AnyValue", bound=Value)  # of either engine: to type checkers they are one
 
 # What converts to a float: int, Fraction, NumPy's scalars. So does a Value, which is a
 # TypeError all the same where a number has to be: type checkers cannot tell.

@@ -46,15 +46,15 @@ class _NotHere(types.ModuleType):
 
 if IS_CPYTHON:
     from micrograd import compiled
-    from micrograd.binding import tape
-    from micrograd.value import live_nodes
+    from micrograd.compiled import live_nodes
+    from micrograd.compiled.binding import tape
 
     ENGINES = {"c": compiled, "python": pure}
 else:
     ENGINES = {"python": pure}
-    for name in ("compiled", "value", "binding"):
-        module = sys.modules[f"micrograd.{name}"] = _NotHere(name)
-        setattr(micrograd, name, module)
+    for name in ("compiled", "compiled.binding", "compiled.loss", "compiled.nn", "value"):
+        sys.modules[f"micrograd.{name}"] = _NotHere(name)
+    micrograd.compiled = sys.modules["micrograd.compiled"]
 
     def live_nodes():
         return 0

@@ -72,14 +72,17 @@ def test_star_import_hides_nothing(word):
 
 
 def test_the_package_s_own_modules_have_python_s_sum():
-    """But for those that define ours or pass it on."""
-    names = {module.name for module in pkgutil.iter_modules(micrograd.__path__)} - {"__main__"}
-    modules = {name: importlib.import_module(f"micrograd.{name}") for name in names}
+    """But for those that define ours, pass it on or call it."""
+    found = pkgutil.walk_packages(micrograd.__path__, "micrograd.")
+    names = {module.name for module in found} - {"micrograd.__main__"}
+    modules = {name: importlib.import_module(name) for name in names}
     hiding = {name for name, module in modules.items() if hasattr(module, "sum")}
-    assert hiding == {"pure", "functions", "compiled"}
+    assert {name.partition(".")[2] for name in hiding} == {
+        "pure", "pure.functions", "pure.loss", "compiled", "compiled.functions",
+    }  # fmt: skip
 
 
-C, PYTHON = "c micrograd.value", "python micrograd.pure"
+C, PYTHON = "c micrograd.compiled.value", "python micrograd.pure.value"
 
 
 @pytest.mark.parametrize(
@@ -113,11 +116,11 @@ def without_compiled_part(tmp_path):
 @needs_c
 def test_without_the_compiled_part(without_compiled_part):
     run = python(WHICH, without_compiled_part)
-    assert run.stdout.strip() == "python micrograd.pure"
+    assert run.stdout.strip() == PYTHON
     assert run.stderr.count("RuntimeWarning") == 1
     assert "pip install ." in run.stderr and "there is no _micrograd" in run.stderr
     run = python(WHICH, without_compiled_part, MICROGRAD_BACKEND="python")
-    assert (run.stdout.strip(), run.stderr) == ("python micrograd.pure", "")
+    assert (run.stdout.strip(), run.stderr) == (PYTHON, "")
     run = python(WHICH, without_compiled_part, MICROGRAD_BACKEND="c")
     assert run.returncode == 1 and "there is no _micrograd" in run.stderr
 
@@ -139,7 +142,7 @@ def test_a_compiled_part_of_another_version(tmp_path):
     for word in ("0.0.7", micrograd.__version__, "_micrograd.py", "pip install ."):
         assert word in last
     run = python(WHICH, tmp_path)
-    assert run.stdout.strip() == "python micrograd.pure" and "0.0.7" in run.stderr
+    assert run.stdout.strip() == PYTHON and "0.0.7" in run.stderr
 
 
 @needs_c

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from test_nn import graph
 
 from micrograd import compiled, pure
-from micrograd.value import live_nodes
+from micrograd.compiled import live_nodes
 
 # -----------------------------------------------------------------------------
 # the operators written out

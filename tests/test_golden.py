@@ -111,7 +111,7 @@ def test_number_repr():
     from hypothesis import example, given
     from hypothesis import strategies as st
 
-    from micrograd.binding import ffi, lib
+    from micrograd.compiled.binding import ffi, lib
 
     powers = st.integers(-1074, 1023).map(lambda e: 2.0**e)
     any_bits = st.integers(0, 2**64 - 1).map(

@@ -17,9 +17,8 @@ from conftest import collect_garbage, nodes_with_attributes
 from test_value import sine
 
 from micrograd import compiled
-from micrograd.compiled import MLP, AdamW, Value, mean_cross_entropy
+from micrograd.compiled import MLP, AdamW, Value, live_nodes, mean_cross_entropy
 from micrograd.graph import trace
-from micrograd.value import live_nodes
 
 
 @pytest.fixture(autouse=True)
@@ -281,7 +280,7 @@ for name in ("VmHWM", "VmRSS"):
 def test_five_million_additions_in_700_megabytes():
     peak, after = memory_of("""
         from micrograd.compiled import Value
-        from micrograd.value import live_nodes
+        from micrograd.compiled import live_nodes
         x = Value(0.0)
         y = x
         for _ in range(5_000_000):
@@ -602,7 +601,7 @@ GARBAGE = """
     from micrograd.compiled import (
         MLP, SGD, AdamW, Value, cross_entropy, dot, eval_split, mean_cross_entropy, softmax, sum
     )
-    from micrograd.value import live_nodes
+    from micrograd.compiled import live_nodes
 
     split = [([1.0, 2.0], 0)]
     uses = [
@@ -684,7 +683,7 @@ def test_a_pass_holds_its_root():
     run_quietly("""
         import gc
         from micrograd.compiled import Value
-        from micrograd.value import live_nodes
+        from micrograd.compiled import live_nodes
 
         class Cycle:
             pass

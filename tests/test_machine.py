@@ -18,7 +18,7 @@ from test_parity import FUNCTIONS, OPERATIONS, item, numbers, position, take, ta
 from test_value import Refuses
 
 from micrograd import RecordingError, compiled, pure
-from micrograd.value import live_nodes
+from micrograd.compiled import live_nodes
 
 
 class Problem(ValueError):

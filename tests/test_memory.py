@@ -51,7 +51,7 @@ def test_every_allocation_fails_once(failing_malloc):
         from conftest import bits
         from test_value import sine
         from micrograd import compiled, pure
-        from micrograd.value import live_nodes
+        from micrograd.compiled import live_nodes
 
         malloc = ctypes.CDLL(None)
         malloc.fail_at.argtypes, malloc.fail_at.restype = [ctypes.c_long], ctypes.c_long
@@ -158,7 +158,7 @@ def test_memory_ends_and_comes_back():
     program = """
         import gc, resource
         from micrograd.compiled import MLP, RNG, Value, mean_cross_entropy
-        from micrograd.value import live_nodes
+        from micrograd.compiled import live_nodes
 
         with open("/proc/self/statm") as statm:
             now = int(statm.read().split()[0]) * resource.getpagesize()

@@ -536,3 +536,45 @@ def test_evaluation_fails_as_the_recording_does(engine, no_new_nodes):
     recorded = outcome(engine.mean_cross_entropy, model, split)
     assert recorded[0] is ValueError and "log" in recorded[1]
     assert outcome(engine.eval_split, model, split) == recorded
+
+
+def test_a_data_set_in_any_form(engine):
+    """C reads lists and tuples of plain numbers; all else is looked at piece by piece."""
+    import numpy as np
+
+    Value, points = engine.Value, [([0.5, -1.0], 0), ([2.0, 3.0], 1)]
+    forms = [
+        points,
+        tuple(points),
+        iter(points),
+        [list(point) for point in points],
+        [(tuple(x), y) for x, y in points],
+        [(iter(x), y) for x, y in points],
+        [(np.array(x), np.int64(y)) for x, y in points],
+        [([np.float32(xi) for xi in x], bool(y)) for x, y in points],
+        [([Value(xi) for xi in x], y) for x, y in points],
+        [([Value(0.5), -1], 0), ([2, Fraction(3)], 1)],
+    ]
+    model = engine.MLP(2, [4, 2], rng=engine.RNG(3))
+    losses = []
+    for form in forms:
+        loss = engine.mean_cross_entropy(model, form)
+        loss.backward()
+        losses.append(bits(loss.data))
+    assert set(losses) == {bits(engine.eval_split(model, points))}
+    assert len({bits(p.grad) for p in model.parameters()}) > 10
+    for wrong, problem in (
+        ([([0.5], 0)], ValueError),
+        ([([0.5, 1.0, 2.0], 0)], ValueError),
+        ([([0.5, 1.0], 2)], IndexError),
+        ([([0.5, 1.0], -1)], IndexError),
+        ([([0.5, 1.0], 2**70)], IndexError),
+        ([([0.5, 10**400], 0)], OverflowError),
+        ([([0.5, "a"], 0)], TypeError),
+        ([([0.5, 1.0], 0.0)], TypeError),
+        ([([0.5, Value.__new__(Value)], 0)], AttributeError),
+        ([([0.5, 1.0], 0, 1)], ValueError),
+        ([0.5], TypeError),
+    ):
+        with pytest.raises(problem):
+            engine.mean_cross_entropy(model, [points[0], *wrong])

@@ -105,7 +105,8 @@ def test_a_call_records_what_the_loops_would():
 def test_a_call_is_one_call_into_c(monkeypatch):
     if micrograd.backend != "c":
         pytest.skip("the other engine")
-    from micrograd import network
+    from micrograd.compiled import loss as losses
+    from micrograd.compiled import nn as networks
 
     class Own(nn.MLP):
         pass
@@ -115,12 +116,12 @@ def test_a_call_is_one_call_into_c(monkeypatch):
             return super().__call__(x)
 
     used = []
-    call, loss = network._Network.__call__, network._mean_cross_entropy_of
+    call, loss = networks._Network.__call__, losses._mean_cross_entropy_of
     monkeypatch.setattr(
-        network._Network, "__call__", lambda self, x: used.append(self.nout) or call(self, x)
+        networks._Network, "__call__", lambda self, x: used.append(self.nout) or call(self, x)
     )
     monkeypatch.setattr(
-        network, "_mean_cross_entropy_of", lambda *args: used.append("loss") or loss(*args)
+        losses, "_mean_cross_entropy_of", lambda *args: used.append("loss") or loss(*args)
     )
     points = [([1.0, 2.0], 0), ([2.0, 1.0], 1)]
     for kind in (nn.MLP, Own):

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from micrograd import compiled, pure
-from micrograd.value import live_nodes
+from micrograd.compiled import live_nodes
 
 
 def without_graph(a, function):

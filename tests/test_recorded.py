@@ -29,7 +29,7 @@ from small_gpt import GPT, tokens_of, words
 from test_recording import needs_timer, storm  # noqa: F401
 
 import micrograd
-from micrograd import RecordingError, gradcheck, recording
+from micrograd import RecordingError, grad_mode, gradcheck
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def nothing_left(no_new_nodes):
     """No test leaves nodes, or a recorder that is open."""
     yield
     collect_garbage()
-    assert not recording._recorders and not recording._open
+    assert not grad_mode.recorder_blocks and not grad_mode.no_grad_blocks
 
 
 @pytest.fixture
@@ -485,7 +485,7 @@ def test_an_exception_while_recording(engine, table):
         with pytest.raises(KeyError, match=str(n)):
             function(1)
         assert function.cache_info() == (0, 0, 128, 0)
-        assert recording.current_recorder() is None and numbers(table) == before
+        assert grad_mode.current_recorder() is None and numbers(table) == before
     assert function(1).data == -3.0
     assert function.cache_info() == (0, 1, 128, 1)
 
@@ -603,7 +603,7 @@ def test_under_no_grad(engine, table):
 
     @engine.recorded
     def function(i, x):
-        ran.append(recording.is_recording())
+        ran.append(grad_mode.is_recording())
         v = engine.take(table, i) * x
         return v, [v.tanh(), v], table[0], x
 
@@ -619,7 +619,7 @@ def test_under_no_grad(engine, table):
             for leaf in (v, tanh):
                 assert (leaf._prev, leaf._op, leaf._is_leaf) == ((), "", True)
                 leaf.backward()
-        assert not recording.is_recording()
+        assert not grad_mode.is_recording()
         with pytest.raises(IndexError):
             function(9, 1.0)
         assert v.data == 0.0625
@@ -639,7 +639,7 @@ def test_an_error_under_no_grad(engine):
         assert v.data == math.log(2.0)
         with pytest.raises(RecordingError):
             engine.recorded(lambda x: x.data)(1.0)
-        assert not recording.is_recording()
+        assert not grad_mode.is_recording()
 
 
 def test_decorated_with_both(engine):
@@ -1001,7 +1001,7 @@ def test_a_fork(engine, table, inside):
     if not children[0]:
         try:
             right = [function(i).data for i in range(4)] == [4.0, -6.0, 1.0, 14.0]
-            right &= recording.current_recorder() is None
+            right &= grad_mode.current_recorder() is None
             os._exit(0 if right else 1)
         finally:
             os._exit(2)
@@ -1021,7 +1021,7 @@ def test_interrupts_leave_no_recorder_open(engine, table, storm):  # noqa: F811
 
     def after(problem):
         sys.last_value = problem  # as at a prompt
-        assert recording.current_recorder() is None and recording.is_recording()
+        assert grad_mode.current_recorder() is None and grad_mode.is_recording()
         assert [v.data for v in table] == before
         with engine.no_grad():
             pass
@@ -1045,5 +1045,5 @@ def test_an_interrupt_in_the_function(engine, table):
 
     with pytest.raises(KeyboardInterrupt):
         function(1)
-    assert recording.current_recorder() is None and table[0].data == 2.0
+    assert grad_mode.current_recorder() is None and table[0].data == 2.0
     assert function(2).data == 0.5

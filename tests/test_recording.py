@@ -15,7 +15,7 @@ import time
 import pytest
 from conftest import IS_CPYTHON, live_nodes
 
-from micrograd import recording
+from micrograd import grad_mode
 
 
 @pytest.fixture
@@ -39,17 +39,17 @@ def is_on(engine):
 
 
 def test_both_engines_have_the_same_class(engine):
-    assert engine.no_grad is recording.no_grad
+    assert engine.no_grad is grad_mode.no_grad
 
 
 def test_nothing_is_left_of_a_block(engine, is_on):
     with engine.no_grad():
-        assert not is_on() and not recording.is_recording()
+        assert not is_on() and not grad_mode.is_recording()
         with engine.no_grad():
             assert not is_on()
         assert not is_on()
     gc.collect()
-    assert recording.is_recording() and not recording._open
+    assert grad_mode.is_recording() and not grad_mode.no_grad_blocks
 
 
 def test_an_object_is_entered_while_it_is_open(engine, is_on):
@@ -526,7 +526,7 @@ def test_interrupts_leave_recording_on(engine, is_on, storm):
     def after(problem):
         # as at a prompt, where sys.last_traceback is kept
         sys.last_value = problem
-        assert recording.is_recording()
+        assert grad_mode.is_recording()
         assert is_on()
 
     try:
@@ -534,7 +534,7 @@ def test_interrupts_leave_recording_on(engine, is_on, storm):
     finally:
         vars(sys).pop("last_value", None)
     gc.collect()
-    assert not recording._open
+    assert not grad_mode.no_grad_blocks
 
 
 @needs_timer

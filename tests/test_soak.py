@@ -7,8 +7,7 @@ import sys
 import pytest
 
 from micrograd import compiled
-from micrograd.compiled import MLP, RNG, AdamW, Value, gen_data, mean_cross_entropy
-from micrograd.value import live_nodes
+from micrograd.compiled import MLP, RNG, AdamW, Value, gen_data, live_nodes, mean_cross_entropy
 
 pytestmark = [
     pytest.mark.soak,

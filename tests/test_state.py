@@ -23,8 +23,8 @@ from conftest import IS_CPYTHON, bits, collect_garbage, live_nodes, outcome
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from micrograd import checkpoint as files
 from micrograd import compiled, pure
-from micrograd import state as files
 from micrograd.graph import trace
 
 ENGINES = [compiled, pure]
@@ -999,7 +999,7 @@ needs_locks = pytest.mark.skipif(os.name != "posix", reason="folders cannot be l
 KILLED = """
     import os, signal, sys
     import micrograd
-    import micrograd.state as files
+    import micrograd.checkpoint as files
 
     def die(*args):
         os.kill(os.getpid(), signal.SIGKILL)

@@ -519,7 +519,7 @@ def test_interpreters_inside_the_process(is_isolated):
     program = """
         run_in_another()
         from micrograd.compiled import Value
-        from micrograd.binding import tape
+        from micrograd.compiled.binding import tape
         x = Value(1.0, label="ours")
         run_in_another()
         y = Value(2.0, label="y")

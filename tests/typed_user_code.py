@@ -424,7 +424,6 @@ if TYPE_CHECKING:
     softmax(v)  # type: ignore[arg-type]
     MLP(1, [1])(v)  # type: ignore[arg-type]
     compiled.Neuron(1)(compiled.Value(1.0))  # type: ignore[arg-type]
-    compiled.AdamW(pure.MLP(1, [1]).parameters())  # type: ignore[arg-type]
     predict(MLP(2, [3]), "point")  # type: ignore[arg-type]
     bigram_loss("text")  # type: ignore[arg-type]
     bigram_loss([0, 1], size=2)  # type: ignore[call-arg]

@@ -17,7 +17,14 @@ from collections import OrderedDict, namedtuple
 from numbers import Integral, Real
 from operator import index
 
-from .recording import _open, _recorders, current_recorder, is_recording, recording_into, refused
+from .grad_mode import (
+    current_recorder,
+    is_recording,
+    no_grad_blocks,
+    recorder_blocks,
+    recording_into,
+)
+from .recording_errors import refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -272,12 +279,12 @@ class RecordedFunction:
         self.cache_clear()
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        if _recorders and current_recorder() is not None:  # it is a part of the other one
+        if recorder_blocks and current_recorder() is not None:  # it is a part of the other one
             return self.__wrapped__(*args, **kwargs)
         kind = self._kind
         floats: list[float] = []
         integers: list[int] = []
-        shapes: list[Any] = [get_ident(), not _open or is_recording()]
+        shapes: list[Any] = [get_ident(), not no_grad_blocks or is_recording()]
         for x in args:
             shapes.append(_shape(x, kind, floats, integers))
         for name in kwargs:

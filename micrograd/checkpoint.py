@@ -1,7 +1,7 @@
-"""What can be kept of modules and optimisers: their numbers by name, and files of those.
+"""Checkpoints: the numbers of modules and optimisers by name, and files of those.
 
-The `state_dict`, `load_state_dict`, `save` and `load` of both engines are here. A file is
-JSON, as strict as the standard has it:
+The `state_dict`, `load_state_dict`, `save` and `load` of both engines are here, in base classes. A
+file is JSON, as strict as the standard has it:
 
     {"format": "micrograd",
      "version": 1,
@@ -30,16 +30,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 
-from .pure import (
-    ACTIVATIONS,
-    RNG,
-    Module,
-    Optimizer,
-    check_betas,
-    check_steps,
-    is_number,
-    number,
-)
+from .checks import ACTIVATIONS, check_betas, check_steps, is_number, number
 
 if sys.platform != "win32":
     import fcntl
@@ -49,17 +40,115 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
     from typing import Any
 
-    from .types import Path, State
+    from .types import Path, State, SupportsUniform
 
 FORMAT = "micrograd"
 VERSION = 1
 TEMPORARY = re.compile(r"\.micrograd-[0-9a-f]{16}")  # names of files that are being written
 
+class SavedModule:
+    """What a module can do with its numbers: list them by name, and keep them in files."""
+
+    def parameters(self) -> list[Any]:
+        """Return the list of the module's parameters (Values)."""
+        return []
+
+    def state_dict(self) -> dict[str, float]:
+        """Return a dict of the module's numbers by name: "layers.0.neurons.3.w.1" ...
+
+        A name is the way to a leaf Value: through the attributes of the module and of the
+        modules in it, and the positions in lists and tuples. A Value that stands in
+        several places has several names.
+
+        Raises:
+            ValueError: `parameters()` has something that no name leads to.
+        """
+        return module_state(self)
+
+    def load_state_dict(self, state: State) -> None:
+        """Set the numbers to those of a dict that `state_dict()` has made.
+
+        Raises:
+            ValueError: the names are not the module's own; or one Value is to be set to
+                several numbers.
+            TypeError: something is no number.
+            Every number is then as it was before.
+        """
+        load_module_state(self, state)
+
+    def save(self, path: Path, optimizer: SavedOptimizer | None = None) -> None:
+        """Write the module's numbers to a file in JSON, which either engine reads.
+
+        Args:
+            path: the file. It is replaced as a whole or not at all.
+            optimizer: whose state goes into the same file, to resume training from.
+
+        Raises:
+            What `state_dict()` raises, and OSError. An old file is then as it was before.
+        """
+        save(path, module=self, optimizer=optimizer)
+
+    def load(self, path: Path) -> None:
+        """Set the numbers to those in a file that `save` has written.
+
+        Raises:
+            ValueError: it is no such file, not all of it, that of another module, or a folder.
+            OSError: it cannot be read. Every number is then as it was before.
+        """
+        load_module(path, self)
+
+
+class SavedOptimizer:
+    """The same of an optimiser."""
+
+    _parameters: tuple[Any, ...]
+    _moments: tuple[str, ...] = ()  # what an optimiser keeps with each parameter
+
+    @property
+    def parameters(self) -> tuple[Any, ...]:
+        """The parameters, a tuple of Values. Another list needs another optimiser."""
+        return self._parameters
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a dict of the optimiser's numbers, and of lists of the parameters' moments.
+
+        Its numbers are all attributes, the rates and t, that have no _ in front.
+
+        Raises:
+            TypeError: one of them is no number.
+        """
+        return optimizer_state(self)
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on from where an optimiser was when its `state_dict()` made this dict.
+
+        Raises:
+            ValueError: it is that of another kind of optimiser, or of another number of
+                parameters.
+            TypeError: something is no number. All is then as it was before.
+        """
+        load_optimizer_state(self, state)
+
+    def save(self, path: Path) -> None:
+        """Write the optimiser's state to a file, as `Module.save` does."""
+        save(path, optimizer=self)
+
+    def load(self, path: Path) -> None:
+        """Go on from the state in a file, which `Module.save` may have written, too.
+
+        Raises:
+            ValueError: it is no such file, not all of it, that of another optimiser, or a
+                folder.
+            OSError: it cannot be read. All is then as it was before.
+        """
+        load_optimizer(path, self)
+
+
 # -----------------------------------------------------------------------------
 # states: dicts of numbers by name
 
 
-def _named_leaves(module: Module) -> dict[str, Any]:
+def _named_leaves(module: SavedModule) -> dict[str, Any]:
     """Return a dict of the leaf Values in a module, by the way that leads to them."""
     leaves: dict[str, Any] = {}
     _add_leaves(leaves, module, "", frozenset())
@@ -79,12 +168,12 @@ def _add_leaves(leaves: dict[str, Any], x: Any, name: str, inside: frozenset[int
 
 def _parts(x: Any) -> Iterable[tuple[object, Any]]:
     """Return what a module, a list or a tuple consists of: (name or position, part) each."""
-    if isinstance(x, Module):
+    if isinstance(x, SavedModule):
         return vars(x).items()
     return enumerate(x) if isinstance(x, (list, tuple)) else ()
 
 
-def module_state(module: Module) -> dict[str, float]:
+def module_state(module: SavedModule) -> dict[str, float]:
     """What `Module.state_dict` returns."""
     leaves = _named_leaves(module)
     found = {id(p) for p in leaves.values()}  # by identity: a subclass may have an == of its own
@@ -97,7 +186,7 @@ def module_state(module: Module) -> dict[str, float]:
     return {name: p.data for name, p in leaves.items()}
 
 
-def load_module_state(module: Module, state: State) -> None:
+def load_module_state(module: SavedModule, state: State) -> None:
     """What `Module.load_state_dict` does."""
     leaves = _named_leaves(module)
     _check_names(state, leaves)
@@ -114,12 +203,12 @@ def load_module_state(module: Module, state: State) -> None:
         p.data = numbers[name]
 
 
-def _rates(optimizer: Optimizer) -> dict[str, Any]:
+def _rates(optimizer: SavedOptimizer) -> dict[str, Any]:
     """Return the attributes of an optimiser that are not its own business."""
     return {name: x for name, x in vars(optimizer).items() if not name.startswith("_")}
 
 
-def optimizer_state(optimizer: Optimizer) -> dict[str, Any]:
+def optimizer_state(optimizer: SavedOptimizer) -> dict[str, Any]:
     """What `Optimizer.state_dict` returns."""
     state: dict[str, Any] = {name: _rate(x, name) for name, x in _rates(optimizer).items()}
     for name in optimizer._moments:
@@ -127,7 +216,7 @@ def optimizer_state(optimizer: Optimizer) -> dict[str, Any]:
     return state
 
 
-def load_optimizer_state(optimizer: Optimizer, state: State) -> None:
+def load_optimizer_state(optimizer: SavedOptimizer, state: State) -> None:
     """What `Optimizer.load_state_dict` does."""
     rates = _rates(optimizer)
     _check_names(state, [*rates, *optimizer._moments])
@@ -142,7 +231,7 @@ def load_optimizer_state(optimizer: Optimizer, state: State) -> None:
             setattr(p, name, x)
 
 
-def _moments(numbers: Any, name: str, optimizer: Optimizer) -> list[float]:
+def _moments(numbers: Any, name: str, optimizer: SavedOptimizer) -> list[float]:
     if not isinstance(numbers, (list, tuple)):
         raise TypeError(f"{name} must be a list of numbers, not {numbers!r}")
     n = len(optimizer.parameters)
@@ -247,7 +336,7 @@ def _network(module: Any) -> dict[str, Any] | None:
     return network if parts == expected else None
 
 
-def _is_as_made(module: Module, network: dict[str, Any] | None, state: State) -> bool:
+def _is_as_made(module: SavedModule, network: dict[str, Any] | None, state: State) -> bool:
     """Tell whether the constructor makes a network that takes this state."""
     if network is None or len({id(p) for p in _named_leaves(module).values()}) < len(state):
         return False  # what it makes shares no Values
@@ -284,7 +373,9 @@ def _called(network: dict[str, Any]) -> str:
 # writing
 
 
-def save(path: Path, module: Module | None = None, optimizer: Optimizer | None = None) -> None:
+def save(
+    path: Path, module: SavedModule | None = None, optimizer: SavedOptimizer | None = None
+) -> None:
     """What `Module.save` and `Optimizer.save` do."""
     file: dict[str, Any] = {"format": FORMAT, "version": VERSION}
     if module is not None:
@@ -294,7 +385,7 @@ def save(path: Path, module: Module | None = None, optimizer: Optimizer | None =
             file["network"] = network
         file["module"] = {name: _in_json(_number(x, name)) for name, x in state.items()}
     if optimizer is not None:
-        if not isinstance(optimizer, Optimizer):
+        if not isinstance(optimizer, SavedOptimizer):
             raise TypeError(f"expected an optimiser, not {optimizer!r}")
         state = optimizer.state_dict()
         file["optimizer"] = {name: _in_json(x) for name, x in state.items()}
@@ -368,19 +459,22 @@ def _lock(folder: str) -> int | None:
 # reading. A file may come from anyone: nothing in it is believed before it is checked
 
 
-def load_network(path: Path, kinds: dict[str, Callable[..., Module]]) -> Any:
-    """What `load` of an engine returns, whose classes these are, by name."""
+def load_network(
+    path: Path, kinds: Iterable[type[SavedModule]], rng: SupportsUniform
+) -> Any:
+    """What `load` of an engine returns, whose classes these are. It needs a generator, too."""
     with _reading(path):
         file = _read(path, "module")
         if "network" not in file:
             raise ValueError("no constructor makes this module: make one, and call its load()")
         arguments = dict(file["network"])
-        network = kinds[arguments.pop("kind")](**arguments, rng=RNG(1))
+        by_name: dict[str, Any] = {kind.__name__: kind for kind in kinds}
+        network = by_name[arguments.pop("kind")](**arguments, rng=rng)
         network.load_state_dict(file["module"])
     return network
 
 
-def load_module(path: Path, module: Module) -> None:
+def load_module(path: Path, module: SavedModule) -> None:
     """What `Module.load` does."""
     with _reading(path):
         file = _read(path, "module")
@@ -390,7 +484,7 @@ def load_module(path: Path, module: Module) -> None:
         module.load_state_dict(file["module"])
 
 
-def load_optimizer(path: Path, optimizer: Optimizer) -> None:
+def load_optimizer(path: Path, optimizer: SavedOptimizer) -> None:
     """What `Optimizer.load` does."""
     with _reading(path):
         optimizer.load_state_dict(_read(path, "optimizer")["optimizer"])

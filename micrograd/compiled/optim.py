@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from operator import is_
 
-from . import pure
+from ..checks import check_steps, number
+from ..grad_mode import recorder_blocks, refuse
+from ..pure import optim as pure
 from .binding import call, ffi, lib, raise_from, tape
-from .pure import check_betas, check_parameters, check_steps, number
-from .recording import _recorders, refuse
 from .value import Value
 
 TYPE_CHECKING = False
@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from .types import Number
-
-__all__ = ["Adam", "AdamW", "SGD"]
+    from ..types import Number
 
 
 class Optimizer(pure.Optimizer):
@@ -25,8 +23,10 @@ class Optimizer(pure.Optimizer):
 
     _for_c: tuple[str, ...] = ("_indices",)  # attributes that a copy makes anew
 
-    def __init__(self, parameters: Iterable[Value]) -> None:
-        self._parameters = check_parameters(parameters, Value)
+    _Value = Value
+
+    def _take_parameters(self, parameters: Iterable[Value]) -> None:
+        super()._take_parameters(parameters)
         self._find_indices()
 
     def _find_indices(self) -> None:
@@ -43,7 +43,7 @@ class Optimizer(pure.Optimizer):
 
     def zero_grad(self) -> None:
         """Set the gradients of all parameters to 0."""
-        if _recorders:
+        if recorder_blocks:
             refuse("zero_grad")
         lib.zero_grad(tape, self._indices, len(self._parameters))
 
@@ -51,30 +51,12 @@ class Optimizer(pure.Optimizer):
 _NO_RATES: tuple[Any, ...] = (object(),) * 5  # which no rate is
 
 
-class Adam(Optimizer):
+class Adam(Optimizer, pure.Adam):
     __doc__ = pure.Adam.__doc__
 
-    _moments = pure.Adam._moments
     _for_c = ("_indices", "_adam", "_rates")
 
-    lr: float
-    eps: float
-
-    def __init__(
-        self,
-        parameters: Iterable[Value],
-        lr: Number = 0.01,
-        betas: Iterable[Number] = (0.85, 0.99),
-        eps: Number = 1e-8,
-    ) -> None:
-        self._start(parameters, betas, lr=lr, eps=eps)
-
-    def _start(self, parameters: Iterable[Value], betas: Iterable[Number], **rates: Number) -> None:
-        super().__init__(parameters)
-        self.beta1, self.beta2 = check_betas(betas)
-        for name, rate in rates.items():
-            setattr(self, name, number(rate))
-        self.t = 0
+    def _make_moments(self) -> None:
         call(lib.shared_adam_init, self._indices, len(self._parameters))
 
     def _find_indices(self) -> None:
@@ -82,12 +64,12 @@ class Adam(Optimizer):
         self._adam, self._rates = ffi.new("Adam *"), _NO_RATES
 
     def step(self) -> None:
-        self._step(lib.shared_adam_step, 0.0)
+        self._step_in_c(lib.shared_adam_step, 0.0)
 
     step.__doc__ = pure.Adam.step.__doc__
 
-    def _step(self, take_step: Callable[..., int], weight_decay: Number) -> None:
-        if _recorders:
+    def _step_in_c(self, take_step: Callable[..., int], weight_decay: Number) -> None:
+        if recorder_blocks:
             refuse("step")
         adam = self._adam
         rates = self.lr, self.eps, weight_decay, self.beta1, self.beta2
@@ -110,33 +92,17 @@ class Adam(Optimizer):
                 self.t = t + 1
 
 
-class AdamW(Adam):
+class AdamW(Adam, pure.AdamW):
     __doc__ = pure.AdamW.__doc__
 
-    weight_decay: float
-
-    def __init__(
-        self,
-        parameters: Iterable[Value],
-        lr: Number = 1e-1,
-        betas: Iterable[Number] = (0.9, 0.95),
-        eps: Number = 1e-8,
-        weight_decay: Number = 0.0,
-    ) -> None:
-        self._start(parameters, betas, lr=lr, eps=eps, weight_decay=weight_decay)
-
     def step(self) -> None:
-        self._step(lib.shared_adamw_step, self.weight_decay)
+        self._step_in_c(lib.shared_adamw_step, self.weight_decay)
 
     step.__doc__ = pure.AdamW.step.__doc__
 
 
-class SGD(Optimizer):
+class SGD(Optimizer, pure.SGD):
     __doc__ = pure.SGD.__doc__
-
-    def __init__(self, parameters: Iterable[Value], lr: Number = 1e-1) -> None:
-        super().__init__(parameters)
-        self.lr = number(lr)
 
     def step(self) -> None:
         """Move every parameter against its gradient."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 
-from . import pure
-from .version import __version__
+from ..pure.arithmetic import divide
+from ..pure.value import RULES
+from ..version import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ def error(code: int, op: int, operands: int, a: float, b: float, out: float) -> 
     numbers = [a, b][:operands]
     try:
         if code == lib.FAULT_DIVISION:
-            pure.divide(*numbers)
-        rules = pure.RULES[ffi.string(lib.op_name(op)).decode()]
+            divide(*numbers)
+        rules = RULES[ffi.string(lib.op_name(op)).decode()]
         if code == lib.FAULT_FORWARD:
             rules[0](*numbers)
         else:

@@ -1,33 +1,27 @@
-"""Functions of many Values over the tape: each is one call into C, and so is a replay."""
+"""Functions of many Values over the tape: each is one call into C."""
 
 from __future__ import annotations
 
-from itertools import chain
-
-from . import pure
-from .binding import call, ffi, lib, raise_from
-from .pure import (
+from ..checks import (
     check_index,
     check_items,
     check_matrix,
     check_order,
     check_pairs,
     check_table,
-    check_target,
     number,
 )
-from .recorded import Integer, check_range, make_recorded
+from ..pure import functions as pure
+from ..recorder import Integer
+from .binding import call, lib
 from .value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any, NoReturn, SupportsIndex
+    from typing import Any, SupportsIndex
 
-    from .recorded import Choice
-    from .types import Number
-
-__all__ = ["dot", "linear", "sum", "softmax", "take", "cross_entropy", "recorded"]
+    from ..types import Number
 
 
 def _items(xs: list[Any], what: str) -> list[Any]:
@@ -35,7 +29,7 @@ def _items(xs: list[Any], what: str) -> list[Any]:
     return xs if lib.shared_are_plain(id(xs)) else check_items(xs, what, Value)
 
 
-def _values(xs: Iterable[Value | Number]) -> list[Value]:
+def values_of(xs: Iterable[Value | Number]) -> list[Value]:
     return [x if isinstance(x, Value) else Value(x) for x in xs]
 
 
@@ -71,22 +65,10 @@ def sum(xs: Iterable[Value | Number], start: Value | Number = 0) -> Value:
 
 
 def softmax(xs: Iterable[Value | Number]) -> list[Value]:
-    values = _values(xs)
+    values = values_of(xs)
     if not values:
         raise ValueError("softmax needs at least 1 item, and was given 0")
     return call(lib.shared_softmax, id(values))
-
-
-def cross_entropy(logits: Iterable[Value | Number], target: SupportsIndex) -> Value:
-    values = _values(logits)
-    if not values:
-        raise ValueError("cross_entropy needs at least 1 logit, and was given 0")
-    n = check_target(target, len(values))
-    if not isinstance(target, Integer):
-        return call(lib.shared_cross_entropy, id(values), n)[0]
-    *ex, denom = call(lib.shared_exponentials, id(values))
-    [chosen] = _choose([[e] for e in ex], n, target, "target")
-    return -(chosen / denom).log()
 
 
 def take(items: Iterable[Any], i: SupportsIndex) -> Any:
@@ -116,54 +98,19 @@ def _take(rows: list[list[Any]], i: SupportsIndex, kind: str) -> list[Value]:
     n = check_index(i, len(rows), kind)
     if not isinstance(i, Integer):
         return call(lib.shared_take, id(rows[n]))
-    values = [row[:] if lib.shared_are_plain(id(row)) == 2 else _values(row) for row in rows]
-    return _choose(values, n, i, kind)
+    values = [row[:] if lib.shared_are_plain(id(row)) == 2 else values_of(row) for row in rows]
+    return choose(values, n, i, kind)
 
 
-def _choose(rows: list[list[Value]], n: int, i: Integer, kind: str) -> list[Value]:
+def choose(rows: list[list[Value]], n: int, i: Integer, kind: str) -> list[Value]:
     """Take the n-th row, and in the next calls of the recorded function the i-th."""
     takes = call(lib.shared_take, id(rows[n]))
     i.choose(rows, takes, kind)
     return takes
 
 
-class Recording:
-    __doc__ = pure.Recording.__doc__
-
-    def __init__(self, outputs: list[Value], inputs: list[Value], choices: list[Choice]) -> None:
-        recording = ffi.gc(ffi.new("Recording *"), lib.shared_recording_free)
-        call(lib.shared_recording_start, recording, id(outputs), id(inputs))
-        for position, rows, takes, _ in choices:
-            items = [*chain.from_iterable(rows)]
-            call(
-                lib.shared_recording_choice, recording, position, id(takes), id(items), len(rows)
-            )
-        call(lib.shared_recording_end, recording)
-        self._recording = recording
-        self._ranges = [(position, len(rows), kind) for position, rows, _, kind in choices]
-
-    def run(self, floats: list[float], integers: list[int]) -> None:
-        out: list[Any] = []
-        if lib.shared_recording_run(self._recording, id(floats), id(integers), id(out)) < 0:
-            self._raise(out, integers)
-
-    def _raise(self, out: list[Any], integers: list[int]) -> NoReturn:
-        try:
-            raise_from(out)
-        except IndexError:
-            for position, n, kind in self._ranges:
-                check_range(integers[position], n, kind)
-            raise
-
-    run.__doc__ = pure.Recording.run.__doc__
-
-
-recorded = make_recorded(Value, Recording)
-
-
 dot.__doc__ = pure.dot.__doc__
 linear.__doc__ = pure.linear.__doc__
-take.__doc__ = pure.take.__doc__
 sum.__doc__ = pure.sum.__doc__
 softmax.__doc__ = pure.softmax.__doc__
-cross_entropy.__doc__ = pure.cross_entropy.__doc__
+take.__doc__ = pure.take.__doc__

@@ -2,7 +2,7 @@
 
 In a context (`contextvars`: a thread, an asyncio task) blocks are open, one inside another. The
 innermost decides. In one of `no_grad` operations are not recorded. In one of a recorder, of which
-`recorded.py` opens one around the first call of a recorded function, they are, and what would
+`recorder.py` opens one around the first call of a recorded function, they are, and what would
 freeze a number into the recording is refused. Without any block operations are recorded.
 
 Which blocks are open is kept in a context variable alone, and never in the no_grad object. So one
@@ -22,19 +22,20 @@ from __future__ import annotations
 import contextvars
 import functools
 import inspect
-import sys
 import types
 import weakref
+
+from .recording_errors import refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
     from typing import Any
 
-    from .recorded import Recorder
+    from .recorder import Recorder
     from .types import P, T
 
-__all__ = ["no_grad", "is_recording", "RecordingError"]
+__all__ = ["current_recorder", "is_recording", "no_grad", "recording_into", "refuse"]
 
 
 class _Block:
@@ -66,10 +67,10 @@ _innermost: contextvars.ContextVar[_Block | None] = contextvars.ContextVar(
 
 # Weak references to the blocks of no_grad, of all contexts. While it is empty recording is on
 # everywhere. The compiled engine looks at this very set before each operation.
-_open: set[weakref.ref[_Block]] = set()
+no_grad_blocks: set[weakref.ref[_Block]] = set()
 
 # Likewise to the blocks of recorders. While it is empty nothing is refused anywhere.
-_recorders: set[weakref.ref[_Block]] = set()
+recorder_blocks: set[weakref.ref[_Block]] = set()
 
 
 def _innermost_block() -> _Block | None:
@@ -82,7 +83,7 @@ def _innermost_block() -> _Block | None:
 
 def is_recording() -> bool:
     """Tell whether operations are recorded now, in this context."""
-    if not _open:
+    if not no_grad_blocks:
         return True
     block = _innermost_block()
     return block is None or block.recorder is not None
@@ -90,7 +91,7 @@ def is_recording() -> bool:
 
 def current_recorder() -> Recorder | None:
     """Return the recorder that is open in this context, or None."""
-    if not _recorders:
+    if not recorder_blocks:
         return None
     block = _innermost_block()
     return None if block is None else block.recorder
@@ -128,7 +129,7 @@ class _Exit:
 class _Manager:
     """What a `with` statement enters."""
 
-    _blocks = _open  # where its blocks are listed
+    _blocks = no_grad_blocks  # where its blocks are listed
     _recorder: Recorder | None = None
 
     def __enter__(self) -> None:
@@ -150,7 +151,7 @@ class _Manager:
 class recording_into(_Manager):
     """Record for this recorder: `with recording_into(recorder):`."""
 
-    _blocks = _recorders
+    _blocks = recorder_blocks
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -184,93 +185,10 @@ class no_grad(_Manager):
         return wrapped
 
 
-# -----------------------------------------------------------------------------
-# what a recorded function must not do, and what to write instead
-
-
-class RecordingError(RuntimeError):
-    """A recorded function does what its recording could not repeat with other numbers."""
-
-
-_GO_ON = (
-    "Go on computing with Values: softmax subtracts the largest of its numbers itself, relu and "
-    "abs go by the sign, take looks up what an int argument says"
-)
-_AFTERWARDS = "Do it after the call"
-_DECIDE = (
-    "Use relu or abs, which go by the sign, softmax, which finds the largest itself, or take, "
-    "which looks up what an int argument says; or make what decides a constant argument, such as "
-    "a bool or a str, each with a recording of its own"
-)
-_PRINT = "Print what the function returns, after the call"
-_WITHOUT = "To see the numbers in between call the function's __wrapped__, which records nothing"
-_AS_FLOAT = "If it is meant as a number pass it as a float, 3.0 for 3"
-_CONSTANT = (
-    "For what is the same in all calls use a variable from outside the function or a default "
-    "value; for what has a few cases pass a bool or a str: each has a recording of its own"
-)
-
-# by what is done: words for that, and for what to do instead
-_REFUSED = {
-    # with a Value
-    "data": ("reads a Value's .data", f"{_GO_ON}. {_WITHOUT}"),
-    "grad": ("reads a Value's .grad", _AFTERWARDS),
-    "float": ("converts a Value to a float", f"{_GO_ON}. {_WITHOUT}"),
-    "compare": ("compares a Value's number", _DECIDE),
-    "bool": ("asks whether a Value is true", f"{_DECIDE}. `v is None` is all right"),
-    "repr": ("makes text of a Value", f"{_PRINT}. {_WITHOUT}"),
-    "local_grads": ("reads a Value's _local_grads", _AFTERWARDS),
-    "set data": ("sets a Value's .data", "Set it before the call, or compute a new Value"),
-    "set grad": ("sets a Value's .grad", _AFTERWARDS),
-    "backward": ("calls backward()", _AFTERWARDS),
-    "forward": ("calls forward()", "Each call of the function brings its results up to date"),
-    "detach": ("detaches a Value", "Pass its number as an argument, a float"),
-    "copy": ("copies a Value", "Use the Value itself, or copy it before the call"),
-    "step": ("calls an optimiser's step()", _AFTERWARDS),
-    "zero_grad": ("calls zero_grad()", _AFTERWARDS),
-    "no_grad": ("opens a no_grad() block", "Call the recorded function itself under no_grad()"),
-    # with a changing int
-    "index": (
-        "uses a changing int as an index or a count",
-        "Use take(items, i) for items[i]; len() of a list argument may be used as it is. "
-        f"{_CONSTANT}",
-    ),
-    "number": ("computes with a changing int", f"{_AS_FLOAT}. {_CONSTANT}"),
-    "compare int": ("compares a changing int", f"Use take(items, i) to look it up. {_CONSTANT}"),
-    "bool int": ("asks whether a changing int is true", _CONSTANT),
-    "hash": ("uses a changing int in a dict or a set", "Use take(items, i) on a list of Values"),
-    "text": ("makes text of a changing int", f"Print it before the call. {_CONSTANT}"),
-    "copy int": ("pickles a changing int", _CONSTANT),
-    "other": (
-        "uses a changing int of another call",
-        "Each is for the call that it was an argument of: do not keep it",
-    ),
-}
-
-
-def refused(what: str) -> RecordingError:
-    """Return the error that says that, and where, a recorded function does this."""
-    done, instead = _REFUSED[what]
-    return RecordingError(
-        f"{_place()}: a recorded function {done} here, which a replay could not repeat. {instead}."
-    )
-
-
 def refuse(what: str) -> None:
     """Raise what `refused` returns if this context has an open recorder."""
     if current_recorder() is not None:
         raise refused(what)
-
-
-def _place() -> str:
-    """Return the file and the line where the user's code calls ours."""
-    frame: types.FrameType | None = sys._getframe(1)
-    while frame is not None:
-        module = frame.f_globals.get("__name__", "")
-        if module.partition(".")[0] != __package__ and module not in ("copy", "pickle"):
-            return f"{frame.f_code.co_filename}, line {frame.f_lineno}"
-        frame = frame.f_back
-    return "somewhere"
 
 
 # -----------------------------------------------------------------------------

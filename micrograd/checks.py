@@ -1,0 +1,335 @@
+"""What the public functions take: checks of arguments, and the texts of the errors.
+
+Both engines use these. Each returns what it was given in the form in which it is wanted, or raises
+an exception that names the numbers.
+"""
+
+from __future__ import annotations
+
+import operator
+
+from .grad_mode import refuse
+from .recorder import Integer, check_range
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, SupportsIndex
+
+    from .pure.value import Value
+    from .types import AnyValue, Number, SupportsUniform, T
+
+# -----------------------------------------------------------------------------
+# numbers
+
+
+def number(x: Number) -> float:
+    """Return x as a float, or raise a TypeError if it is not a number.
+
+    Whatever converts is welcome: int, Fraction, NumPy scalars. Text, None, complex
+    numbers, lists and arrays are not, and neither is a Value, which would silently
+    lose its graph.
+    """
+    if isinstance(x, float):  # NumPy's float64 is one, too
+        return float.__float__(x)
+    if hasattr(type(x), "backward"):
+        refuse("float")
+        raise TypeError(f"expected a plain number, not {x!r}; x.data is its number")
+    if not is_number(x):
+        raise TypeError(f"expected a number, not {type(x).__name__}: {x!r}")
+    return float(x)
+
+
+def is_number(x: object) -> bool:
+    """Tell whether `number(x)` would take x."""
+    if isinstance(x, float) or type(x) is int:
+        return True
+    converts = hasattr(type(x), "__float__") or hasattr(type(x), "__index__")
+    return converts and not hasattr(type(x), "__len__") and not hasattr(type(x), "backward")
+
+
+def count(n: SupportsIndex, what: str, least: int = 0) -> int:
+    """Return n as an int, or raise a TypeError or a ValueError that names `what`."""
+    try:
+        n = int(operator.index(n))  # which Python 3.9 leaves a bool if it is one
+    except TypeError:
+        raise TypeError(f"{what} must be an integer, not {n!r}") from None
+    if n < least:
+        raise ValueError(f"{what} must be at least {least}, not {n}")
+    return n
+
+
+# -----------------------------------------------------------------------------
+# Values
+
+
+def check_node(
+    kind: type[T],
+    data: Number,
+    _prev: Iterable[T],
+    _op: object,
+    children: Iterable[T] | None,
+    _children: Iterable[T] | None,
+    local_grads: object,
+) -> tuple[float, tuple[T, ...], str, tuple[float, ...] | None]:
+    """Bring the arguments of Value's constructor, some of which have other names, into order.
+
+    Args:
+        kind: the engine's Value. The others are as the constructor has them.
+
+    Returns:
+        (data, operands, op, slopes). The slopes are a tuple of as many floats as there are
+        operands, or None if no local gradients are given.
+    """
+    x = number(data)
+    given = ["_prev"] if type(_prev) is not tuple or _prev else []
+    for name, others in ("children", children), ("_children", _children):
+        if others is not None:
+            given.append(name)
+            _prev = others
+    if len(given) > 1:
+        raise TypeError(f"{' and '.join(given)} are one argument: give one of them")
+    if isinstance(_op, (tuple, list)):
+        if local_grads is not None:
+            raise TypeError("local_grads was given twice: in the place of _op, and by name")
+        _op, local_grads = "", _op
+    operands = tuple(_prev)
+    op, slopes = check_op(_op), check_slopes(local_grads, len(operands))
+    for operand in operands:
+        if not isinstance(operand, kind):
+            raise TypeError(f"an operand must be a Value, not {operand!r}")
+    return x, operands, op, slopes
+
+
+def check_op(op: object) -> str:
+    """Return what a user's node is called, or raise a TypeError if it is no text."""
+    if not isinstance(op, str):
+        raise TypeError(
+            f"in third place there is the name of an operation, a text, or a tuple or a list of "
+            f"local gradients, not {op!r}"
+        )
+    return op
+
+
+def check_slopes(slopes: object, n: int) -> tuple[float, ...] | None:
+    """Return n local gradients as a tuple of floats, and None for None."""
+    if slopes is None:
+        return None
+    if not isinstance(slopes, (tuple, list)):
+        raise TypeError(f"local_grads must be a tuple or a list of numbers, not {slopes!r}")
+    if len(slopes) != n:
+        raise ValueError(f"{len(slopes)} local gradients were given for {n} operands")
+    checked = []
+    for i, x in enumerate(slopes):
+        try:
+            checked.append(number(x))
+        except TypeError as problem:
+            raise TypeError(f"local_grads[{i}]: {problem}") from None
+    return tuple(checked)
+
+
+def check_copied(v: Any) -> None:
+    """Raise a TypeError unless v, which is to be copied or pickled, is a leaf."""
+    if not v._is_leaf:
+        raise TypeError(
+            "only leaves can be copied and pickled, and this Value is computed from "
+            "others: copy its detach()"
+        )
+
+
+def user_number(v: Value) -> float:
+    """Return the number of a node that the user has made, from its `_forward`."""
+    if hasattr(v, "_forward"):
+        return number(v._forward())
+    raise ValueError(
+        f"forward() cannot recompute the user node {v._op!r}: "
+        "set its _forward to a function that returns its number"
+    )
+
+
+# -----------------------------------------------------------------------------
+# functions of many Values
+
+
+def check_items(xs: Iterable[Any], what: str, kind: type[T]) -> list[T | float]:
+    """Return a list of Values of this kind and floats, or raise a TypeError that names the item."""
+    xs = list(xs)
+    for i, x in enumerate(xs):
+        if not isinstance(x, kind):
+            try:
+                xs[i] = number(x)
+            except TypeError as problem:
+                raise TypeError(f"{what}[{i}]: {problem}") from None
+    return xs
+
+
+def check_pairs(ws: Iterable[T], xs: Iterable[T]) -> tuple[list[T], list[T]]:
+    """Return both as lists, or raise a ValueError that names their lengths if they differ."""
+    ws, xs = list(ws), list(xs)
+    if len(ws) != len(xs):
+        raise ValueError(f"dot needs lists of one length, and was given {len(ws)} and {len(xs)}")
+    return ws, xs
+
+
+def check_matrix(
+    x: Iterable[Any], w: Iterable[Any], kind: type[T]
+) -> tuple[list[T | float], list[list[T | float]]]:
+    """Return a list, and the list of rows that are as long, or raise what linear raises."""
+    xs = check_items(x, "x", kind)
+    rows = check_rows(w, "w", kind)
+    for i, row in enumerate(rows):
+        if len(row) != len(xs):
+            raise ValueError(
+                f"linear needs rows as long as x: w[{i}] has {len(row)} items, and x {len(xs)}"
+            )
+    return xs, rows
+
+
+def check_rows(rows: Iterable[Any], what: str, kind: type[T]) -> list[list[T | float]]:
+    """Return a list of lists of Values and floats, or raise a TypeError that names the item."""
+    rows = list(rows)
+    for i, row in enumerate(rows):
+        if isinstance(row, kind) or is_number(row):
+            raise TypeError(f"{what}[{i}] must be a row, a list, not {type(row).__name__}")
+    return [check_items(row, f"{what}[{i}]", kind) for i, row in enumerate(rows)]
+
+
+def check_order(items: Iterable[T]) -> list[T]:
+    """Return the items as a list, or raise a TypeError if it is a dict or a set that has them."""
+    if isinstance(items, (dict, set, frozenset)):
+        raise TypeError(
+            f"take goes by the position in a list, which a {type(items).__name__} has not: pass "
+            f"{'list(d.values())' if isinstance(items, dict) else 'a list'}"
+        )
+    return list(items)
+
+
+def check_table(items: Iterable[Any], kind: type[T]) -> tuple[list[list[T | float]], bool]:
+    """Return what take chooses from as rows, and whether the items are rows, or raise."""
+    items = check_order(items)
+    if not items or isinstance(items[0], kind) or is_number(items[0]):
+        return [[x] for x in check_items(items, "items", kind)], False
+    rows = check_rows(items, "items", kind)
+    for i, row in enumerate(rows):
+        if len(row) != len(rows[0]):
+            raise ValueError(
+                f"take needs rows of one length: items[0] has {len(rows[0])} items, "
+                f"and items[{i}] {len(row)}"
+            )
+    return rows, True
+
+
+def check_index(i: SupportsIndex, n: int, kind: str = "index") -> int:
+    """Return an index, or a target, as an int, or raise an IndexError with it and n."""
+    if isinstance(i, Integer):
+        i = i.number
+    try:
+        i = operator.index(i)
+    except TypeError:
+        article = "an" if kind == "index" else "a"
+        given = "a Value" if hasattr(type(i), "backward") else repr(i)
+        raise TypeError(f"{article} {kind} must be an integer, not {given}") from None
+    check_range(i, n, kind)
+    return i
+
+
+# -----------------------------------------------------------------------------
+# generators and data sets
+
+
+def check_seed(seed: SupportsIndex) -> int:
+    """Return the seed as an int, or raise what RNG raises."""
+    seed = count(seed, "a seed", least=1)
+    if seed >= 2**64:
+        raise ValueError(f"a seed must be below 2**64, not {seed}")
+    return seed
+
+
+def check_generator(random: SupportsUniform) -> None:
+    """Raise a TypeError unless random is a generator: RNG, Python's own Random, NumPy's."""
+    if not hasattr(random, "uniform"):
+        raise TypeError(f"a generator, such as RNG(42), has uniform(a, b), and {random!r} has not")
+
+
+def check_radii(r_small: Number, r_big: Number) -> tuple[float, float]:
+    """Return both radii as floats, or raise what gen_data_yinyang raises."""
+    r_small, r_big = number(r_small), number(r_big)
+    if not 1e-100 <= r_big <= 1e100:
+        raise ValueError(f"r_big must be from 1e-100 to 1e100, not {r_big}")
+    if not r_big / 1000 <= r_small < r_big:
+        raise ValueError(f"r_small must be from r_big / 1000 up to r_big {r_big}, not {r_small}")
+    return r_small, r_big
+
+
+def check_split(split: Iterable[T]) -> list[T]:
+    """Return the split as a list, or raise a ValueError if it is empty."""
+    split = list(split)
+    if not split:
+        raise ValueError("the split is empty: there is no mean over 0 points")
+    return split
+
+
+# -----------------------------------------------------------------------------
+# networks and losses
+
+# the names that an activation has in a neuron's repr
+ACTIVATIONS = {"tanh": "TanH", "relu": "ReLU"}
+
+
+def check_activation(activation: str) -> str:
+    """Return the activation's name, or raise a ValueError that lists the two."""
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation must be 'tanh' or 'relu', not {activation!r}")
+    return activation
+
+
+def check_sizes(nin: SupportsIndex, nouts: Iterable[SupportsIndex]) -> list[int]:
+    """Return the sizes of an MLP as a list: its inputs, then each layer's neurons."""
+    sizes = [count(nin, "nin", least=1), *(count(n, "nout", least=1) for n in nouts)]
+    if len(sizes) < 2:
+        raise ValueError("an MLP needs at least 1 layer, and nouts has 0")
+    return sizes
+
+
+def check_inputs(x: list[Any], nin: int) -> None:
+    """Raise a ValueError unless x has nin items."""
+    if len(x) != nin:
+        raise ValueError(f"a neuron with {nin} inputs was given {len(x)}")
+
+
+def check_target(target: SupportsIndex, n: int) -> int:
+    """Return the target as an int, or raise an IndexError with it and n, the classes."""
+    return check_index(target, n, "target")
+
+
+# -----------------------------------------------------------------------------
+# optimisers
+
+
+def check_parameters(
+    parameters: Iterable[AnyValue], kind: type[AnyValue]
+) -> tuple[AnyValue, ...]:
+    """Return the parameters, Values of this kind, as a tuple; raise what optimisers raise."""
+    parameters = tuple(parameters)
+    for p in parameters:
+        if not isinstance(p, kind):
+            raise TypeError(f"a parameter must be a Value of the same engine, not {p!r}")
+        if not p._is_leaf:
+            raise ValueError(f"a parameter must be a leaf, but {p!r} is computed from others")
+    return parameters
+
+
+def check_betas(betas: Iterable[Number]) -> tuple[float, float]:
+    """Return both betas as floats, or raise a ValueError that names them."""
+    beta1, beta2 = (number(beta) for beta in betas)
+    if not (0 <= beta1 < 1 and 0 <= beta2 < 1):
+        raise ValueError(f"betas must be from 0 up to below 1, not {beta1} and {beta2}")
+    return beta1, beta2
+
+
+def check_steps(t: SupportsIndex) -> int:
+    """Return a count of steps as an int, or raise a ValueError if no float can count on."""
+    t = count(t, "t")
+    if t >= 2**53:
+        raise ValueError(f"t must be below 2**53, not {t}")
+    return t

@@ -1,0 +1,77 @@
+"""The losses over the tape: each is one call into C."""
+
+from __future__ import annotations
+
+from ..checks import check_inputs, check_split, check_target, number
+from ..grad_mode import no_grad
+from ..pure import loss as pure
+from ..recorder import Integer
+from .binding import call, lib, raise_from
+from .functions import choose, values_of
+from .nn import MLP, NotPlain, is_called_as
+from .value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, SupportsIndex
+
+    from ..types import Model, Number, Split
+
+
+def cross_entropy(logits: Iterable[Value | Number], target: SupportsIndex) -> Value:
+    values = values_of(logits)
+    if not values:
+        raise ValueError("cross_entropy needs at least 1 logit, and was given 0")
+    n = check_target(target, len(values))
+    if not isinstance(target, Integer):
+        return call(lib.shared_cross_entropy, id(values), n)[0]
+    *ex, denom = call(lib.shared_exponentials, id(values))
+    [chosen] = choose([[e] for e in ex], n, target, "target")
+    return -(chosen / denom).log()
+
+
+def mean_cross_entropy(model: Model[Value], split: Split[Value]) -> Value:
+    split = check_split(split)
+    if is_called_as(model, MLP):
+        try:
+            return _mean_cross_entropy_of(model, split)
+        except NotPlain:
+            pass
+    total_loss = Value(0)
+    for x, y in split:
+        logits = model([xi if isinstance(xi, Value) else Value(xi) for xi in x])
+        total_loss += cross_entropy([logits] if isinstance(logits, Value) else logits, y)
+    return total_loss * (1.0 / len(split))
+
+
+def _mean_cross_entropy_of(model: Any, split: list[Any]) -> Value:
+    network = model._network()
+    out: list[Any] = []
+    result = lib.shared_mean_cross_entropy(network.mlp, id(split), id(out))
+    if result > 0:  # something that C does not read as it is
+        points = [_plain_point(x, y, network.nin, network.nout) for x, y in split]
+        result = lib.shared_mean_cross_entropy(network.mlp, id(points), id(out))
+    if result < 0:
+        raise_from(out)
+    return out[0]
+
+
+def _plain_point(x: Iterable[Value | Number], label: SupportsIndex, nin: int, nout: int) -> Any:
+    """Return a point of a data set as C reads it: a list of Values and floats, and an int."""
+    x = list(x)
+    check_inputs(x, nin)
+    if isinstance(label, Integer):
+        raise NotPlain
+    label = check_target(label, nout)
+    return [xi if isinstance(xi, Value) else number(xi) for xi in x], label
+
+
+def eval_split(model: Model[Value], split: Split[Value]) -> float:
+    with no_grad():
+        return mean_cross_entropy(model, split).data
+
+
+cross_entropy.__doc__ = pure.cross_entropy.__doc__
+mean_cross_entropy.__doc__ = pure.mean_cross_entropy.__doc__
+eval_split.__doc__ = pure.eval_split.__doc__

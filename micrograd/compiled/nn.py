@@ -1,0 +1,187 @@
+"""Neuron, Layer and MLP over the tape: a whole call is one call into C."""
+
+from __future__ import annotations
+
+import operator
+import weakref
+
+from ..checkpoint import load_network
+from ..checks import check_activation, check_inputs, number
+from ..grad_mode import refuse
+from ..pure import nn as pure
+from .binding import call, ffi, lib, tape
+from .rng import RNG, random
+from .value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, MutableMapping, Sequence
+    from typing import Any
+
+    from ..types import Number, Path
+
+    # of each layer, of each neuron: how many inputs it has, nonlin and activation
+    Shape = list[list[tuple[int, bool, str]]]
+
+_OPS = {"tanh": lib.OP_TANH, "relu": lib.OP_RELU}
+
+# -----------------------------------------------------------------------------
+# what C sees of a network
+
+
+class _Network:
+    """A network as C takes it."""
+
+    def __init__(self, shape: Shape, parameters: list[Value]) -> None:
+        self.shape, self.parameters = shape, parameters
+        sizes = [shape[0][0][0]]
+        activations = []
+        for neurons in shape:
+            nin, nonlin, activation = neurons[0]
+            if nin != sizes[-1] or any(neuron != neurons[0] for neuron in neurons):
+                raise NotPlain
+            activations.append(_OPS[check_activation(activation)] if nonlin else 0)
+            sizes.append(len(neurons))
+        if not all(isinstance(p, Value) for p in parameters):
+            raise NotPlain
+        self.nin, self.nout = sizes[0], sizes[-1]
+        # C borrows these: they live as long as this object
+        self._arrays = (
+            ffi.new("uint32_t[]", sizes),
+            ffi.new("uint8_t[]", activations),
+            ffi.new("Index[]", [p._place for p in parameters]),
+        )
+        self.mlp = ffi.new("MLP *", (len(shape), *self._arrays))
+
+    def __call__(self, x: list[Value | Number]) -> Any:
+        check_inputs(x, self.nin)
+        if not lib.shared_are_plain(id(x)):
+            x = [xi if isinstance(xi, Value) else number(xi) for xi in x]
+        out = call(lib.shared_mlp_call, self.mlp, id(x))
+        return out[0] if self.nout == 1 else out
+
+
+# by module: its network as it was at the last call
+_networks: MutableMapping[Module, _Network] = weakref.WeakKeyDictionary()
+
+
+def _network(module: Module, layers: Sequence[list[pure.Neuron]]) -> _Network:
+    """Return what C sees of a module that consists of these layers, lists of neurons.
+
+    The neurons are read at every call, each list once, for a user, or another thread, may have
+    replaced any part of them; what is made for C is made anew only if something is not as it was.
+    """
+    shape: Shape = []
+    parameters: list[Value] = []
+    for neurons in layers:
+        neurons_shape: list[tuple[int, bool, str]] = []
+        for n in neurons:
+            if not is_called_as(n, Neuron):
+                raise NotPlain
+            w = [*n.w]
+            neurons_shape.append((len(w), n.nonlin, n.activation))
+            parameters += w
+            parameters.append(n.b)
+        if not neurons_shape:
+            raise NotPlain
+        shape.append(neurons_shape)
+    if not shape:
+        raise NotPlain
+    try:
+        known = _networks.get(module)
+    except TypeError:  # a class of the user's, whose modules have no hash
+        return _Network(shape, parameters)
+    if known is None or known.shape != shape or not _are_same(known.parameters, parameters):
+        known = _networks[module] = _Network(shape, parameters)
+    return known
+
+
+def is_called_as(x: object, kind: type[Module]) -> bool:
+    """Tell whether x is of this kind, or of a subclass that has no __call__ of its own."""
+    return type(x) is kind or (isinstance(x, kind) and type(x).__call__ is kind.__call__)
+
+
+def _are_same(values: list[Value], others: list[Value]) -> bool:
+    """Tell whether they are the same handles: a subclass may have an == of its own."""
+    return len(values) == len(others) and all(map(operator.is_, values, others))
+
+
+class NotPlain(Exception):
+    """The network is not one that C knows: its neurons must be called one by one."""
+
+
+# -----------------------------------------------------------------------------
+# Neuron, Layer, MLP: those of the plain engine, with another call
+
+
+class Module(pure.Module):
+    __doc__ = pure.Module.__doc__
+
+    def zero_grad(self) -> None:
+        """Set the gradients of all parameters to 0."""
+        refuse("zero_grad")
+        parameters = list(self.parameters())
+        lib.zero_grad(tape, [p._index for p in parameters], len(parameters))
+
+
+class Neuron(Module, pure.Neuron):
+    __doc__ = pure.Neuron.__doc__
+
+    _Value = Value
+    _random = random
+
+    def __call__(self, x: Iterable[Value | Number]) -> Value:
+        x = list(x)
+        try:
+            network = _network(self, [[self]])
+        except NotPlain:
+            return super().__call__(x)
+        return network(x)
+
+    __call__.__doc__ = pure.Neuron.__call__.__doc__
+
+
+class Layer(Module, pure.Layer):
+    __doc__ = pure.Layer.__doc__
+
+    _Neuron = Neuron
+
+    def __call__(self, x: Iterable[Value | Number]) -> Any:
+        x = list(x)
+        try:
+            network = _network(self, [self.neurons])
+        except NotPlain:
+            return super().__call__(x)
+        return network(x)
+
+    __call__.__doc__ = pure.Layer.__call__.__doc__
+
+
+class MLP(Module, pure.MLP):
+    __doc__ = pure.MLP.__doc__
+
+    _Value, _Layer = Value, Layer
+
+    def _network(self) -> _Network:
+        """Return what C sees of it."""
+        layers = [*self.layers]
+        if not all(is_called_as(layer, Layer) for layer in layers):
+            raise NotPlain
+        return _network(self, [layer.neurons for layer in layers])
+
+    def __call__(self, x: Iterable[Value | Number]) -> Any:
+        inputs: list[Value | Number] = [x] if isinstance(x, Value) else list(x)
+        try:
+            network = self._network()
+        except NotPlain:
+            return super().__call__(inputs)
+        return network(inputs)
+
+    __call__.__doc__ = pure.MLP.__call__.__doc__
+
+
+def load(path: Path) -> Any:
+    return load_network(path, [Neuron, Layer, MLP], RNG(1))
+
+
+load.__doc__ = pure.load.__doc__

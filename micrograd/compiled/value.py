@@ -1,0 +1,159 @@
+"""Value over the tape in C: the type that csrc/python/handle.c makes, and its methods in Python.
+
+A Value is a handle on a node of the tape. What happens for every operation is in C; here is
+what happens less often: pictures, copies and pickles.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+
+from .. import grad_mode
+from ..checks import check_copied, check_node, is_number, number, user_number
+from ..graph import notebook_picture
+from ..pure.value import Value as _PureValue
+from .binding import call, error, ffi, lib, tape
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
+
+    from ..pure.value import Value
+    from ..types import Number
+
+__all__ = ["Value", "live_nodes"]
+
+
+# -----------------------------------------------------------------------------
+# the type. To type checkers it is the plain engine's
+
+
+def _node(
+    data: Number,
+    _prev: Iterable[Value] = (),
+    _op: str | Sequence[Number] = "",
+    label: str = "",
+    *,
+    children: Iterable[Value] | None = None,
+    _children: Iterable[Value] | None = None,
+    local_grads: Sequence[Number] | None = None,
+) -> tuple[float, tuple[Value, ...], str, tuple[float, ...] | None, str]:
+    """Return what Value's constructor was given as (data, operands, op, slopes, label)."""
+    return *check_node(Value, data, _prev, _op, children, _children, local_grads), label
+
+
+_node.__qualname__ = "Value.__init__"  # what Python's messages about the arguments say
+
+
+def _new_type() -> type[Value]:
+    containers = (
+        types.FunctionType, types.CellType, types.MethodType, functools.partial
+    )
+    hooks = (
+        error, number, is_number, _node, user_number,
+        grad_mode.is_recording, grad_mode.no_grad_blocks,
+        grad_mode.refuse, grad_mode.recorder_blocks, containers,
+    )  # fmt: skip
+    out: list[type[Value]] = []
+    if lib.handle_type_new(id(hooks), id(out)) < 0:
+        raise ImportError("the type Value could not be made")
+    return out[0]
+
+
+if not TYPE_CHECKING:
+    Value = _new_type()
+    Value.__name__ = "Value"  # without its module, as Python's messages name it
+    Value.__doc__ = _PureValue.__doc__
+    Value.label = ""  # shown in drawings
+    Value.no_grad = grad_mode.no_grad
+    Value.__array_ufunc__ = None  # NumPy's numbers leave the operators to us
+
+
+def _method(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a function a method of Value."""
+    setattr(Value, function.__name__, function)
+    return function
+
+
+# -----------------------------------------------------------------------------
+# text, pictures, subclasses
+
+
+@_method
+def __repr__(self: Value) -> str:
+    grad_mode.refuse("repr")
+    return f"Value(data={self.data}, grad={self.grad})"
+
+
+@_method
+def _repr_mimebundle_(
+    self: Value, include: Any = None, exclude: Any = None
+) -> dict[str, str]:
+    return notebook_picture(self)  # a notebook shows a Value as its graph
+
+
+def _check_subclass(cls: Any, /, **kwargs: Any) -> None:
+    super(Value, cls).__init_subclass__(**kwargs)
+    for name in ("_backward", "_forward"):
+        if getattr(cls, name, None) is not getattr(Value, name, None):
+            raise TypeError(f"a subclass of Value cannot define {name}: set it on the Value")
+
+
+setattr(Value, "__init_subclass__", classmethod(_check_subclass))  # noqa: B010
+
+# -----------------------------------------------------------------------------
+# copies and pickles: of leaves, with what was set on them
+
+
+@_method
+def __getnewargs__(self: Value) -> tuple[float]:
+    return (self.data,)
+
+
+@_method
+def __setstate__(self: Value, state: Any) -> None:
+    for attributes in state if isinstance(state, tuple) else (state,):  # also of slots
+        for name, x in (attributes or {}).items():
+            if name == "_op":
+                vars(self)[name] = x
+            else:
+                setattr(self, name, x)
+
+
+@_method
+def __reduce_ex__(self: Value, protocol: int) -> tuple[Any, ...]:
+    grad_mode.refuse("copy")
+    check_copied(self)
+    copied: Any = object.__reduce_ex__(self, max(2, protocol))
+    make, arguments, state = copied[:3]
+    numbers = self.data, self.grad, _moments(self)
+    return _leaf, (numbers, make, arguments), state
+
+
+def _moments(value: Value) -> tuple[float, float] | None:
+    """Return the two moments of a leaf that an Adam has, else None."""
+    moments = lib.tape_moments(tape, value._index)
+    return (tape.data[moments], tape.grad[moments]) if moments else None
+
+
+def _leaf(
+    numbers: tuple[float, float, tuple[float, float] | None],
+    make: Callable[..., Value],
+    arguments: tuple[Any, ...],
+) -> Value:
+    """Make a leaf again from what `Value.__reduce_ex__` took down."""
+    data, grad, moments = numbers
+    leaf = make(*arguments)
+    Value.__init__(leaf, data)
+    leaf.grad = grad
+    if moments is not None:
+        call(lib.shared_adam_init, ffi.new("Index *", leaf._index), 1)
+        leaf.m, leaf.v = moments
+    return leaf
+
+
+def live_nodes() -> int:
+    """Return how many nodes are alive on the tape."""
+    return tape.live

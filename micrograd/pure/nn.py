@@ -1,0 +1,205 @@
+"""Networks: neurons, layers of them, and layers one after another."""
+
+from __future__ import annotations
+
+from ..checkpoint import SavedModule, load_network
+from ..checks import (
+    ACTIVATIONS,
+    check_activation,
+    check_generator,
+    check_inputs,
+    check_sizes,
+    count,
+    number,
+)
+from ..grad_mode import refuse
+from .rng import RNG, random
+from .value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, SupportsIndex
+
+    from ..types import Number, Path, SupportsUniform
+
+
+class Module(SavedModule):
+    """What neurons, layers and networks have in common."""
+
+    def zero_grad(self) -> None:
+        """Set the gradients of all parameters to 0."""
+        refuse("zero_grad")
+        for p in self.parameters():
+            p.grad = 0
+
+
+class Neuron(Module):
+    """A neuron: the weighted sum of its inputs and its bias, through its activation.
+
+    Args:
+        nin: how many inputs it has.
+        nonlin: False for a linear neuron, without activation.
+        activation: "tanh" (the course) or "relu" (Karpathy's micrograd).
+        rng: where the initial weights come from: uniform in [-1, 1) / nin**0.5, in
+            order. `micrograd.random` if None. The bias starts at 0.
+
+    Attributes:
+        w: the list of nin weights. b: the bias. Either may be replaced by other Values.
+
+    Raises:
+        ValueError: nin is below 1, or there is no such activation.
+        TypeError: nin is no integer, or rng no generator.
+    """
+
+    _Value = Value  # which the compiled engine replaces by its own, and so the generator
+    _random: SupportsUniform = random
+
+    def __init__(
+        self,
+        nin: SupportsIndex,
+        nonlin: bool = True,
+        activation: str = "tanh",
+        rng: SupportsUniform | None = None,
+    ) -> None:
+        nin = count(nin, "nin", least=1)
+        self.activation = check_activation(activation)
+        self.nonlin = bool(nonlin)
+        rng = self._random if rng is None else rng
+        check_generator(rng)
+        self.w = [self._Value(self._weight(rng, nin)) for _ in range(nin)]
+        self.b = self._Value(0)
+
+    def _weight(self, rng: SupportsUniform, nin: int) -> float:
+        """Return an initial weight. They are scaled so that the sum does not grow with nin."""
+        weight: float = rng.uniform(-1, 1) * nin**-0.5
+        return weight
+
+    def __call__(self, x: Iterable[Value | Number]) -> Value:
+        """Return the neuron's output (a Value) for x, a list of nin numbers or Values."""
+        x = list(x)
+        check_inputs(x, len(self.w))
+        x = [xi if isinstance(xi, self._Value) else number(xi) for xi in x]
+        act = self.b
+        for wi, xi in zip(self.w, x):
+            act = act + wi * xi
+        if not self.nonlin:
+            return act
+        return act.tanh() if check_activation(self.activation) == "tanh" else act.relu()
+
+    def parameters(self) -> list[Value]:
+        """Return the weights in order, then the bias."""
+        return [*self.w, self.b]
+
+    def __repr__(self) -> str:
+        return f"{ACTIVATIONS[self.activation] if self.nonlin else 'Linear'}Neuron({len(self.w)})"
+
+
+class Layer(Module):
+    """Neurons side by side, all with the same inputs.
+
+    Args:
+        nin: how many inputs each neuron has.
+        nout: how many neurons there are.
+        **kwargs: what else Neuron takes.
+    """
+
+    _Neuron = Neuron
+
+    def __init__(self, nin: SupportsIndex, nout: SupportsIndex, **kwargs: Any) -> None:
+        self.neurons = [self._Neuron(nin, **kwargs) for _ in range(count(nout, "nout", least=1))]
+
+    def __call__(self, x: Iterable[Value | Number]) -> Any:
+        """Return the list of the neurons' outputs, or the one Value if there is one neuron."""
+        x = list(x)
+        out = [n(x) for n in self.neurons]
+        return out[0] if len(out) == 1 else out
+
+    def parameters(self) -> list[Value]:
+        """Return the neurons' parameters, neuron by neuron."""
+        return [p for n in self.neurons for p in n.parameters()]
+
+    def __repr__(self) -> str:
+        return f"Layer of [{', '.join(str(n) for n in self.neurons)}]"
+
+
+class MLP(Module):
+    """A multi-layer perceptron: layers one after another, the last one linear.
+
+    Args:
+        nin: how many inputs the network has.
+        nouts: the list of how many neurons each layer has; the last are the outputs.
+        activation: of every layer but the last: "tanh" or "relu".
+        rng: where the initial weights come from; `micrograd.random` if None.
+
+    Raises:
+        ValueError: a size is below 1, or there is no layer.
+        TypeError: a size is no integer, or rng no generator.
+
+    Example:
+        >>> model = MLP(2, [16, 3])
+        >>> len(model.parameters())
+        99
+    """
+
+    _Value, _Layer = Value, Layer
+
+    def __init__(
+        self,
+        nin: SupportsIndex,
+        nouts: Iterable[SupportsIndex],
+        activation: str = "tanh",
+        rng: SupportsUniform | None = None,
+    ) -> None:
+        sizes = check_sizes(nin, nouts)
+        last = len(sizes) - 2
+        self.layers = [
+            self._Layer(sizes[i], sizes[i + 1], nonlin=i != last, activation=activation, rng=rng)
+            for i in range(len(sizes) - 1)
+        ]
+
+    def __call__(self, x: Iterable[Value | Number]) -> Any:
+        """Return the list of outputs (Values), or the one Value if there is one output.
+
+        Args:
+            x: a list of nin numbers or Values.
+
+        Raises:
+            ValueError: x has another length; the message has both numbers.
+        """
+        for layer in self.layers:
+            x = layer([x] if isinstance(x, self._Value) else x)
+        return x
+
+    def parameters(self) -> list[Value]:
+        """Return the layers' parameters, layer by layer."""
+        return [p for layer in self.layers for p in layer.parameters()]
+
+    def __repr__(self) -> str:
+        return f"MLP of [{', '.join(str(layer) for layer in self.layers)}]"
+
+
+def load(path: Path) -> Any:
+    """Make the network anew that `save` has written to a file.
+
+    Files are safe to load, whoever wrote them: there is nothing in them that could run,
+    and time and memory are in proportion to their size.
+
+    Args:
+        path: the file of a Neuron, a Layer or an MLP. For another module, or a network
+            that has been changed since it was made (other neurons, shared parameters),
+            make one like it and call its own `load`.
+
+    Returns:
+        The network. `micrograd.random` is not used for it.
+
+    Raises:
+        ValueError: it is no such file, not all of it, or a folder.
+        OSError: it cannot be read.
+
+    Example:
+        >>> MLP(2, [16, 3]).save("model.json")
+        >>> len(load("model.json").parameters())
+        99
+    """
+    return load_network(path, [Neuron, Layer, MLP], RNG(1))
