@@ -82,6 +82,9 @@ def check_node(
         operands, or None if no local gradients are given.
     """
     x = number(data)
+    named = children is not None or _children is not None or local_grads is not None
+    if type(_prev) is tuple and type(_op) is str and not (_prev or _op or named):
+        return x, (), "", None  # a leaf, as nearly all are
     given = ["_prev"] if type(_prev) is not tuple or _prev else []
     for name, others in ("children", children), ("_children", _children):
         if others is not None:

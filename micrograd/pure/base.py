@@ -8,7 +8,7 @@ from ..graph import notebook_picture
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
     from typing import Any, SupportsIndex
 
     from ..types import Number
@@ -122,13 +122,14 @@ def _compared(x: Base | Number) -> float:
 class restored_on_error:
     """A `with` block that, if it fails, leaves the data and gradients of Values as they were."""
 
-    def __init__(self, values: Iterable[Base]) -> None:
-        self._before = [(v, v._data, v._grad) for v in values]
+    def __init__(self, values: Sequence[Base]) -> None:
+        self._values = values
+        self._before = [(v._data, v._grad) for v in values]
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is not None:
-            for v, data, grad in self._before:
+            for v, (data, grad) in zip(self._values, self._before):
                 v._data, v._grad = data, grad

@@ -114,20 +114,19 @@ class Value(Base):
             Value, data, _prev, _op, children, _children, local_grads
         )
         self._data, self._grad = x, 0.0
-        self._prev: tuple[Value, ...] = ()
-        self._op = ""
-        if is_recording():
-            self._prev, self._op = operands, op
-            if slopes is not None:
-                self._given_slopes = slopes
+        self._prev: tuple[Value, ...] = operands
+        self._op = op
+        if slopes is not None:
+            self._given_slopes = slopes
+        if (operands or op) and not is_recording():
+            self._prev, self._op, self._given_slopes = (), "", ()  # a leaf
         if label:
             self.label = label
 
     def _record(self, rule: str, *others: Value) -> Value:
         """Compute the operation on this Value and others, and remember how."""
         operands = (self, *others)
-        compute, _ = RULES[rule]
-        out = Value(compute(*[v._data for v in operands]))
+        out = Value(RULES[rule][0](*[v._data for v in operands]))
         if is_recording():
             out._prev, out._op, out._rule = operands, rule, rule
         return out
@@ -236,8 +235,7 @@ class Value(Base):
     def _slopes(self) -> tuple[float, ...]:
         """How much this Value grows per unit of each operand; () if only the user knows."""
         if self._rule is not None:
-            _, slopes = RULES[self._rule]
-            return slopes(*self._numbers(), self._data)
+            return RULES[self._rule][1](*self._numbers(), self._data)
         return self._given_slopes
 
     @property
@@ -277,8 +275,7 @@ class Value(Base):
     def _recompute(self) -> float:
         """Return this node's number from its operands' present data."""
         if self._rule is not None:
-            compute, _ = RULES[self._rule]
-            return compute(*self._numbers())
+            return RULES[self._rule][0](*self._numbers())
         if self._source is not None:
             function, values = self._source
             return function(v._data for v in values)
