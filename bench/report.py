@@ -6,7 +6,7 @@ import statistics
 from .graphs import NAMES, PHASES
 from .loops import Attributes
 from .measure import ONE_BY_ONE, ONE_CALL, cost, ratio
-from .paths import BY_NAME, CALL, GPT, GROUPS, LOOPS, PATHS, WORD, baseline
+from .paths import CALL, GPT, GROUPS, LOOPS, PATHS, WORD, baseline
 
 # -----------------------------------------------------------------------------
 # numbers

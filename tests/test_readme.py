@@ -1,4 +1,4 @@
-"""The README and the pages of docs/: their examples do what stands beside them, and what they name exists."""
+"""The README and docs/: examples print what stands beside them; files and commands exist."""
 
 import os
 import re
