@@ -1,4 +1,4 @@
-"""The measurements in words: RESULTS.md, the table in the README, the targets."""
+"""The measurements in words: RESULTS.md, the README's table of a few of them, the targets."""
 
 import re
 import statistics
@@ -74,10 +74,10 @@ def paths_table(found, groups, head, columns):
     return table(head, rows)
 
 
-def time_columns(found, path, quartiles):
-    """A path's median, and with `quartiles` those, too: of a step or of an operation in it."""
+def time_columns(found, path):
+    """A path's median and quartiles, of a step or of an operation in it."""
     each = [seconds / path.operations for seconds in found.steps[path.name].values()]
-    return [duration(statistics.median(each)), *[spread(each)] * quartiles]
+    return [duration(statistics.median(each)), spread(each)]
 
 
 def times(found, over, under):
@@ -85,43 +85,42 @@ def times(found, over, under):
     return f"{digits(ratio(found, over, under))}x"
 
 
-def steps_table(found, quartiles):
-    """How long the course's step takes on every path; with quartiles or not."""
+def steps_table(found):
+    """How long the course's step takes on every path."""
 
     def columns(path):
         return [
-            *time_columns(found, path, quartiles),
+            *time_columns(found, path),
             times(found, "closures", path.name),
             times(found, path.name, "by hand"),
         ]
 
-    ratios = ["faster than closures", "slower than C by hand"]
-    return paths_table(found, GROUPS, ["", "a step", *["quartiles"] * quartiles, *ratios], columns)
+    head = ["", "a step", "quartiles", "faster than closures", "slower than C by hand"]
+    return paths_table(found, GROUPS, head, columns)
 
 
-def gpt_table(found, quartiles):
-    """How long the small GPT's step takes; with quartiles or not."""
+def gpt_table(found):
+    """How long the small GPT's step takes."""
 
     def columns(path):
         faster = times(found, baseline(GPT).name, path.name)
-        return [*time_columns(found, path, quartiles), faster]
+        return [*time_columns(found, path), faster]
 
-    head = [GPT, "a step", *["quartiles"] * quartiles, "faster than the slotted Value"]
+    head = [GPT, "a step", "quartiles", "faster than the slotted Value"]
     return paths_table(found, [GPT], head, columns)
 
 
-def word_table(found, quartiles):
+def word_table(found):
     """The same of the GPT's whole step, with our functions and optimiser, and by hand."""
 
     def columns(path):
         return [
-            *time_columns(found, path, quartiles),
+            *time_columns(found, path),
             times(found, baseline(GPT).name, path.name),
             times(found, path.name, "gpt by hand"),
         ]
 
-    ratios = ["faster than the slotted Value", "slower than C by hand"]
-    head = [WORD, "a step", *["quartiles"] * quartiles, *ratios]
+    head = [WORD, "a step", "quartiles", "faster than the slotted Value", "slower than C by hand"]
     return paths_table(found, [WORD], head, columns)
 
 
@@ -130,7 +129,7 @@ def calls_table(found):
 
     def columns(path):
         slower = times(found, path.name, baseline(CALL).name)
-        return [*time_columns(found, path, True), slower]
+        return [*time_columns(found, path), slower]
 
     head = [CALL, "a call", "quartiles", "times the function itself"]
     return paths_table(found, [CALL], head, columns)
@@ -142,7 +141,7 @@ def loops_table(found):
     def columns(path):
         other = baseline(path.group)
         slower = "" if path == other else times(found, path.name, other.name)
-        return [*time_columns(found, path, True), slower]
+        return [*time_columns(found, path), slower]
 
     head = ["", "an operation", "quartiles", "times the other's"]
     return paths_table(found, LOOPS, head, columns)
@@ -227,7 +226,7 @@ for bit where the arithmetic is the same, else to a relative 1e-12. The paths ta
 in a process of its own, {rounds} rounds. Times are medians of the rounds; a ratio is taken
 within each round, and is the median of those.
 
-{steps_table(found, quartiles=True)}
+{steps_table(found)}
 {missing_lines(found)}
 ![The same as a plot](paths.svg)
 
@@ -238,7 +237,7 @@ one word of six letters, about 59,000 nodes, and ends with an Adam loop in Pytho
 and `.grad`. The last loss is kept until the next one is there, as in a script's loop. The
 slotted Value has local gradients and no closures. All three have the same losses, bit for bit.
 
-{gpt_table(found, quartiles=True)}
+{gpt_table(found)}
 
 ## A small GPT, a step a word
 
@@ -248,7 +247,7 @@ one length, by `recorded`. By hand are the backward passes of a program in C, co
 `-O3`, and of one in NumPy; both take all positions of a word at once. Before the timing losses
 are compared: on micrograd's paths bit for bit, of what is derived by hand to a relative 1e-12.
 
-{word_table(found, quartiles=True)}
+{word_table(found)}
 
 ![The same as a plot](gpt.svg)
 
@@ -291,6 +290,27 @@ A graph {ONE_CALL}:
 """
 
 
+# the README's rows: a path, and its title there
+SPEEDS = {
+    "closures": "the course's step: its own engine, closures",
+    "ops": "the course's step: micrograd, one op at a time",
+    "fresh": "the course's step: micrograd, `mean_cross_entropy` in every step",
+    "replay": "the course's step: micrograd, one recording",
+    "gpt slotted": "a small GPT's step: a slotted `Value` in Python",
+    "gpt recorded": "a small GPT's step: micrograd, one recording",
+}
+
+
+def speeds_table(found):
+    """The README's table: six paths, each beside the Python engine that takes the same step."""
+    medians = medians_of(found)
+    rows = []
+    for name, title in SPEEDS.items():
+        slowest = baseline(GPT).name if name.startswith("gpt") else "closures"
+        rows.append([title, duration(medians[name]), times(found, slowest, name)])
+    return table(["", "takes", "faster"], rows)
+
+
 MARKERS = re.compile(r"(<!-- bench -->).*?(<!-- /bench -->)", re.DOTALL)
 
 
@@ -300,15 +320,10 @@ def readme(text, found):
     where = "; ".join(found.machine[what] for what in ("processor", "Python", "compiler"))
     part = f"""
 
-{steps_table(found, quartiles=False)}
-{missing_lines(found)}
-{gpt_table(found, quartiles=False)}
+{speeds_table(found)}
 
-The same network's step with `recorded` and `AdamW`, beside backward passes derived by hand:
-
-{word_table(found, quartiles=False)}
-
-Medians of {rounds} rounds of micrograd {found.machine["micrograd"]} on {where}.
+Faster than closures, and than the slotted `Value`: medians of {rounds} rounds of micrograd
+{found.machine["micrograd"]} on {where}.
 
 """
     return MARKERS.sub(lambda match: match[1] + part + match[2], text)

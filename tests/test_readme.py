@@ -1,34 +1,115 @@
-"""The examples of the README, and of docs/, do what it says beside them."""
+"""The README and docs/: examples print what stands beside them; files and commands exist."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from conftest import needs_c
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", "docs/recorded.md"]
+PAGES = {  # by their paths, as they name one another
+    page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8")
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
+    if page.exists()
+}
+NEED_C = ["docs/how-it-works.md", "docs/threads.md"]  # the tape, and what only its engine promises
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+INDENTED = re.compile(r"(?:^    .*\n)+", re.MULTILINE)
+QUOTED = re.compile(r"`([^`\n]+)`")
+IN_REPOSITORY = r"(?:csrc|docs|examples|micrograd|tests|bench|\.ci)/[\w./*-]*[\w/*]"
+AT_THE_TOP = r"[\w-]+\.(?:md|py|toml|in)"
+BUILT = {"csrc/micrograd"}  # by a command before
 
 
-@pytest.mark.parametrize("page, count", [("README.md", 11), ("docs/recorded.md", 5)])
-def test_examples(page, count, capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # they write files
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
-    assert len(blocks) == count
-    names = {}
-    for block in blocks:
-        exec(block, names)
-        printed = capsys.readouterr().out.splitlines()
-        expected = re.findall(r"^print\(.*\)\s+# (.*)$", block, re.MULTILINE)
-        assert len(printed) == len(expected)
-        for line, comment in zip(printed, expected):
-            pattern = re.escape(comment).replace(r"\.\.\.", r"\d*")
-            assert re.fullmatch(pattern, line), f"{line!r} is not {comment!r}"
+def code_of(text, *languages):
+    return [code for language, code in FENCE.findall(text) if language in languages]
+
+
+def commands_of(text):
+    """What is for a shell: indented, or in a fence that says so; without what it prints."""
+    text = "\n".join([*code_of(text, "sh"), *INDENTED.findall(FENCE.sub("", text))])
+    return re.sub(r"#.*", "", text)
+
+
+def has_example(page):
+    return bool(code_of(PAGES[page], "python"))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=needs_c) if page in NEED_C else page
+        for page in filter(has_example, PAGES)
+    ],
+)
+def test_examples(page, tmp_path):
+    """A page's blocks are one program; what it prints stands behind each `print`."""
+    program = "\n".join(code_of(PAGES[page], "python"))
+    backend = {"MICROGRAD_BACKEND": "c"} if page in NEED_C else {}
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,  # they write files
+        env={**os.environ, **backend, "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert run.returncode == 0, run.stderr
+    printed = run.stdout.splitlines()
+    expected = re.findall(r"^print\(.*\)\s+# (.*)$", program, re.MULTILINE)
+    assert len(printed) == len(expected), run.stdout
+    for line, comment in zip(printed, expected):
+        pattern = re.escape(comment).replace(r"\.\.\.", r"\d*")
+        assert re.fullmatch(pattern, line), f"{line!r} is not {comment!r}"
+
+
+def test_there_are_examples():
+    assert sum(map(has_example, PAGES)) >= 9 and len(PAGES) >= 11
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_fences_say_what_they_are(page):
+    """Else a block of Python might not be run."""
+    languages = {language for language, _ in FENCE.findall(PAGES[page])}
+    assert languages <= {"python", "c", "diff", "sh", "text"}
+    assert PAGES[page].count("```") == 2 * len(FENCE.findall(PAGES[page]))
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_files_exist(page):
-    text = (ROOT / page).read_text()
-    names = re.findall(r"`((?:csrc|docs|examples|micrograd|tests)/[\w.]+)`", text)
-    assert len(names) > 5
-    for name in names:
-        assert (ROOT / name).exists(), name
+    text = FENCE.sub("", PAGES[page])
+    quoted = QUOTED.findall(text)
+    names = {name for name in quoted if re.fullmatch(f"{IN_REPOSITORY}/?|{AT_THE_TOP}", name)}
+    names |= set(re.findall(rf"(?<![\w./-]){IN_REPOSITORY}", commands_of(PAGES[page])))
+    for words in quoted:  # commands in a sentence
+        if " " in words:
+            names |= set(re.findall(rf"(?<![\w./-]){IN_REPOSITORY}", words))
+    missing = [name for name in sorted(names - BUILT) if not [*ROOT.glob(name)]]
+    assert not missing
+    links = re.findall(r"\]\(([^)#:]+)\)", text)
+    assert not [link for link in links if not (ROOT / page).parent.joinpath(link).exists()]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_exist(page):
+    """The targets of `make -C csrc` and the sessions of `nox -s`."""
+    code = [commands_of(PAGES[page]), *QUOTED.findall(FENCE.sub("", PAGES[page]))]
+    targets, sessions = [], []
+    for line in "\n".join(code).splitlines():
+        for words in re.findall(r"make -C csrc((?: +[\w-]+(?!\S*=))*)", line):
+            targets += words.split()
+        for words in re.findall(r"nox -s((?: +[\w-]+)+)", line):
+            sessions += [word.split("-")[0] for word in words.split()]
+    makefile = (ROOT / "csrc" / "Makefile").read_text(encoding="utf-8")
+    noxfile = (ROOT / "noxfile.py").read_text(encoding="utf-8")
+    known = re.findall(r"^([\w -]+):(?!=)", makefile, re.MULTILINE)
+    assert {*targets} <= {target for line in known for target in line.split()}
+    assert {*sessions} <= {*re.findall(r"^def (\w+)\(session", noxfile, re.MULTILINE)}
+
+
+def test_the_readme_leads_to_every_page():
+    for page in PAGES:
+        assert page == "README.md" or page in PAGES["README.md"]
