@@ -1,7 +1,7 @@
 """Runs what is measured: each in a process of its own, in turn, in rounds.
 
-A machine has its moods. What takes turns shares them: a ratio is taken within each round,
-and the median of the rounds is one of the two paths, and not of the moods.
+The paths take turns, so that the machine's drift hits all of them equally: a ratio is taken
+within each round, and the median over the rounds is the figure.
 """
 
 import functools

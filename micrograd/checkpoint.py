@@ -204,7 +204,7 @@ def load_module_state(module: SavedModule, state: State) -> None:
 
 
 def _rates(optimizer: SavedOptimizer) -> dict[str, Any]:
-    """Return the attributes of an optimiser that are not its own business."""
+    """Return the public attributes of an optimiser: its rates, and t."""
     return {name: x for name, x in vars(optimizer).items() if not name.startswith("_")}
 
 
@@ -274,7 +274,7 @@ def _some(things: Sequence[Any]) -> str:
 
 
 def _shown(x: object) -> str:
-    """A name as text that no terminal takes for anything else, and nobody has to scroll past."""
+    """Return a name as short text without control characters, for an error message."""
     text = str(x)
     return text if text.isprintable() and len(text) <= 100 else reprlib.repr(text)
 
@@ -456,7 +456,7 @@ def _lock(folder: str) -> int | None:
 
 
 # -----------------------------------------------------------------------------
-# reading. A file may come from anyone: nothing in it is believed before it is checked
+# reading. Files may come from strangers: everything is checked before it is used
 
 
 def load_network(

@@ -163,6 +163,6 @@ def notebook_picture(root: Any) -> dict[str, str]:
     if size <= LARGEST_PICTURE:
         try:
             bundle["image/svg+xml"] = draw_dot(root, outfile=None).pipe(encoding="utf-8")
-        except Exception:  # a picture is a courtesy: without graphviz the text must do
+        except Exception:  # without graphviz there is only the text
             pass
     return bundle

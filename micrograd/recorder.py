@@ -237,8 +237,8 @@ class CacheInfo(namedtuple("CacheInfo", "hits misses maxsize currsize")):
 class _Entry(namedtuple("_Entry", "recording leaves values result")):
     """What is kept of the first call of a shape.
 
-    The result is the last field, for that is the first one that a tuple lets go: the recording
-    need not put its numbers in place then, where nobody else has the result.
+    The result is the last field because a tuple releases its last item first. When nothing else
+    refers to the result, the recording then need not write its numbers to the nodes.
     """
 
     __slots__ = ()

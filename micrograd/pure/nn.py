@@ -182,8 +182,8 @@ class MLP(Module):
 def load(path: Path) -> Any:
     """Make the network anew that `save` has written to a file.
 
-    Files are safe to load, whoever wrote them: there is nothing in them that could run,
-    and time and memory are in proportion to their size.
+    Files from strangers are safe to load: nothing in them can run, and time and memory are in
+    proportion to their size.
 
     Args:
         path: the file of a Neuron, a Layer or an MLP. For another module, or a network

@@ -240,7 +240,7 @@ class Value(Base):
 
     @property
     def _local_grads(self) -> tuple[float, ...]:
-        """The same for those who ask: microgpt's name."""
+        """The slopes under the name that microgpt gives them."""
         refuse("local_grads")
         return self._slopes()
 
