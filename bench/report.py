@@ -266,8 +266,8 @@ created, gone backward over and freed. The time includes freeing and the garbage
 
 ## A node, by the size of the graph
 
-The course's loss over more and more points, in nanoseconds a node. In one call of C nobody
-but the tape works. One op at a time, a node mostly costs what Python does around it, and
+The course's loss over more and more points, in nanoseconds a node. Recorded in one call, a node
+costs what the tape does. One op at a time, it mostly costs what Python does around it, and
 `backward()` has to find the order first, which the recording in one call knows.
 
 A graph {ONE_BY_ONE}:
