@@ -3,8 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include "micrograd.h"
-#include "ops.h"
+#include "tape.h"
 #include "vector.h"
 
 // Do they not stand side by side?
@@ -21,12 +20,9 @@ static int are_known(const Tape *tape, const Index *parameters, size_t n) {
     return n > 0 && n == tape->nleaves && parameters[0] == tape->leaves && !are_apart(parameters, n);
 }
 
-// put the numbers of all of them in place
-static void settle(Tape *tape, const Index *parameters, size_t n) {
-    unsigned flags = 0;
-    if (!tape->held || are_known(tape, parameters, n)) return;
-    for (size_t i = 0; i < n; i++) flags |= tape->nodes[parameters[i]].flags;
-    if (flags & NODE_REPLAYED) tape_settle(tape);
+// put their numbers in place
+static void settle_parameters(Tape *tape, const Index *parameters, size_t n) {
+    if (!are_known(tape, parameters, n)) settle_all(tape, parameters, n);
 }
 
 // p.grad = 0
@@ -35,18 +31,46 @@ void zero_grad(Tape *tape, const Index *parameters, size_t n) {
         memset(tape->grad + tape->leaves, 0, n * sizeof(double));
         return;
     }
-    settle(tape, parameters, n);
+    settle_parameters(tape, parameters, n);
     for (size_t i = 0; i < n; i++) tape->grad[parameters[i]] = 0.0;
 }
 
 // p.data -= lr * p.grad
 void sgd_step(Tape *tape, double lr, const Index *parameters, size_t n) {
-    settle(tape, parameters, n);
+    settle_parameters(tape, parameters, n);
     for (size_t i = 0; i < n; i++) tape->data[parameters[i]] -= lr * tape->grad[parameters[i]];
 }
 
 // -----------------------------------------------------------------------------
 // Adam and AdamW: the moments
+
+// The two moments of a leaf are in a node of their own, the leaf's hidden operand: m is its
+// data and v its gradient.
+Index tape_moments(const Tape *tape, Index i) {
+    const Node *leaf = &tape->nodes[i];
+    return leaf->op == OP_LEAF ? leaf->a : 0;
+}
+
+int tape_make_moments(Tape *tape, Index i) {
+    Index moments = tape_leaf(tape, 0.0);
+    if (!moments) return -1;
+    // a replay may have taken the leaf for one that only its graph uses
+    if (tape->nodes[i].flags & NODE_REPLAYED) schedules_drop_with(tape, i);
+    tape->nodes[moments].op = OP_MOMENTS;
+    tape->nodes[moments].refs = 1;
+    tape->nodes[i].a = moments;
+    tape->nodes[0].refs--;  // one operand less that is not there
+    return 0;
+}
+
+void tape_forget_moments(Tape *tape, Index i) {
+    Index moments = tape_moments(tape, i);
+    if (!moments) return;
+    tape->touched++;
+    tape->nodes[i].a = 0;
+    tape->nodes[0].refs++;
+    tape_release(tape, moments);
+}
 
 // p.m = p.v = 0
 int adam_init(Tape *tape, const Index *parameters, size_t n) {
@@ -218,16 +242,11 @@ static void update_together(Tape *tape, const Step *step, size_t n) {
 // one by one up to the first fault, and then back again: a parameter may be there twice
 static int update_apart(Tape *tape, const Step *step, const Index *parameters, size_t n) {
     for (size_t i = 0; i < n; i++) {
-        if (tape_moments(tape, parameters[i])) continue;
-        tape->fault = (Fault){.code = FAULT_MOMENTS};
-        return -1;
+        if (!tape_moments(tape, parameters[i])) return fault(tape, FAULT_MOMENTS);
     }
     double *saved = malloc((3 * n + 1) * sizeof *saved);
     size_t done = 0;
-    if (!saved) {
-        tape->fault = (Fault){.code = FAULT_MEMORY};
-        return -1;
-    }
+    if (!saved) return out_of_memory(tape);
     int failed = 0;
     for (; done < n && !failed; done++) {
         Index p = parameters[done], moments = tape_moments(tape, p);

@@ -9,8 +9,7 @@
 // is given: `make -C csrc fuzz-replay` does that with tests/corpus.
 
 #include <limits.h>
-#define CHECK_SCHEDULES
-#include "tape.c"
+#include "tape.h"
 #include "check.h"
 #include "failing.h"
 #include "model.h"

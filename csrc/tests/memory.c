@@ -10,8 +10,7 @@
 // slack, up to 24: so few fresh places has the arena when a step begins that it must grow.
 
 #include <limits.h>
-#define CHECK_SCHEDULES
-#include "tape.c"
+#include "tape.h"
 #include "check.h"
 #include "failing.h"
 
@@ -492,7 +491,7 @@ static int try_step(Run *run, Step step) {
     if (run->slack && capacity < tape->capacity && capacity > 0) {
         // so few fresh places that somewhere in the step the arena has to grow, and the
         // room for walks with it
-        tape_resize(tape, capacity);
+        arena_resize(tape, capacity);
         free(tape->order);
         free(tape->saved);
         tape->order = NULL;

@@ -7,8 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#define CHECK_SCHEDULES
-#include "tape.c"
+#include "tape.h"
 #include "check.h"
 
 static int checks, failures;

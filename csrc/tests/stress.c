@@ -15,8 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #endif
-#define CHECK_SCHEDULES
-#include "tape.c"
+#include "tape.h"
 #include "check.h"
 
 enum { MOST_THREADS = 64, PROGRAMS = 5, WEIGHTS = 4 * 3 + 3 * 5, POINTS = 20 };

@@ -837,20 +837,24 @@ static PyObject *value_negative(PyObject *self) {
 
 static PyObject *value_absolute(PyObject *self) { return unary(self, OP_ABS); }
 
-#define UNARY(name, op)                                          \
+// To add a method that records a unary operation: a line here.
+#define UNARY_METHODS(X)                                                              \
+    X(relu, OP_RELU, "max(0, self): the rectified linear unit. Its slope at 0 is 0.") \
+    X(tanh, OP_TANH, "The hyperbolic tangent.")                                       \
+    X(exp, OP_EXP, "e ** self. OverflowError above about 709.78.")                    \
+    X(log, OP_LOG, "The natural logarithm. ValueError unless self is positive.")      \
+    X(sigmoid, OP_SIGMOID, "1 / (1 + e**-self), the logistic function; exact at any size of self.") \
+    X(sqrt, OP_SQRT, "The square root. ValueError if self is negative.")              \
+    X(sin, OP_SIN, "The sine of self in radians. ValueError if self is infinite.")    \
+    X(cos, OP_COS, "The cosine of self in radians. ValueError if self is infinite.")
+
+#define UNARY(name, op, doc)                                        \
     static PyObject *value_##name(PyObject *self, PyObject *none) { \
-        (void)none;                                              \
-        return unary(self, op);                                  \
+        (void)none;                                                 \
+        return unary(self, op);                                     \
     }
 
-UNARY(relu, OP_RELU)
-UNARY(tanh, OP_TANH)
-UNARY(exp, OP_EXP)
-UNARY(log, OP_LOG)
-UNARY(sigmoid, OP_SIGMOID)
-UNARY(sqrt, OP_SQRT)
-UNARY(sin, OP_SIN)
-UNARY(cos, OP_COS)
+UNARY_METHODS(UNARY)
 
 // comparisons go by the number; == is identity, which Python falls back to
 static PyObject *value_compare(PyObject *self, PyObject *other, int comparison) {
@@ -1142,16 +1146,10 @@ int handle_run_forward(Index i) {
 // the type
 
 #define METHOD(name, doc) {#name, value_##name, METH_NOARGS, #name "($self, /)\n--\n\n" doc}
+#define UNARY_METHOD(name, op, doc) METHOD(name, doc),
 
 static PyMethodDef value_methods[] = {
-    METHOD(relu, "max(0, self): the rectified linear unit. Its slope at 0 is 0."),
-    METHOD(tanh, "The hyperbolic tangent."),
-    METHOD(exp, "e ** self. OverflowError above about 709.78."),
-    METHOD(log, "The natural logarithm. ValueError unless self is positive."),
-    METHOD(sigmoid, "1 / (1 + e**-self), the logistic function; exact at any size of self."),
-    METHOD(sqrt, "The square root. ValueError if self is negative."),
-    METHOD(sin, "The sine of self in radians. ValueError if self is infinite."),
-    METHOD(cos, "The cosine of self in radians. ValueError if self is infinite."),
+    UNARY_METHODS(UNARY_METHOD)
     METHOD(detach, "Return a new Value with this number and no graph below it."),
     METHOD(backward,
            "Add to each Value below this one the derivative of this one with respect to it.\n\n"
