@@ -108,7 +108,7 @@ double *tape_grad(Tape *tape, Index i) {
     return &tape->grad[i];
 }
 
-void settle_all(Tape *tape, const Index *nodes, size_t n) {
+void settle_nodes(Tape *tape, const Index *nodes, size_t n) {
     unsigned flags = 0;
     if (!tape->held) return;
     for (size_t k = 0; k < n; k++) flags |= tape->nodes[nodes[k]].flags;

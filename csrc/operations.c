@@ -6,7 +6,7 @@ Index tape_leaf(Tape *tape, double data) {
     return node_new(tape, OP_LEAF, data, 0, 0);
 }
 
-// record out = op(a, b), or note the fault and discard unused operands
+// record out = op(a, b), or set the fault and discard unused operands
 static inline Index record(Tape *tape, Op op, Index a, Index b) {
     settle(tape, a);
     settle(tape, b);
@@ -31,7 +31,7 @@ Index tape_unary(Tape *tape, Op op, Index a) {
 }
 
 Index tape_binary(Tape *tape, Op op, Index a, Index b) {
-    if (!a || !b) {  // an operand that failed: the other one has no user now
+    if (!a || !b) {  // one operand has failed: free the other one
         tape_discard(tape, a);
         tape_discard(tape, b);
         return 0;
@@ -45,8 +45,9 @@ Index tape_pow(Tape *tape, Index a, double k, int is_integer) {
     return tape_binary(tape, OP_POW, a, exponent);
 }
 
-// The sum of products of nodes at once, where there are fresh places side by side: most of a
-// network is this. Returns the sum, or 0 if the places are elsewhere.
+// start + w0*x0 + ... of nodes only, in one loop without the checks of node_new: most nodes of a
+// network are made here. Returns 0, and has done nothing, if the nodes would not stand at the end of
+// the arena.
 static inline Index record_dot(Tape *tape, Index start, const Index *w, const Index *x, size_t n) {
     Schedule *log = tape->log;
     if (tape->free || tape->held || tape->capacity - tape->used < 2 * n || n == 0) return 0;
@@ -83,7 +84,7 @@ static inline Index record_dot(Tape *tape, Index start, const Index *w, const In
     return sum;
 }
 
-// w[i] * x[i]: beside a Value a number goes second, as a leaf; two numbers make one leaf
+// w[i] * x[i]: a node times a number has the number second, as a leaf; two numbers make one leaf
 static inline Index product(Tape *tape, const Index *w, const double *w_numbers,
                             const Index *x, const double *x_numbers, size_t i) {
     if (w[i]) {
@@ -94,7 +95,7 @@ static inline Index product(Tape *tape, const Index *w, const double *w_numbers,
     return tape_leaf(tape, w_numbers[i] * x_numbers[i]);
 }
 
-// total + term, if there is a term: else it has failed
+// total + term; term is 0 if it has failed
 static inline Index sum(Tape *tape, Index total, Index term) {
     if (term) return record(tape, OP_ADD, total, term);
     tape_discard(tape, total);
@@ -114,7 +115,7 @@ Index tape_dot(Tape *tape, Index start, double number, const Index *w, const dou
             i++;
         }
         if (i == n) return tape_leaf(tape, number);
-        // number + Value: the Value is asked, and puts the number second
+        // number + Value is Value.__radd__, which puts the number second
         start = tape_binary(tape, OP_ADD, product(tape, w, w_numbers, x, x_numbers, i), tape_leaf(tape, number));
         i++;
     }
@@ -170,7 +171,8 @@ Index tape_number_div(Tape *tape, double k, Index a) {
     return tape_binary(tape, OP_MUL, tape_pow(tape, a, -1.0, 1), tape_leaf(tape, k));
 }
 
-// nodes as a list, so that walks and releases need know nothing of it: (a, (b, (c, -)))
+// nodes as a list of nodes with two operands, so that walks and releases need no special case:
+// (a, (b, (c, -)))
 static Index list_new(Tape *tape, const Index *nodes, const double *slopes, size_t n) {
     Index list = 0;
     for (size_t k = n; k > 0; k--) {
@@ -244,7 +246,7 @@ ptrdiff_t tape_slopes(Tape *tape, Index i, double *slopes) {
         return n;
     }
     if (node->op == OP_USER) return 0;
-    double da = -0.0, db = -0.0;  // what leaves the sign of a slope of 0 as it is
+    double da = -0.0, db = -0.0;  // -0.0 + slope keeps the sign of a slope of 0
     double a = tape->data[node->a], b = tape->data[node->b], out = tape->data[i];
     if (!op_backward((Op)node->op, a, b, out, 1.0, &da, &db)) {
         return fault_op(tape, FAULT_BACKWARD, node->op, node->a, node->b, out);

@@ -11,7 +11,7 @@ static const Index LAST_OPERAND = 1u << 31;  // a walk is at this node's last op
 
 static int walk_reserve(Tape *tape) {
     if (tape->room >= tape->used) return 1;
-    // memory that is never touched costs nothing, so take what the arena may come to
+    // memory that is never written costs nothing, so reserve for the arena's capacity
     size_t room = tape->capacity;
     free(tape->order);
     free(tape->saved);
@@ -105,8 +105,8 @@ static void find_choices(const Tape *tape, Schedule *schedule) {
     }
 }
 
-// the order of a root's passes of this kind, to be kept as long as the root; NULL if there
-// is no memory, or if the graph has nodes that only their owner can run
+// walk the graph and keep the order; NULL without memory, or if the graph has user nodes or
+// functions of the user's
 static Schedule *schedule_build(Tape *tape, Index root, int kind) {
     unsigned flags;
     size_t n = walk(tape, root, kind == SCHEDULE_FORWARD ? OP_LEAF : OP_SHIFT, &flags);
@@ -120,7 +120,7 @@ static Schedule *schedule_build(Tape *tape, Index root, int kind) {
     memcpy(schedule->order, tape->order, n * sizeof(Index));
     schedule->n = n;
     find_choices(tape, schedule);
-    // where no shift is, both passes go the same way
+    // without a shift both passes have the same order
     return schedule_keep(tape, schedule, root, flags & NODE_SHIFT ? kind : SCHEDULE_FORWARD | SCHEDULE_BACKWARD);
 }
 
@@ -154,9 +154,9 @@ static void save_gradients(Tape *tape, const Index *order, size_t n) {
     for (size_t k = 0; k < n; k++) tape->saved[k] = tape->grad[order[k]];
 }
 
-// go one node at a time, users before their operands, and apply the chain rule; what the
-// first nsaved gradients and the root's were before is in tape->saved, the others were 0.
-// A walk's marks go on the way
+// Go one node at a time, users before their operands, and apply the chain rule. tape->saved has the
+// gradients from before the pass of the first nsaved nodes and of the root; the others were 0. Clears
+// NODE_VISITED if a walk has set it.
 static inline int run_backward(Tape *tape, Index root, const Index *order, size_t n, size_t nsaved, int is_marked) {
     Node *nodes = tape->nodes;
     const double *data = tape->data;
@@ -170,7 +170,7 @@ static inline int run_backward(Tape *tape, Index root, const Index *order, size_
         if (op == OP_ADD) {
             grad[a] += g;
             grad[b] += g;
-            // a neuron's sum: the product that goes into it comes next
+            // in a neuron's sum the product that it adds comes next
             if (nodes[b].op != OP_MUL || k == 1 || order[k - 2] != b) continue;
             k--;
             i = b;
@@ -198,15 +198,15 @@ static inline int run_backward(Tape *tape, Index root, const Index *order, size_
 static int run_scheduled_backward(Tape *tape, Schedule *schedule) {
     size_t n = schedule->n;
     int is_first = schedule->first && schedule->passes == 0 && schedule->touched == tape->touched;
-    size_t nsaved = is_first ? schedule->leaves : n;  // the others have had no gradient yet
-    settle_all(tape, schedule->order, n);  // a number that was set since: its replay was not ready
+    size_t nsaved = is_first ? schedule->leaves : n;  // the others' gradients are still 0
+    settle_nodes(tape, schedule->order, n);
     save_gradients(tape, schedule->order, nsaved);
     tape->saved[n - 1] = tape->grad[schedule->root];
     return run_backward(tape, schedule->root, schedule->order, n, nsaved, 0);
 }
 
 int tape_backward(Tape *tape, Index root) {
-    settle(tape, root);  // it may be inside another replay
+    settle(tape, root);  // it may be an inner node of another replay
     Schedule *replayed = schedule_find(tape, root, SCHEDULE_RECORDING);
     if (!replayed) replayed = schedule_use(tape, root, SCHEDULE_FORWARD);
     if (replayed && replayed->replay) settle_outputs(tape, replayed->replay);
@@ -215,7 +215,7 @@ int tape_backward(Tape *tape, Index root) {
         return 0;
     }
     Schedule *schedule = schedule_use(tape, root, SCHEDULE_BACKWARD);
-    // a root with a forward schedule is likely to run both passes again
+    // a root with a forward schedule will probably run both passes again
     if (!schedule && schedule_find(tape, root, SCHEDULE_FORWARD)) {
         schedule = schedule_build(tape, root, SCHEDULE_BACKWARD);
     }
@@ -231,7 +231,7 @@ int tape_backward(Tape *tape, Index root) {
         walk_end(tape, tape->order, n);
         return fault(tape, FAULT_USER);
     }
-    if (tape->held && flags & NODE_REPLAYED) {  // what the walk has saved were not its numbers
+    if (tape->held && flags & NODE_REPLAYED) {  // the walk has saved gradients that were not in place
         tape_settle(tape);
         save_gradients(tape, tape->order, n);
     }
@@ -250,7 +250,7 @@ ptrdiff_t tape_backward_until(Tape *tape, const Index *order, ptrdiff_t from) {
 void tape_set_function(Tape *tape, Index i, int on) {
     if (on) {
         tape->nodes[i].flags |= NODE_FUNCTION;
-        schedules_drop_with(tape, i);  // they know nothing of functions
+        schedules_drop_with(tape, i);  // which would not call the function
     } else {
         tape->nodes[i].flags &= (uint8_t)~NODE_FUNCTION;
     }
@@ -270,7 +270,7 @@ static int node_forward(Tape *tape, Index i) {
 }
 
 static int run_forward(Tape *tape, const Index *order, size_t n) {
-    settle_all(tape, order, n);
+    settle_nodes(tape, order, n);
     const Node *nodes = tape->nodes;
     double *data = tape->data, *grad = tape->grad, *saved = tape->saved;
     for (size_t k = 0; k < n; k++) {

@@ -6,7 +6,7 @@
 #include "tape.h"
 
 // -----------------------------------------------------------------------------
-// what was compiled of a recording: a replay, kept with the first output
+// the replay compiled from a recording, kept with the first output
 
 Replay *tape_replay(const Tape *tape, Index root) {
     const Schedule *schedule = schedule_find(tape, root, SCHEDULE_RECORDING);
@@ -24,7 +24,7 @@ static Replay *replay_of(const Tape *tape, const Recording *recording) {
     return is_kept(tape, recording) ? tape_replay(tape, recording->outputs[0]) : NULL;
 }
 
-// Without memory, or where the graph cannot be compiled, each forward pass looks for the order.
+// Without memory, or if the graph cannot be compiled, each forward pass walks the graph.
 static void recording_compile(Tape *tape, const Recording *recording) {
     Index first = recording->outputs[0];
     Schedule *schedule = schedule_find(tape, first, SCHEDULE_RECORDING) ? NULL : schedule_new();
@@ -40,8 +40,8 @@ static void recording_compile(Tape *tape, const Recording *recording) {
     if (!schedule->replay) schedules_drop(tape, first);
 }
 
-// What was compiled of a recording that is about to release its nodes. Most often all of them die
-// with it, and the numbers that it holds are wanted by nobody.
+// Take the replay off the tape before the recording releases its nodes. Usually all of them are freed
+// then, and the numbers that the replay holds need not be written to them.
 static Replay *replay_detach(Tape *tape, const Recording *recording) {
     if (!is_kept(tape, recording)) return NULL;
     Schedule *schedule = schedule_find(tape, recording->outputs[0], SCHEDULE_RECORDING);
@@ -53,11 +53,11 @@ static Replay *replay_detach(Tape *tape, const Recording *recording) {
         break;
     }
     schedules_drop(tape, recording->outputs[0]);
-    tape->trim_later += replay != NULL;  // it knows its nodes by their places
+    tape->trim_later += replay != NULL;  // it still has indices of nodes
     return replay;
 }
 
-// After the release: those that are still alive get their numbers.
+// After the release: write the numbers to its nodes if any is still alive, and free it.
 static void replay_drop(Tape *tape, Replay *replay) {
     if (!replay) return;
     if (replay->holds && replay_is_alive(tape, replay)) replay_settle(tape, replay);
@@ -121,8 +121,8 @@ int recording_choice(Tape *tape, Recording *recording, size_t integer, const Ind
     return 0;
 }
 
-// A plain call computes all items, whatever it chooses, and so does forward: the root is above
-// them, and above all outputs.
+// The root is above all outputs, and above all items of choices: forward computes all of them, as a
+// plain call does.
 int recording_end(Tape *tape, Recording *recording) {
     size_t n = 0, room = recording->noutputs + 1;
     for (size_t c = 0; c < recording->nchoices; c++) room += recording->choices[c].n * (size_t)recording->choices[c].width;
@@ -169,7 +169,7 @@ static void choose(Tape *tape, Recording *recording, size_t c, Index item) {
     if (choice->chosen == item) return;
     for (Index j = 0; j < choice->width; j++) {
         Node *take = &nodes[choice->takes[j]];
-        nodes[take->a].refs--;  // the recording holds it
+        nodes[take->a].refs--;  // never 0: the recording holds it
         take->a = choice->items[item * choice->width + j];
         nodes[take->a].refs++;
     }

@@ -46,8 +46,8 @@ static void schedules_rehash(Tape *tape, Index buckets) {
     free(old);
 }
 
-// keep an order with its root; all that are kept may take a few bytes a node and no more,
-// however the graphs overlap
+// Overlapping graphs may have orders much longer than the arena, so there is a limit to the entries
+// of all together.
 Schedule *schedule_keep(Tape *tape, Schedule *schedule, Index root, int kinds) {
     if (tape->scheduled >= tape->buckets) {
         schedules_rehash(tape, tape->buckets ? 2 * tape->buckets : FEWEST_BUCKETS);
@@ -77,14 +77,13 @@ static void schedule_drop(Tape *tape, Schedule **link) {
     schedule_free(schedule);
 }
 
-// the table shrinks with what is in it: others go through all of its buckets
+// the table shrinks when it is sparse, because schedules_drop_with visits all buckets
 static void schedules_shrink(Tape *tape) {
     Index buckets = tape->buckets;
     while (buckets > FEWEST_BUCKETS && tape->scheduled < buckets / 8) buckets /= 2;
     if (buckets < tape->buckets) schedules_rehash(tape, buckets);
 }
 
-// a root's schedules are freed with it
 void schedules_drop(Tape *tape, Index root) {
     for (Schedule **link = schedule_bucket(tape, root); *link;) {
         if ((*link)->root == root) {
@@ -97,7 +96,7 @@ void schedules_drop(Tape *tape, Index root) {
     schedules_shrink(tape);
 }
 
-// the schedule for this kind of pass whose order, or whose replay, is good now
+// A recording whose inputs change has a replay that follows its choices, so it is never out of date.
 Schedule *schedule_use(Tape *tape, Index root, int kind) {
     Schedule *schedule = schedule_find(tape, root, kind);
     if (!schedule || !is_stale(tape, schedule) || schedule->kinds & SCHEDULE_RECORDING) return schedule;
@@ -112,7 +111,6 @@ static int schedule_has(const Schedule *schedule, Index i) {
     return k < schedule->n;
 }
 
-// the passes over node i go another way from now on: drop the schedules that list it
 void schedules_drop_with(Tape *tape, Index i) {
     if (tape->nodes[i].flags & NODE_SCHEDULED) schedules_drop(tape, i);
     if (tape->nodes[i].refs == 0) return;  // no node uses it, so no other root's schedule lists it
@@ -144,7 +142,7 @@ void schedules_drop_all(Tape *tape) {
 // -----------------------------------------------------------------------------
 // the log of a recording
 
-// without memory there is no log, and the recording goes on
+// without memory the log ends, and the recording goes on
 void log_grow(Tape *tape) {
     if (schedule_reserve(tape->log, tape->log->room ? 2 * tape->log->room : FIRST_CAPACITY)) return;
     schedule_free(tape->log);
@@ -166,8 +164,8 @@ static void log_operand(Tape *tape, Index i) {
     }
 }
 
-// what the leaves' reference counts are more than before: call it before the recording and
-// after; 0 without memory
+// Called before the recording it notes the leaves' reference counts, and called after it how much they
+// have grown. 0 without memory.
 static int log_count_uses(const Tape *tape, Schedule *log) {
     if (!log->uses) log->uses = calloc(log->leaves + 1, sizeof *log->uses);
     if (!log->uses) return 0;
@@ -195,8 +193,8 @@ void tape_log_start(Tape *tape, const Index *parameters, size_t n, const Index *
     if (!tape->log) return;
     tape->log->leaves = tape->log->n;
     log_count_uses(tape, tape->log);
-    // fresh places stand side by side; but where many are free, and a good part of the arena, those
-    // come first
+    // new nodes at the end of the arena stand side by side; only if many nodes are free, and a good
+    // part of the arena, the free list is used
     if (tape->used - tape->live <= tape->used / 4 + FIRST_CAPACITY) {
         tape->aside = tape->free;
         tape->free = 0;
@@ -212,7 +210,7 @@ static void free_list_restore(Tape *tape) {
     tape->aside = 0;
 }
 
-// do the nodes stand side by side? Then note what there is to know when they are freed
+// if the nodes stand side by side, note what it takes to free them in one piece
 static void log_find_region(const Tape *tape, Schedule *log, Index root) {
     const Index *order = log->order + log->leaves;
     size_t n = log->n - log->leaves;

@@ -134,7 +134,7 @@ static inline void settle(Tape *tape, Index i) {
     if (tape->held && tape->nodes[i].flags & NODE_REPLAYED) tape_settle(tape);
 }
 
-void settle_all(Tape *tape, const Index *nodes, size_t n);
+void settle_nodes(Tape *tape, const Index *nodes, size_t n);
 void settle_outputs(Tape *tape, const Replay *replay);
 
 // -----------------------------------------------------------------------------

@@ -975,7 +975,7 @@ static void call_recording(void) {
 
 // an arena without fresh places, and no room for walks: the next call has to ask for memory
 static void shrink(void) {
-    if (tape.used) MUST(tape_resize(&tape, tape.used));
+    if (tape.used) MUST(arena_resize(&tape, tape.used));
     free(tape.order);
     free(tape.saved);
     tape.order = NULL;
