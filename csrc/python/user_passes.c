@@ -1,8 +1,8 @@
-// The passes over graphs in which nodes have functions of the user's: C goes over the nodes, and
-// calls each function at its node's turn.
+// The passes over graphs in which nodes have functions of the user's: C goes over the nodes in order,
+// and calls the function of a node that has one.
 //
-// A function may do anything: raise, drop the graph, make its root another node. So a pass has
-// a copy of the order, and holds the root's node, which keeps all others.
+// A function may do anything: raise, delete the graph, call the root's __init__ again. So a pass has
+// its own copy of the order, and holds the root, which keeps all other nodes alive.
 
 #include "handle.h"
 #include <string.h>
