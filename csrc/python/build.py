@@ -35,8 +35,8 @@ def files(pattern):
 
 def declarations():
     """The headers without their preprocessor lines, as cffi wants them."""
-    texts = [path.read_text(encoding="utf-8") for path in (CSRC / "micrograd.h", HERE / "binding.h")]
-    lines = "\n".join(texts).splitlines()
+    headers = [CSRC / "micrograd.h", HERE / "binding.h"]
+    lines = "\n".join(path.read_text(encoding="utf-8") for path in headers).splitlines()
     return "\n".join(line for line in lines if not line.startswith("#"))
 
 

@@ -22,12 +22,12 @@ static int tape_is_broken(int line, const char *what, Index i) {
         if (!(condition)) return tape_is_broken(__LINE__, #condition, (Index)(i)); \
     } while (0)
 
-// what is found out about every node
+// collected for every node
 typedef struct Found {
     uint64_t uses;     // how many operands of living nodes it is
     int is_free;
     int is_unused;     // on the list of watched nodes that have lost their last user
-    size_t position;   // in an order that is looked at, from 1
+    size_t position;   // in the order that is being checked, from 1
     int is_used;       // by another node in it
     int is_replayed;   // by a replay
 } Found;
@@ -115,7 +115,7 @@ static int check_unused(const Tape *tape, Found *found) {
     return 1;
 }
 
-// the list holds a node, too; only a watched one may have no user and no hold that counts
+// a place on the unused list counts as a reference; only a watched one may have no user and no hold that counts
 static int check_refs(const Tape *tape, const Found *found, const Index *holds) {
     const Node *nodes = tape->nodes;
     for (Index i = 1; i <= tape->used; i++) {
@@ -127,7 +127,7 @@ static int check_refs(const Tape *tape, const Found *found, const Index *holds) 
     return 1;
 }
 
-// no node is below itself: take away, again and again, those that no other uses
+// the graph has no cycle: remove nodes without users until none is left
 static int check_acyclic(const Tape *tape, const Found *found) {
     uint64_t *uses = malloc(((size_t)tape->used + 1) * sizeof *uses);
     Index *ready = malloc(((size_t)tape->used + 1) * sizeof *ready), n = 0, taken = 0;
@@ -147,7 +147,7 @@ static int check_acyclic(const Tape *tape, const Found *found) {
 }
 
 // -----------------------------------------------------------------------------
-// schedules: an order that is kept has all there is below its root, operands first
+// schedules: a kept order has all nodes below its root, operands first
 
 static int check_order(const Tape *tape, Found *found, const Schedule *schedule) {
     const Node *nodes = tape->nodes;
@@ -174,7 +174,7 @@ static int check_order(const Tape *tape, Found *found, const Schedule *schedule)
     return 1;
 }
 
-// what is noted of a recording whose nodes stand side by side
+// the counts with which discard_region frees a recording in one piece
 static int check_region(const Tape *tape, const Schedule *schedule) {
     const Node *nodes = tape->nodes;
     Index *uses = calloc((size_t)tape->used + 1, sizeof *uses);
