@@ -37,7 +37,7 @@ class BuildIfPossible(build_ext):
 
 
 compiled = {
-    "cffi_modules": ["csrc/build_ffi.py:ffibuilder"],
+    "cffi_modules": ["csrc/python/build.py:ffibuilder"],
     "cmdclass": {"build_ext": BuildIfPossible},
 }
 # The stable ABI costs no time, and one wheel serves all CPythons from 3.9 on.

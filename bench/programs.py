@@ -7,7 +7,6 @@ derived by hand has to compute no particular bits, and has the flags of any C pr
 import atexit
 import functools
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -33,12 +32,10 @@ def _flags():
 
 @functools.cache
 def _library():
-    """Compile the library's sources, from the one place that lists them; return the objects."""
-    makefile = (CSRC / "Makefile").read_text(encoding="utf-8")
-    names = re.search(r"^LIBRARY = (.*)$", makefile, re.M)[1].split()
-    sources = [CSRC / name for name in names]
+    """Compile the library's sources; return the objects."""
+    sources = sorted(path for path in CSRC.glob("*.c") if path.name != "main.c")
     subprocess.run([*COMPILER, *_flags(), "-c", *sources], check=True, cwd=_folder())
-    return [(_folder() / name).with_suffix(".o") for name in names]
+    return [_folder() / f"{source.stem}.o" for source in sources]
 
 
 @functools.cache

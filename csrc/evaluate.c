@@ -1,11 +1,11 @@
-// What nn.c and the sums of tape.c compute, without a graph: the same numbers and the same
-// faults, from the same operations in the same order, and of nodes only leaves with the results.
+// What nn.c, functions.c, loss.c and the sums of operations.c compute, without a graph: the same
+// operations in the same order, so the same numbers and faults; but only the results become nodes.
 
 #include <stdlib.h>
 #include <string.h>
-#include "ops.h"
+#include "tape.h"
 
-// a node's number, or where there is no node the number that is meant
+// a node's number, or the number given where there is no node
 static double number_of(Tape *tape, const Index *nodes, const double *numbers, size_t i) {
     return nodes[i] ? *tape_data(tape, nodes[i]) : numbers[i];
 }
@@ -16,11 +16,11 @@ static void numbers_of(Tape *tape, const Index *nodes, const double *numbers, si
 
 static double *numbers_new(Tape *tape, size_t n) {
     double *numbers = malloc((n + 1) * sizeof *numbers);
-    if (!numbers) tape->fault = (Fault){.code = FAULT_MEMORY};
+    if (!numbers) out_of_memory(tape);
     return numbers;
 }
 
-// out = op(a, b), or what a node of that operation would have failed with
+// out = op(a, b), or the fault of that operation
 static int compute(Tape *tape, Op op, double a, double b, int operands, double *out) {
     if (op_forward(op, a, b, out)) return 0;
     tape->fault = (Fault){.code = FAULT_FORWARD, .op = (int)op, .operands = operands, .a = a, .b = b, .out = *out};
@@ -82,7 +82,7 @@ int linear_evaluate(Tape *tape, const Index *x, const double *x_numbers, size_t 
 //     x = layer(x)
 // return x
 //
-// hidden has room for two layers of any width there is
+// hidden has room for two of the widest layer
 static void mlp_numbers(const MLP *mlp, const double *parameters, double *hidden, size_t width,
                         const double *x, double *out) {
     for (size_t l = 0; l < mlp->nlayers; l++) {
@@ -91,7 +91,7 @@ static void mlp_numbers(const MLP *mlp, const double *parameters, double *hidden
         for (size_t k = 0; k < nout; k++) {
             double act = parameters[nin];
             for (size_t i = 0; i < nin; i++) act = act + parameters[i] * x[i];
-            op_forward((Op)mlp->activations[l], act, 0.0, &act);  // tanh and relu of all numbers there are
+            op_forward((Op)mlp->activations[l], act, 0.0, &act);  // tanh and relu have a result for every number
             y[k] = act;
             parameters += nin + 1;
         }
@@ -99,7 +99,7 @@ static void mlp_numbers(const MLP *mlp, const double *parameters, double *hidden
     }
 }
 
-// the widest layer, the inputs among them
+// of the widest layer, inputs and outputs included
 static size_t mlp_width(const MLP *mlp) {
     size_t width = 0;
     for (size_t l = 0; l <= mlp->nlayers; l++) {

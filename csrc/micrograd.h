@@ -5,7 +5,7 @@
 //
 // Nothing here prints, exits or has state of its own: a function takes what it works on as
 // its first argument, and says that it failed with 0 or -1. What failed, and with which
-// numbers, is then in tape->fault. What Python needs besides is in binding.h.
+// numbers, is then in tape->fault. What Python needs besides is in python/binding.h.
 
 #ifndef MICROGRAD_H
 #define MICROGRAD_H
@@ -38,10 +38,11 @@ void gen_data_circles(RNG *rng, Point *points, size_t n);
 void gen_data_yinyang(RNG *rng, Point *points, size_t n, double r_small, double r_big);
 
 // -----------------------------------------------------------------------------
-// the tape (tape.c): an arena of nodes, each the result of one operation
+// the tape: an arena of nodes, each the result of one operation
 
-// What made a node. The switches of ops.h handle the operations in this order.
-// To add one: a line here, before OP_USER, and a line in each of the two switches.
+// What made a node. To add an operation: a line here, before OP_USER, and a case in each of the
+// switches, which are in this order, too: op_name (ops.c), op_forward and op_backward (ops.h).
+// The compiler names a missing one.
 typedef enum Op {
     OP_LEAF,     // Value(data)
     OP_SHIFT,    // -a, to all users a leaf: no gradient passes, but forward recomputes it
@@ -111,10 +112,10 @@ typedef struct Fault {
     double out;      // and, for a derivative, its result
 } Fault;
 
-typedef struct Schedule Schedule;  // the order of a root's passes, kept with the root
-typedef struct Choice Choice;      // of an item by an integer, in a recording
-typedef struct Replay Replay;      // and the compact program compiled from it
-typedef struct Compiler Compiler;  // and what makes that
+typedef struct Schedule Schedule;  // the order of a root's passes, kept with the root: tape.h
+typedef struct Choice Choice;      // of an item by an integer, in a recording: replay.h
+typedef struct Replay Replay;      // the program compiled from a recording: replay.h
+typedef struct Compiler Compiler;  // and what makes it
 
 typedef struct Tape {
     Node *nodes;      // the arena. nodes[0] stands for operands that are not there
@@ -124,9 +125,9 @@ typedef struct Tape {
     Index used;       // nodes 1 .. used have been in use at some time
     Index live;       // nodes in use now
     Index free;       // the first free one; each holds the next in a
-    Index aside;      // while a recording is logged: the free ones that it shall not take
-    Index trim_below; // so few live nodes make the arena try to shrink,
-    Index trim_later; // but not now
+    Index aside;      // while a recording is logged: the free ones that it does not take
+    Index trim_below; // the arena tries to shrink when fewer nodes than this are live
+    Index trim_later; // but not while this is above 0
     Index watched;    // how many nodes are watched
     Index *unused;    // watched nodes that have lost their last user, held by this list
     size_t nunused, unused_room;
@@ -152,7 +153,7 @@ typedef struct Tape {
 void tape_init(Tape *tape);
 void tape_free(Tape *tape);
 
-// Recording. Each returns the new node, or 0. A new node has no user and no owner yet; the
+// Recording (operations.c). Each returns the new node, or 0. A new node has no user and no owner yet; the
 // caller holds it, makes it an operand or discards it. Operands without one are discarded
 // when the operation fails, and an operand 0 makes it fail, so that expressions nest and
 // only their outcome needs a check.
@@ -178,28 +179,28 @@ Index tape_number_div(Tape *tape, double k, Index a);               // (a**-1) *
 Index tape_user(Tape *tape, double data, const Index *operands, const double *slopes, size_t n);
 Index tape_largest(Tape *tape, const Index *operands, size_t n);    // for a shift
 
-// A recording may know the order in which its passes have to go: that in which it is made,
-// if nothing below it but leaves was there before. Between start and end it is logged;
-// then no pass over the root has to look for it. The log ends by itself where a parameter
-// is there twice, or is an input, too; inputs may be there more than once, and be 0.
+// The log of a recording (schedule.c). If only leaves below the root are older than the recording,
+// the order in which its nodes are made serves as the order of the passes. Between start and end it
+// is logged, and then no pass over the root has to walk the graph. There is no log if a parameter
+// is listed twice, or is an input, too; inputs may be listed more than once, and be 0.
 void tape_log_start(Tape *tape, const Index *parameters, size_t n, const Index *inputs, size_t m);
 void tape_log_end(Tape *tape, Index root);   // 0: the recording has failed
 
-// A node lives while somebody holds it or a living node uses it.
+// Lifetime (arena.c). A node lives while it is held or a living node uses it.
 void tape_hold(Tape *tape, Index i);
 void tape_release(Tape *tape, Index i);
-void tape_discard(Tape *tape, Index i);      // free it if it has no user and no owner
+void tape_discard(Tape *tape, Index i);      // free it if it is not held or used
 
-// A watched node belongs to one owner outside, whose hold is no longer counted. When it loses
-// the last node that uses it it is not freed: tape_unused hands out such nodes one by one, and
-// 0 after the last. The owner lets go of it with tape_unwatch, now or later.
+// A watched node has one owner outside, whose hold is not counted. When it loses the last node
+// that uses it, it is not freed: tape_unused returns such nodes one by one, and 0 after the last.
+// The owner releases it with tape_unwatch, at once or later.
 int tape_watch(Tape *tape, Index i);         // the caller's hold becomes the owner's; or -1
 void tape_unwatch(Tape *tape, Index i);      // and free it if no node uses it
 Index tape_unused(Tape *tape);
 
-// A node's numbers, which are in place then: a recording that forward has gone over twice keeps
-// those of its inner nodes in arrays of its own, and they are in tape->data and tape->grad only
-// once they have been asked for. The root's, and the leaves' gradients, always are.
+// A node's number and gradient. A recording that was compiled keeps those of its inner nodes in
+// arrays of its own, and these functions write them to tape->data and tape->grad first. The
+// root's, and the leaves' gradients, are always there.
 double *tape_data(Tape *tape, Index i);
 double *tape_grad(Tape *tape, Index i);
 void tape_settle(Tape *tape);                // put those of all nodes in place
@@ -207,15 +208,16 @@ void tape_settle(Tape *tape);                // put those of all nodes in place
 // The operands as the user sees them: how many, and which (unless operands is NULL).
 size_t tape_operands(const Tape *tape, Index i, Index *operands);
 
-// How fast the node moves with each of them, at their present data; as many, or -1 if there is
-// no such slope. User nodes have none unless they were recorded with them.
+// The derivative of the node with respect to each of them, at their present data; returns how many,
+// or -1 if one does not exist. User nodes have none unless they were recorded with them.
 ptrdiff_t tape_slopes(Tape *tape, Index i, double *slopes);
 
+// Adam's moments (optim.c)
 Index tape_moments(const Tape *tape, Index i);  // the node of a leaf's m (data) and v (grad), or 0
 int tape_make_moments(Tape *tape, Index i);  // 0, or -1 without memory
 void tape_forget_moments(Tape *tape, Index i);
 
-// All nodes below root, operands before their users, left before right; returns how
+// The passes (passes.c). All nodes below root, operands before their users, left before right; returns how
 // many there are (0: no memory), and in tape->order which. What a shift is computed from
 // belongs to it where the walk is for a forward pass, and only there.
 size_t tape_walk(Tape *tape, Index root, int forward);
@@ -233,10 +235,10 @@ ptrdiff_t tape_backward_until(Tape *tape, const Index *order, ptrdiff_t from);
 ptrdiff_t tape_forward_until(Tape *tape, const Index *order, ptrdiff_t from, ptrdiff_t n);
 
 int node_backward(Tape *tape, Index i);      // one node's rule, once
-void tape_set_function(Tape *tape, Index i, int on);  // its rule is its owner's, or not
+void tape_set_function(Tape *tape, Index i, int on);  // whether its backward rule is a function of its owner's
 
 // -----------------------------------------------------------------------------
-// recordings whose inputs change (recorded.c): leaves get other numbers, nodes of OP_TAKE other
+// recordings whose inputs change (recording.c): leaves get other numbers, nodes of OP_TAKE other
 // operands, and forward goes over what was recorded
 
 typedef struct Recording {
@@ -287,6 +289,9 @@ Index neuron_call(Tape *tape, const Index *parameters, size_t nin,
 int layer_call(Tape *tape, const Index *parameters, size_t nin, size_t nout,
                const Index *x, const double *numbers, int activation, Index *out);
 int mlp_call(Tape *tape, const MLP *mlp, const Index *x, const double *numbers, Index *out);
+
+// -----------------------------------------------------------------------------
+// functions of lists of nodes (functions.c) and losses (loss.c)
 
 // dot(row, x) for each of the nout rows of w, which stand one after the other; 0, or -1. As for
 // tape_dot.

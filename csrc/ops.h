@@ -1,5 +1,5 @@
 // The arithmetic of every operation: its number forward, its gradients backward. Both ways
-// of going over a graph, node by node (tape.c) and replayed (replay.c), take it from here.
+// of going over a graph, node by node (passes.c) and replayed (replay.c), take it from here.
 
 #ifndef MICROGRAD_OPS_H
 #define MICROGRAD_OPS_H
@@ -206,8 +206,10 @@ static inline int op_forward(Op op, double a, double b, double *out) {
     case OP_COS: *out = cos(a); return !isinf(a);             // math.cos(self.data)
     case OP_ABS: *out = fabs(a); return 1;                    // abs(self.data)
     case OP_TAKE: *out = a; return 1;                         // items[i].data
-    default: return 1;                                        // the others keep their data
+    case OP_LEAF: case OP_USER: case OP_LINEAR: case OP_LIST: case OP_MOMENTS: case OP_FREE:
+        break;                                                // these keep their data
     }
+    return 1;
 }
 
 // pass the gradient g of out = op(a, b) on to the operands' gradients; 0 where there is no slope
@@ -250,9 +252,11 @@ static inline int op_backward(Op op, double a, double b, double out, double g, d
         *da += ((a > 0) - (a < 0)) * g; return 1;
     case OP_TAKE:  // items[i].grad += out.grad
         *da += g; return 1;
-    default:      // the others have no rule
-        return 1;
+    case OP_LEAF: case OP_SHIFT: case OP_LARGER: case OP_USER: case OP_LINEAR: case OP_LIST:
+    case OP_MOMENTS: case OP_FREE:  // these have no rule
+        break;
     }
+    return 1;
 }
 
 #endif

@@ -3,11 +3,10 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include "micrograd.h"
-#include "ops.h"
+#include "tape.h"
 #include "vector.h"
 
-// Do they not stand side by side?
+// true if they do not stand side by side
 FOR_EACH_MACHINE
 static int are_apart(const Index *parameters, size_t n) {
     Index apart = 0;
@@ -15,18 +14,15 @@ static int are_apart(const Index *parameters, size_t n) {
     return apart != 0;
 }
 
-// Are these leaves known to stand side by side, and to have moments? A replay takes none that has
-// moments for its own: their numbers are always in place.
+// True if these leaves are known to stand side by side, and to have moments. Their numbers are always
+// in place, because a replay keeps no numbers of a leaf that has moments.
 static int are_known(const Tape *tape, const Index *parameters, size_t n) {
     return n > 0 && n == tape->nleaves && parameters[0] == tape->leaves && !are_apart(parameters, n);
 }
 
-// put the numbers of all of them in place
-static void settle(Tape *tape, const Index *parameters, size_t n) {
-    unsigned flags = 0;
-    if (!tape->held || are_known(tape, parameters, n)) return;
-    for (size_t i = 0; i < n; i++) flags |= tape->nodes[parameters[i]].flags;
-    if (flags & NODE_REPLAYED) tape_settle(tape);
+// put their numbers in place
+static void settle_parameters(Tape *tape, const Index *parameters, size_t n) {
+    if (!are_known(tape, parameters, n)) settle_nodes(tape, parameters, n);
 }
 
 // p.grad = 0
@@ -35,18 +31,46 @@ void zero_grad(Tape *tape, const Index *parameters, size_t n) {
         memset(tape->grad + tape->leaves, 0, n * sizeof(double));
         return;
     }
-    settle(tape, parameters, n);
+    settle_parameters(tape, parameters, n);
     for (size_t i = 0; i < n; i++) tape->grad[parameters[i]] = 0.0;
 }
 
 // p.data -= lr * p.grad
 void sgd_step(Tape *tape, double lr, const Index *parameters, size_t n) {
-    settle(tape, parameters, n);
+    settle_parameters(tape, parameters, n);
     for (size_t i = 0; i < n; i++) tape->data[parameters[i]] -= lr * tape->grad[parameters[i]];
 }
 
 // -----------------------------------------------------------------------------
 // Adam and AdamW: the moments
+
+// The two moments of a leaf are in a node of their own, the leaf's hidden operand: m is its
+// data and v its gradient.
+Index tape_moments(const Tape *tape, Index i) {
+    const Node *leaf = &tape->nodes[i];
+    return leaf->op == OP_LEAF ? leaf->a : 0;
+}
+
+int tape_make_moments(Tape *tape, Index i) {
+    Index moments = tape_leaf(tape, 0.0);
+    if (!moments) return -1;
+    // a replay may keep this leaf's gradient in its own array
+    if (tape->nodes[i].flags & NODE_REPLAYED) schedules_drop_with(tape, i);
+    tape->nodes[moments].op = OP_MOMENTS;
+    tape->nodes[moments].refs = 1;
+    tape->nodes[i].a = moments;
+    tape->nodes[0].refs--;  // one absent operand less
+    return 0;
+}
+
+void tape_forget_moments(Tape *tape, Index i) {
+    Index moments = tape_moments(tape, i);
+    if (!moments) return;
+    tape->touched++;
+    tape->nodes[i].a = 0;
+    tape->nodes[0].refs++;
+    tape_release(tape, moments);
+}
 
 // p.m = p.v = 0
 int adam_init(Tape *tape, const Index *parameters, size_t n) {
@@ -111,9 +135,9 @@ static int update(const Step *step, double grad, double *data, double *m, double
 
 enum { BLOCK = 64 };
 
-// Where pow may have given the float next to ours, v or data is the same with either, most of the
-// time: their digits do not go as far. As all of this grows or falls with the power, a look at its
-// neighbours on both sides is enough.
+// Where pow may give a float next to ours, v or data are usually the same with either, because they
+// are rounded to fewer digits of the power. v and data are monotonic in the power, so it is enough to
+// compute them from the floats on both sides.
 
 static inline double next_below(double x) {
     return number_from_bits(bits_of(x) - 1);
@@ -135,7 +159,7 @@ static inline double new_data(const Step *step, double data, double m_hat, doubl
 FOR_EACH_MACHINE
 static void update_moments(const Step *step, const double *restrict grad, const double *restrict square,
                            double *restrict m, double *restrict v, size_t n) {
-    Step one = *step;  // which no store below can change
+    Step one = *step;  // a copy, so that the compiler knows that no store below changes it
     for (size_t i = 0; i < n; i++) m[i] = one.beta1 * m[i] + (1 - one.beta1) * grad[i];
     for (size_t i = 0; i < n; i++) v[i] = new_v(&one, v[i], square[i]);
 }
@@ -175,7 +199,7 @@ static void update_block(const Step *step, double *data, const double *grad, dou
 // -----------------------------------------------------------------------------
 // all of them
 
-// Do they stand side by side, and their moments, too? Then that is noted.
+// True if they stand side by side, and their moments, too; notes that in the tape.
 static int are_together(Tape *tape, const Index *parameters, size_t n) {
     if (are_known(tape, parameters, n)) return 1;
     if (n == 0 || are_apart(parameters, n)) return 0;
@@ -188,8 +212,8 @@ static int are_together(Tape *tape, const Index *parameters, size_t n) {
     return 1;
 }
 
-// Can no update fail? Then there are no squares beyond the largest float, no roots of negative
-// numbers, and no divisors of 0.
+// True if no update can fail (with are_safe): no square overflows, no root is of a negative number, and
+// no divisor is 0.
 static int is_safe(const Step *step) {
     double beta1 = step->beta1, beta2 = step->beta2;
     return beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1 && step->bias1 > 0 && step->bias2 > 0 && step->eps > 0;
@@ -215,19 +239,14 @@ static void update_together(Tape *tape, const Step *step, size_t n) {
     }
 }
 
-// one by one up to the first fault, and then back again: a parameter may be there twice
+// one by one up to the first fault, and then undone in reverse, because a parameter may be listed twice
 static int update_apart(Tape *tape, const Step *step, const Index *parameters, size_t n) {
     for (size_t i = 0; i < n; i++) {
-        if (tape_moments(tape, parameters[i])) continue;
-        tape->fault = (Fault){.code = FAULT_MOMENTS};
-        return -1;
+        if (!tape_moments(tape, parameters[i])) return fault(tape, FAULT_MOMENTS);
     }
     double *saved = malloc((3 * n + 1) * sizeof *saved);
     size_t done = 0;
-    if (!saved) {
-        tape->fault = (Fault){.code = FAULT_MEMORY};
-        return -1;
-    }
+    if (!saved) return out_of_memory(tape);
     int failed = 0;
     for (; done < n && !failed; done++) {
         Index p = parameters[done], moments = tape_moments(tape, p);

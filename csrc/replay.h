@@ -126,11 +126,4 @@ int replay_backward(Tape *tape, Replay *replay);
 // Write what it holds to its nodes; after that it holds nothing.
 void replay_settle(Tape *tape, Replay *replay);
 
-// What recorded.c needs of tape.c: to compile a recording, and to drop what was compiled.
-void tape_keep(Tape *tape, const Recording *recording);
-Replay *tape_let_go(Tape *tape, const Recording *recording);
-void tape_drop(Tape *tape, Replay *replay);
-Replay *tape_replay(const Tape *tape, Index root);          // of the recording with this first output
-Index tape_list(Tape *tape, const Index *nodes, size_t n);  // a node that uses them all
-
 #endif

@@ -45,7 +45,7 @@ LD_PRELOAD="$(cc -print-file-name=libasan.so) $(cc -print-file-name=libubsan.so)
 
 # an error, or a leak with one of our functions in its story
 found=$(cat "$built"/report.* 2>/dev/null |
-    awk -v RS= '/ERROR: AddressSanitizer|runtime error/ || (/leak of/ && /csrc\/[a-z]+\.c/)')
+    awk -v RS= '/ERROR: AddressSanitizer|runtime error/ || (/leak of/ && /csrc\/(python\/)?[a-z_]+\.c/)')
 if [ -n "$found" ]; then
     printf '%s\n' "$found"
     exit 1

@@ -1,10 +1,8 @@
-// Is a tape whole? A second opinion for tests: it knows the header, and looks at every node
-// for itself. With it a test need not guess where a mistake would show.
+// Is a tape whole? For tests: it recomputes reference counts, free list, schedules and replays
+// from the nodes, and compares. So a test need not guess where a mistake would show.
 //
 //     tape_is_whole(tape, holds)   holds[i]: how many owners outside node i has; the one
 //                                  that watches it is not counted
-//
-// Included after tape.c it looks at the schedules and replays, too.
 
 #ifndef MICROGRAD_CHECK_H
 #define MICROGRAD_CHECK_H
@@ -12,8 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "micrograd.h"
-#include "replay.h"
+#include "tape.h"
 
 static int tape_is_broken(int line, const char *what, Index i) {
     fprintf(stderr, "check.h:%d: the tape is broken at node %u: not so: %s\n", line, i, what);
@@ -25,12 +22,12 @@ static int tape_is_broken(int line, const char *what, Index i) {
         if (!(condition)) return tape_is_broken(__LINE__, #condition, (Index)(i)); \
     } while (0)
 
-// what is found out about every node
+// collected for every node
 typedef struct Found {
     uint64_t uses;     // how many operands of living nodes it is
     int is_free;
     int is_unused;     // on the list of watched nodes that have lost their last user
-    size_t position;   // in an order that is looked at, from 1
+    size_t position;   // in the order that is being checked, from 1
     int is_used;       // by another node in it
     int is_replayed;   // by a replay
 } Found;
@@ -118,7 +115,7 @@ static int check_unused(const Tape *tape, Found *found) {
     return 1;
 }
 
-// the list holds a node, too; only a watched one may have no user and no hold that counts
+// a place on the unused list counts as a reference; only a watched one may have no user and no hold that counts
 static int check_refs(const Tape *tape, const Found *found, const Index *holds) {
     const Node *nodes = tape->nodes;
     for (Index i = 1; i <= tape->used; i++) {
@@ -130,7 +127,7 @@ static int check_refs(const Tape *tape, const Found *found, const Index *holds) 
     return 1;
 }
 
-// no node is below itself: take away, again and again, those that no other uses
+// the graph has no cycle: remove nodes without users until none is left
 static int check_acyclic(const Tape *tape, const Found *found) {
     uint64_t *uses = malloc(((size_t)tape->used + 1) * sizeof *uses);
     Index *ready = malloc(((size_t)tape->used + 1) * sizeof *ready), n = 0, taken = 0;
@@ -150,9 +147,7 @@ static int check_acyclic(const Tape *tape, const Found *found) {
 }
 
 // -----------------------------------------------------------------------------
-// schedules: an order that is kept has all there is below its root, operands first
-
-#ifdef CHECK_SCHEDULES
+// schedules: a kept order has all nodes below its root, operands first
 
 static int check_order(const Tape *tape, Found *found, const Schedule *schedule) {
     const Node *nodes = tape->nodes;
@@ -179,11 +174,10 @@ static int check_order(const Tape *tape, Found *found, const Schedule *schedule)
     return 1;
 }
 
-// what is noted of a recording whose nodes stand side by side
+// the counts with which discard_region frees a recording in one piece
 static int check_region(const Tape *tape, const Schedule *schedule) {
     const Node *nodes = tape->nodes;
     Index *uses = calloc((size_t)tape->used + 1, sizeof *uses);
-    uint64_t refs = 0;
     for (size_t k = schedule->leaves; k < schedule->n; k++) {
         Index i = schedule->order[k];
         WHOLE(i, i == schedule->first + (Index)(k - schedule->leaves));
@@ -191,8 +185,6 @@ static int check_region(const Tape *tape, const Schedule *schedule) {
         uses[nodes[i].b]++;
         if (nodes[i].op == OP_LEAF && nodes[i].a) uses[0]++;  // its moments came later
     }
-    for (size_t k = schedule->leaves; k < schedule->n; k++) refs += uses[schedule->order[k]];
-    WHOLE(schedule->root, refs == schedule->refs);
     for (size_t k = 0; k < schedule->leaves; k++) {
         WHOLE(schedule->order[k], schedule->uses[k] == uses[schedule->order[k]]);
     }
@@ -285,16 +277,11 @@ static int check_schedules(const Tape *tape, Found *found) {
     return 1;
 }
 
-#endif
-
 // 1, or 0 and a line on stderr; holds may be NULL where they are not known
 static int tape_is_whole(const Tape *tape, const Index *holds) {
     Found *found = calloc((size_t)tape->used + 1, sizeof *found);
     int whole = check_nodes(tape, found, holds) && check_unused(tape, found)
-        && check_refs(tape, found, holds) && check_acyclic(tape, found);
-#ifdef CHECK_SCHEDULES
-    whole = whole && check_schedules(tape, found);
-#endif
+        && check_refs(tape, found, holds) && check_acyclic(tape, found) && check_schedules(tape, found);
     free(found);
     return whole;
 }

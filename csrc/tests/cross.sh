@@ -13,8 +13,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 warnings="-Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wconversion -Werror"
-checked="rng.c data.c vector.c compile.c replay.c recorded.c nn.c evaluate.c optim.c repr.c"  # and tape.c, which the others include
-library="tape.c $checked"
+library=$(ls *.c | grep -vx main.c | tr '\n' ' ')
 glibc=../tests/golden/course-run.txt
 musl=build/x86_64-linux-musl/run.txt
 
@@ -31,9 +30,9 @@ compile() {  # target, program, and what it consists of
 compile_all() {
     compile "$1" bits.exe "tests/bits.c $library -lm"
     compile "$1" test.exe "tests/test.c $library -lm"
-    compile "$1" recorded.exe "tests/recorded.c $checked -lm"
+    compile "$1" recorded.exe "tests/recorded.c $library -lm"
     compile "$1" main.exe "main.c $library -lm"
-    compile "$1" stress.exe "tests/stress.c $checked -pthread -lm"
+    compile "$1" stress.exe "tests/stress.c $library -pthread -lm"
 }
 
 same() {  # what a program prints, and what it should

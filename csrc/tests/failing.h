@@ -10,11 +10,11 @@
 #include <stddef.h>
 
 static int is_armed;      // only then is an allocation counted, or fails
-static long allocations;  // how often memory was asked for
+static long allocations;  // calls of malloc, calloc and realloc
 static long first_fails;  // the first of them that fails,
 static long last_fails;   // and the last
 static long failed;       // how many have failed
-static long outstanding;  // pieces of memory that have not been given back
+static long outstanding;  // blocks that have not been freed
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t n, size_t size);

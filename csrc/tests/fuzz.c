@@ -9,8 +9,7 @@
 // is given: `make -C csrc fuzz-replay` does that with tests/corpus.
 
 #include <limits.h>
-#define CHECK_SCHEDULES
-#include "tape.c"
+#include "tape.h"
 #include "check.h"
 #include "failing.h"
 #include "model.h"
@@ -26,7 +25,7 @@
 enum {
     MOST_HANDLES = 64, MOST_LAYERS = 3, MOST_POINTS = 5, MOST_ITEMS = MOST_POINTS * 3,
     MOST_RECORDINGS = 3,
-    MOST_AT_ONCE = 1000  // so many nodes does the model make for one instruction, and never more
+    MOST_AT_ONCE = 1000  // the model makes at most so many nodes for one instruction
 };
 
 // a node that the program holds, and its twin in the model
@@ -44,7 +43,7 @@ static const uint8_t *next_byte, *last_byte;
 static Tape tape;
 static Handles handles, parameters, optimised;  // of the program, its network and its optimiser
 static Handles watched;   // nodes that the program watches: its hold on them is not counted
-static Handles let_go;    // and does not watch any more; the tape's list of unused nodes has them still
+static Handles let_go;    // unwatched, but still on the tape's list of unused nodes
 static size_t nlayers;                          // 0: there is no network
 static uint32_t sizes[MOST_LAYERS + 1];
 static uint8_t activations[MOST_LAYERS];
@@ -72,7 +71,7 @@ static int below(int n) {  // 0 .. n-1
     return byte() % n;
 }
 
-// mostly such as make rounding errors: without them nobody sees in which order sums are made
+// mostly numbers that give rounding errors, so that a sum in another order is another number
 static double number(void) {
     static const double numbers[] = {
         0.0, 1.0, -1.0, 0.1, 0.3, -0.7, 1.1, 2.0, -1.3, 0.9, 3.7, 1e-3, -0.0, 1e200, -1e200, 1e-200,
@@ -147,7 +146,7 @@ static void compare_node(const Twin *node, Index *operands) {
 static int met[MOST_TWINS], nmet;  // nodes whose operands are still to be looked at
 
 static void meet(int node, Index place) {
-    if (twin(node)->mark == model.marks) {  // the second way there leads to the same place
+    if (twin(node)->mark == model.marks) {  // reached before: it must be the same node
         MUST(twin(node)->place == place);
         return;
     }
@@ -179,7 +178,7 @@ static void visit_recording(const Recorded *recorded, VisitHeld *visit, Index *h
     }
 }
 
-// and each that its root lists: the items that are computed, and all outputs. Returns how many
+// each node in the list of its root: the items that are computed, and all outputs. Returns how many
 static int visit_list(const Recorded *recorded, VisitHeld *visit, Index *holds) {
     const Recording *recording = &recorded->recording;
     const ModelRecording *expected = &recorded->model;
@@ -227,7 +226,7 @@ static void compare(void) {
         const Twin *node = twin(met[--nmet]);
         compare_node(node, operands);
         for (int i = 0; i < node->n; i++) meet(node->operands[i], operands[i]);
-        // with its list or its moments, which are nodes, too
+        // a list and moments are nodes, too
         live += (Index)(1 + (is_user(node) ? node->n : 0) + node->has_moments);
     }
     MUST(tape.live == live && tape.watched == (Index)watched.n);
@@ -401,8 +400,8 @@ static void hold_watched(void) {
     hold(&handles, one->place, one->node);
 }
 
-// the next node that the tape hands out is watched, alive and has no users: its place among
-// those that are watched, or -1
+// the next node that tape_unused returns must be watched, alive and without users; returns its position
+// in `watched`, or -1
 static int next_unused(void) {
     Index place = tape_unused(&tape);
     for (int i = let_go.n; i-- > 0;) {
@@ -420,8 +419,7 @@ static int next_unused(void) {
     return i;
 }
 
-// the owner goes on watching, lets another hold it, too, makes the hold a counted one again,
-// or lets go of it
+// the owner keeps watching it, or adds a second hold, or unwatches it and holds it, or releases it
 static void hand_out(void) {
     for (int times = 1 + below(4), i; times > 0 && (i = next_unused()) >= 0; times--) {
         int what = below(4), is_kept = what && what < 3 && handles.n < MOST_HANDLES;
@@ -701,7 +699,7 @@ static void settle_all(void) {
 }
 
 // -----------------------------------------------------------------------------
-// nodes with functions of their owner's, and passes over them as the owner makes them
+// nodes with functions of the user's, and passes over them as user_passes.c makes them
 
 static void set_function(void) {
     const Handle *one = handle();
@@ -886,7 +884,7 @@ static void record_chosen_loss(Recorded *recorded, Choosing *choosing) {
     keep(tape_unary(&tape, OP_LOG, p->place), model_unary(OP_LOG, p->node));
 }
 
-// what a recorded function does: it uses what is there, too, and what it makes is there after it
+// a recorded function: it may use handles from before it, and its nodes are handles after it
 static void run_function(Recorded *recorded, Choosing *choosing, Index *inputs) {
     static void (*const operations[])(void) = {
         record_unary, record_binary, record_binary, record_with_number, record_composed, record_products, record_sum,
@@ -935,7 +933,7 @@ static void make_recording(void) {
     for (int n = below(4); n > 0 && handles.n > first; n--) drop(&handles, first + below(handles.n - first));
 }
 
-// one of them is called again and again; now and then without a pass, or with an integer out of range
+// call one of them several times, sometimes without a pass, or with an integer out of range
 static void call_recording(void) {
     if (nrecordings == 0) return;
     Recorded *recorded = &recordings[below(nrecordings)];
@@ -976,7 +974,7 @@ static void call_recording(void) {
 
 // an arena without fresh places, and no room for walks: the next call has to ask for memory
 static void shrink(void) {
-    if (tape.used) MUST(tape_resize(&tape, tape.used));
+    if (tape.used) MUST(arena_resize(&tape, tape.used));
     free(tape.order);
     free(tape.saved);
     tape.order = NULL;
@@ -984,7 +982,7 @@ static void shrink(void) {
     tape.room = 0;
 }
 
-// and one that gives memory back as soon as fewer nodes live
+// an arena that shrinks as soon as fewer nodes live
 static void trim_soon(void) {
     tape.trim_below = tape.live;
 }
@@ -1000,7 +998,7 @@ static void (*const instructions[])(void) = {
     unwatch, hand_out, hold_watched, set_function_below,
 };
 
-// by a byte from here on
+// the instructions, by number
 enum { FIRST_OF_RECORDINGS = 210 };
 static void (*const of_recordings[])(void) = {
     make_recording, call_recording, call_recording, free_recording, call_recording, make_recording,
@@ -1045,13 +1043,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
         if (watched.n) check_watched();
     }
     compare();
-    while (nrecordings > 1) free_recording_at(0);  // one of them goes after the handles
+    while (nrecordings > 1) free_recording_at(0);  // the last one is freed after the handles
     drop_all(&handles);
     if (nrecordings) free_recording_at(0);
     forget_network();
     forget_optimiser();
     let_all_unused_go();
-    while (watched.n) {  // those that were never used, or were handed out before
+    while (watched.n) {  // never used, or returned by tape_unused before
         int i = 0;
         while (i < watched.n && tape.nodes[watched.at[i].place].refs) i++;
         MUST(i < watched.n);

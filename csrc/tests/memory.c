@@ -7,11 +7,10 @@
 // all that follow it in its step. A step that fails for it must leave the tape whole and its
 // numbers as they were. It is then taken again, and in the end every number must have the
 // bits of the first run, and no memory must be left. All of it is done with more and more
-// slack, up to 24: so few fresh places has the arena when a step begins that it must grow.
+// slack, up to 24: the arena has only so many unused places when a step begins, and must grow in it.
 
 #include <limits.h>
-#define CHECK_SCHEDULES
-#include "tape.c"
+#include "tape.h"
 #include "check.h"
 #include "failing.h"
 
@@ -199,7 +198,7 @@ static int let_unused_go(Run *run) {
     return 0;
 }
 
-// only its owner can run it: the graph is walked for him
+// tape_backward refuses the function, and stops after the walk
 static int walk_to_user_node(Run *run) {
     Tape *tape = &run->tape;
     Index user = last(run), out = tape_binary(tape, OP_MUL, user, run->parameters[5]), order[16];
@@ -425,7 +424,7 @@ static int record_root(Run *run) {
     return kept(run, tape_unary(&run->tape, OP_TANH, tape_binary(&run->tape, OP_MUL, run->parameters[run->n % PARAMETERS], run->parameters[0])));
 }
 
-// then it shrinks, if there is memory for a smaller one
+// then the table shrinks, if there is memory for a smaller one
 static int drop_roots(Run *run) {
     CHECK(run->tape.buckets == 32);
     for (int i = 0; i < ROOTS; i++) drop(run, run->n - 1);
@@ -460,7 +459,7 @@ static Step step_at(int i) {
 }
 
 // -----------------------------------------------------------------------------
-// what must be so after each step
+// checked after each step
 
 static void see(Run *run, double x) {
     memcpy(&run->seen[run->nseen++], &x, sizeof x);
@@ -492,7 +491,7 @@ static int try_step(Run *run, Step step) {
     if (run->slack && capacity < tape->capacity && capacity > 0) {
         // so few fresh places that somewhere in the step the arena has to grow, and the
         // room for walks with it
-        tape_resize(tape, capacity);
+        arena_resize(tape, capacity);
         free(tape->order);
         free(tape->saved);
         tape->order = NULL;
@@ -546,7 +545,7 @@ static int run_scenario(Run *run, int steps, int looks, Index slack, long nth, i
     step_now = -1;
     see_all(run);
     while (run->n) drop(run, run->n - 1);
-    CHECK(tape_unused(&run->tape) == 0);  // which frees what was let go of while it was on the list
+    CHECK(tape_unused(&run->tape) == 0);  // frees nodes that were unwatched while they were on the list
     CHECK(tape_is_whole(&run->tape, run->holds));
     CHECK(run->tape.live == 0 && run->tape.watched == 0 && run->tape.scheduled == 0 && run->tape.kept == 0 && !run->tape.held);
     tape_free(&run->tape);

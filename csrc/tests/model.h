@@ -1,6 +1,5 @@
-// A model of the tape, to hold it against: the nodes in an array that only grows, and on them
-// what the tape does, as Python's loops would do it and by walks as simple as they can be. Only
-// the arithmetic (ops.h) is the same.
+// A model of the tape, to compare it with: the nodes are in an array that only grows, and all that
+// the tape does is done by simple walks and the loops of Python. Only the arithmetic (ops.h) is shared.
 
 #ifndef MICROGRAD_MODEL_H
 #define MICROGRAD_MODEL_H
@@ -39,12 +38,12 @@ static Twin *twin(int i) {
     return &model.twins[i];
 }
 
-// a user node, whose number only its owner can recompute
+// a user node: the tape cannot recompute its number
 static int is_user(const Twin *node) {
     return node->op == OP_USER || node->op == OP_LINEAR;
 }
 
-// what its user sees of a node's operands, as tape_operands says
+// the operands that tape_operands reports
 static int twin_operands(const Twin *node) {
     return node->op == OP_SHIFT ? 0 : node->op == OP_POW ? 1 : node->n;
 }
@@ -122,7 +121,7 @@ static int node_of(Item x) {
 
 static Item item_add(Item a, Item b) {
     if (!a.node && !b.node) return (Item){.number = a.number + b.number};
-    if (!a.node) return item_add(b, a);  // Python asks the Value, which comes first then
+    if (!a.node) return item_add(b, a);  // number + Value is Value.__radd__, which puts the number second
     return (Item){.node = model_binary(OP_ADD, a.node, node_of(b))};
 }
 

@@ -7,8 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#define CHECK_SCHEDULES
-#include "tape.c"
+#include "tape.h"
 #include "check.h"
 
 static int checks, failures;
@@ -1063,7 +1062,7 @@ static void test_function(void) {
     forget(&graph);
 }
 
-// a root above the output, which no recording knows: its orders are found anew when a choice changes
+// a root above the output, made after the recording: its order is built again when a choice changes
 static void test_root_above(void) {
     for (int what = 0; what < 2; what++) {
         Function *function = what ? items_of_their_own : plain_loss;
@@ -1113,7 +1112,7 @@ static void test_overlap(void) {
         CHECK(recording_start(&tape, &first, &a, 1, &x, 1) == 0 && recording_choice(&tape, &first, 0, &one, 1, table, 3) == 0);
         CHECK(recording_end(&tape, &first) == 0 && tape_replay(&tape, a));
         CHECK(recording_start(&tape, &second, (Index[]){b, squared}, 2, &y, 1) == 0 && recording_end(&tape, &second) == 0);
-        CHECK(!tape_replay(&tape, b));  // what the first one chooses would not reach it
+        CHECK(!tape_replay(&tape, b));  // a choice of the first one would not change it
         for (int k = 0; k < 6; k++) {
             double xs = 0.5 + k, ys = 0.25 - k, t = tape.data[table[k % 3]] * xs;
             CHECK(recording_set(&tape, &first, &xs, &(int64_t){k % 3}) == 0 && recording_forward(&tape, &first) == 0);
@@ -1174,8 +1173,8 @@ static void test_shared_nodes(void) {
     }
 }
 
-// an output that is inside of another recording keeps its mark when its own recording goes, and
-// what backward writes to it stays
+// an output that is an inner node of another recording keeps NODE_REPLAYED when its own recording is
+// freed, and the gradient that backward writes to it stays
 static void test_output_inside_another(void) {
     function_now = "an output inside another";
     Tape tape;
@@ -1202,7 +1201,7 @@ static void test_output_inside_another(void) {
     tape_free(&tape);
 }
 
-// what is compiled goes with the recording: its nodes may be others by then
+// the replay is freed with the recording, because its indices may be other nodes after that
 // in the end y is held, or what is inside, or nothing
 static void test_freed_recording(void) {
     for (int order = 0; order < 4; order++) {
@@ -1225,7 +1224,7 @@ static void test_freed_recording(void) {
         CHECK(tape_is_whole(&tape, NULL) && tape.scheduled == 0 && !tape.held && !tape.trim_later);
         CHECK(tape.live == (order == 2 ? 0 : order == 3 ? 2 : 4));
         if (order != 2) CHECK(tape.data[taken] == 3.0 && tape.grad[taken] == (order == 1 ? 4.0 : 0.0));
-        if (order == 3) CHECK(tape.nodes[taken].flags == NODE_CHOICE);  // no replay's
+        if (order == 3) CHECK(tape.nodes[taken].flags == NODE_CHOICE);  // not NODE_REPLAYED
         Index fresh[8];
         for (int k = 0; k < 8; k++) fresh[k] = tape_leaf(&tape, 7.0);
         if (order < 2) {

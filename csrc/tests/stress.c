@@ -15,8 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #endif
-#define CHECK_SCHEDULES
-#include "tape.c"
+#include "tape.h"
 #include "check.h"
 
 enum { MOST_THREADS = 64, PROGRAMS = 5, WEIGHTS = 4 * 3 + 3 * 5, POINTS = 20 };
@@ -175,7 +174,7 @@ static void train(Worker *worker) {
     CHECK(strtod(text, NULL) == numbers[0]);
 }
 
-// nodes with functions and slopes, by passes in pieces
+// nodes with functions and slopes, by tape_backward_until and tape_forward_until
 static void user_nodes(Worker *worker) {
     static const double slopes[] = {0.1, -0.7, 3.0};
     Tape *tape = &worker->tape;
@@ -202,8 +201,7 @@ static void user_nodes(Worker *worker) {
     release(worker, x, 3);
 }
 
-// watched nodes, of which some are used again, some are let go of before and some when they
-// are handed out
+// watched nodes: some are used again, some are unwatched before tape_unused returns them, some after
 static void watched_nodes(Worker *worker) {
     enum { NODES = 200 };
     Tape *tape = &worker->tape;
@@ -278,8 +276,7 @@ static void recorded_function(Worker *worker) {
     release(worker, (Index[]){x, out}, 2);
 }
 
-// a recording that lives on from round to round; its parameters and the mean inside of it are
-// watched
+// a recording that is kept from round to round; its parameters and the mean in it are watched
 static void start_training(Worker *worker) {
     Tape *tape = &worker->tape;
     MLP mlp = {2, sizes, activations, worker->parameters};
@@ -305,7 +302,7 @@ static void go_on_training(Worker *worker) {
         see(worker, *tape_data(tape, worker->loss));
     }
     see_node(worker, worker->mean);
-    CHECK(tape_forward(tape, worker->loss) == 0 && tape->held);  // the next round, or a child, finds it so
+    CHECK(tape_forward(tape, worker->loss) == 0 && tape->held);  // so the next round, or a child, starts with a replay that holds numbers
 }
 
 static void end_training(Worker *worker) {
@@ -344,11 +341,11 @@ static void program_start(Worker *worker, int program) {
     start_training(worker);
 }
 
-// A child goes on with the tape from where it is, and comes to the same numbers as the parent.
-// Only while there is one thread: a child of several may wait for ever for a lock that another
-// thread held in the allocator or in the sanitizer's run-time library; ours has none.
+// A forked child continues with the tape, and must get the same numbers as the parent. Only while there
+// is one thread: otherwise another thread may hold a lock of the allocator or of the sanitizer's
+// run-time library at the fork, and the child waits for it for ever.
 static void fork_child(Worker *worker, int program, int done) {
-#ifndef _WIN32  // where there is no such thing
+#ifndef _WIN32  // which has no fork
     pid_t child = fork();
     if (child == 0) {
         int before = atomic_load(&failures);

@@ -143,7 +143,7 @@ static void test_faults(void) {
     CHECK(tape_forward(&tape, root) == -1);
     CHECK(tape.fault.code == FAULT_FORWARD && tape.fault.a == -1);
     CHECK(data(&tape, root) == 0 && grad(&tape, big) == 7.0);
-    tape.data[zero] = 4.0;  // and the tape is as good as new
+    tape.data[zero] = 4.0;  // and the tape works as before
     CHECK(tape_forward(&tape, root) == 0 && data(&tape, root) == 2000);
     CHECK(tape_backward(&tape, root) == 0 && grad(&tape, big) == 9);
 
@@ -181,7 +181,7 @@ static void test_user_nodes(void) {
     Index user = held(&tape, tape_user(&tape, 10.0, x, NULL, 5));
     CHECK(tape_operands(&tape, user, NULL) == 5);
     CHECK(tape_operands(&tape, user, operands) == 5 && memcmp(operands, x, sizeof x) == 0);
-    // its rule is its owner's
+    // its rule is a function of the user's
     Index out = held(&tape, tape_binary(&tape, OP_MUL, user, x[2]));
     CHECK(tape_forward(&tape, out) == -1 && tape.fault.code == FAULT_USER);
     tape.nodes[user].flags |= NODE_FUNCTION;
@@ -223,7 +223,7 @@ static void test_linear(void) {
     CHECK(tape_backward(&tape, out) == 0 && grad(&tape, linear) == 9 && grad(&tape, b) == 1 + 9 * 0.5);
     tape.grad[linear] = 0.0;
 
-    // forward needs its owner, and stops at it
+    // forward stops at it, because only the user can recompute it
     CHECK(tape_forward(&tape, out) == -1 && tape.fault.code == FAULT_USER && grad(&tape, out) == 1);
     size_t n = tape_walk(&tape, out, 1);
     CHECK(n == 10);  // a, b, four of a list, linear, 4, twice, out
@@ -310,7 +310,7 @@ static void test_watch(void) {
     CHECK(tape.nunused == 1 && tape.nodes[y].refs == 2 && tape_unused(&tape) == 0 && tape.nodes[y].refs == 1);
     tape_release(&tape, one);
     CHECK(tape_unused(&tape) == y && tape_unused(&tape) == 0);
-    // and if it has lost it before anybody asked: once
+    // and if it has lost it before tape_unused is called: once
     use(&tape, y);
     use(&tape, y);
     CHECK(tape.nunused == 1 && tape_unused(&tape) == y && tape_unused(&tape) == 0);
@@ -330,7 +330,7 @@ static void test_watch(void) {
     tape_free(&tape);
 }
 
-// what an owner lets go of while others use it is freed as any other node
+// a node that is unwatched while others use it is freed as any other node
 static void test_unwatch(void) {
     Tape tape;
     tape_init(&tape);
@@ -485,7 +485,7 @@ static void test_watch_in_recordings(void) {
     tape_free(&tape);
 }
 
-// the arena shrinks although there are watched nodes, as far as they let it
+// the arena shrinks although there are watched nodes, down to the last one of them
 static void test_trim_with_watched(void) {
     enum { DEPTH = 2000000 };
     for (int where = 0; where < 3; where++) {  // the watched node: at the bottom, further up, at the top
@@ -508,7 +508,7 @@ static void test_trim_with_watched(void) {
     }
 }
 
-// a million deep, without recursion; and the room comes back
+// a graph a million deep, without recursion; and the arena shrinks again
 static void test_depth(void) {
     enum { DEPTH = 1000000 };
     Tape tape;
@@ -530,7 +530,7 @@ static void test_depth(void) {
     tape_free(&tape);
 }
 
-// the node that a dead one leaves is taken again: a loop needs no more room
+// freed nodes are used again: the arena does not grow in a loop
 static void test_reuse(void) {
     Tape tape;
     tape_init(&tape);
@@ -647,7 +647,7 @@ static void test_softmax(void) {
     tape_free(&tape);
 }
 
-// what is recorded in one go gives all of it back if there is no room for the last node
+// a call that records many nodes frees all of them if there is no room for the last one
 static void test_no_room(void) {
     enum { ARENA = 1024, LARGEST = 1 << 30 };
     static const size_t needed[] = {7, 9, 6, 5, 24, 21};
@@ -800,7 +800,7 @@ static void test_replay(void) {
         CHECK(grad(&tape, sum.w[i]) == grad(&other, plain.w[i]));
         CHECK(grad(&tape, sum.x[i]) == grad(&other, plain.x[i]));
     }
-    tape.data[sum.w[0]] = 8.0;  // what comes after the pass is not in its numbers
+    tape.data[sum.w[0]] = 8.0;  // set after the pass: its results do not change
     CHECK(data(&tape, sum.dot) != data(&other, plain.dot));
     CHECK(*tape_data(&tape, sum.dot) == data(&other, plain.dot) && !tape.held);
     for (Index i = 1; i <= tape.used; i++) {
@@ -815,7 +815,7 @@ static void test_replay(void) {
     CHECK(tape_backward(&tape, sum.out) == 0 && !tape.held);
     CHECK(grad(&tape, sum.w[2]) == 5.0 * grad(&tape, sum.dot));
 
-    // a root that goes leaves the numbers with who stays
+    // a freed root's replay writes its numbers to the nodes that are still alive
     tape.data[sum.w[2]] = -1.0;
     CHECK(tape_forward(&tape, sum.out) == 0 && tape.held);
     tape_hold(&tape, sum.dot);
@@ -869,7 +869,7 @@ static void test_set_function(void) {
     tape_hold(&tape, other);
     tape_unwatch(&tape, other);
 
-    // a replay that goes leaves its numbers in the nodes
+    // a replay that is dropped writes its numbers to the nodes first
     for (int k = 0; k < 3; k++) CHECK(tape_forward(&tape, one) == 0);
     tape.data[x] = -1.0;
     CHECK(tape_forward(&tape, one) == 0 && tape.held);
@@ -877,7 +877,7 @@ static void test_set_function(void) {
     CHECK(!tape.held && data(&tape, only) == tanh(exp(-1.0)));
     tape_set_function(&tape, only, 0);
 
-    // below a shift backward does not come: its order stays
+    // backward does not visit nodes below a shift: its order stays
     Index shift = tape_unary(&tape, OP_SHIFT, shared), shifted = held(&tape, tape_binary(&tape, OP_ADD, y, shift));
     CHECK(tape_forward(&tape, shifted) == 0 && tape_forward(&tape, shifted) == 0 && tape.scheduled == 1);
     CHECK(tape_backward(&tape, shifted) == 0 && tape_backward(&tape, shifted) == 0 && tape.scheduled == 2);
@@ -893,7 +893,7 @@ static void test_set_function(void) {
     tape_free(&tape);
 }
 
-// a million roots, each gone over by forward, leave a small table behind
+// after a million roots, each with a forward pass, the table of schedules is small again
 static void test_many_roots(void) {
     enum { ROOTS = 1000000 };
     Tape tape;
@@ -909,7 +909,7 @@ static void test_many_roots(void) {
     for (int i = 0; i < ROOTS - 1000; i++) tape_release(&tape, roots[i]);
     CHECK(tape.scheduled == 1000 && tape.buckets <= 8 * 1024);
     for (int i = ROOTS - 1000; i < ROOTS; i++) failed += tape_forward(&tape, roots[i]) < 0 || !tape.held;
-    CHECK(failed == 0 && tape.scheduled == 1000);  // the others are where they are looked for
+    CHECK(failed == 0 && tape.scheduled == 1000);  // the others can still be found
     tape_set_function(&tape, x, 1);
     CHECK(tape.scheduled == 0 && tape.kept == 0 && tape.buckets == 16);
     for (int i = ROOTS - 1000; i < ROOTS; i++) tape_release(&tape, roots[i]);
@@ -952,7 +952,7 @@ static void test_region(void) {
     CHECK(most <= live + 4 * nodes + 1024);  // so many free places may stay unused
     tape_release(&tape, single);
 
-    // who is held stays, and what it is made of
+    // a node that is held stays, and all below it
     Index total = tape.nodes[loss].a;
     tape_hold(&tape, total);
     tape_release(&tape, loss);
@@ -978,7 +978,7 @@ static void test_region(void) {
     }
     CHECK(slope[0] == slope[1]);
 
-    // and a parameter that nobody else wants goes with the last that used it
+    // and a parameter without other references is freed with its last user
     loss = held(&tape, mean_cross_entropy(&tape, &model, none, numbers, labels, POINTS));
     for (Index i = 0; i < live; i++) tape_release(&tape, parameters[i]);
     CHECK(tape.live == live + nodes);

@@ -1,4 +1,4 @@
-"""What type checkers know of the compiled module, which `build_ffi.py` makes: next to nothing."""
+"""What type checkers know of the compiled module, which `build.py` makes: next to nothing."""
 
 from typing import Any
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 // -----------------------------------------------------------------------------
-// what is given and what comes back
+// arguments and results
 
 // append to `out` the exception that is set
 static int give_problem(Object out) {
@@ -23,7 +23,7 @@ static int give_fault(Object out) {
     return give_problem(out);
 }
 
-// append the Values of new nodes; none of them is lost on the tape if that fails
+// append the Values of new nodes; if that fails the others are discarded
 static int give_nodes(const Index *nodes, size_t n, Object out) {
     int failed = 0;
     for (size_t k = 0; k < n; k++) {
@@ -76,7 +76,7 @@ static int read_items(Object xs, Index *nodes, double *numbers, Object out) {
     return 0;
 }
 
-// the nodes and numbers of up to three lists in one piece of memory
+// the nodes and numbers of up to three lists in one block
 typedef struct Items {
     Index *nodes;
     double *numbers;
@@ -331,7 +331,7 @@ int shared_recording_end(Recording *recording, Object out) {
     return recording_end(&tape, recording) ? give_fault(out) : 0;
 }
 
-// a Python int; those that are too large for 64 bits are out of any range
+// a Python int; -1, which is out of any range, for those that need more than 64 bits
 static int64_t integer_of(PyObject *x) {
     int overflow;
     long long i = PyLong_AsLongLongAndOverflow(x, &overflow);

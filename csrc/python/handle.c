@@ -1,21 +1,21 @@
 // The type Value: a handle on a node of the tape.
 //
-// A handle has the index of its node and a hold on it, and lets go of it when it dies. While it
-// lives it is the only handle on its node: `handles` finds it by the index. The arithmetic is
-// in tape.c and ops.h; value.py adds the methods that are not worth C.
+// A handle has the index of its node and holds it until the handle is freed. There is at most one
+// handle on a node: `handles` finds it by the index. The arithmetic is in operations.c and ops.h;
+// value.py adds the methods that need not be fast.
 //
 // Attributes that a program sets (label, _backward, anything) belong to the node and live as
 // long as it does. A node with attributes is watched (see tape_watch), and is in one of two
 // states:
 //
-//     owned   the handle is its only owner: no other node uses it. When the last reference to
-//             the handle goes the node is freed, and the attributes with it. The garbage
-//             collector sees the attributes, so cycles through them are collected.
+//     owned   no other node uses it. When the handle's reference count drops to 0 the node is
+//             freed, and the attributes with it. The garbage collector sees the attributes, so
+//             cycles through them are collected.
 //     used    other nodes use it, and it has to outlive its handle. The collector does not see
-//             the attributes. When the last reference to the handle goes the tape keeps the
+//             the attributes. When the handle's reference count drops to 0 the tape keeps the
 //             handle itself, with a reference of its own, until no node uses it any more.
 //
-// Nothing here has a lock: the GIL is held in all of it, and protects the tape.
+// Nothing here has a lock: the GIL is held everywhere, and protects the tape.
 
 #include "handle.h"
 #include <string.h>
@@ -31,16 +31,16 @@ typedef struct Handle {
     PyObject_HEAD
     Index index;           // 0 before __init__, and if its node has moved to another handle
     uint8_t is_watched;    // its node is: it has attributes, or had some
-    uint8_t is_kept;       // one reference to it is the tape's
+    uint8_t is_kept;       // the tape has a reference to it
     uint8_t is_tracked;    // by the garbage collector; plain handles without attributes are not
-    uint8_t is_exported;   // its index is in an array of a network or an optimiser
+    uint8_t is_exported;   // a network or an optimiser has its index in an array
     PyObject *attributes;  // a dict or NULL; on the free list the next handle
     PyObject *weak;        // weak references to it
 } Handle;
 
 static PyTypeObject *value_type;
 
-// what Python has given to handle_type_new
+// the hooks that handle_type_new was given: see binding.h
 static PyObject *make_error, *make_number, *tell_number, *read_node, *recompute;
 static PyObject *tell_recording, *no_grad_blocks;
 static PyObject *refuse_recorded, *recorders;
@@ -50,11 +50,11 @@ static PyObject *name_data, *name_grad, *name_op, *name_backward, *name_label, *
 // by index: the handle on that node, or NULL
 static Handle **handles;
 static Index handles_room;
-static Index handles_known;  // those up to here are set; the memory of the others has no value yet
+static Index handles_known;  // those up to here are initialised
 
 static Py_tss_t *tending;     // by thread: not NULL while handles_tend is under way in it
 
-static Handle *free_handles;  // dead handles whose memory the next ones take
+static Handle *free_handles;  // the free list: memory of freed handles, for the next ones
 static int nfree;
 enum { MOST_FREE_HANDLES = 1 << 14 };
 
@@ -66,7 +66,7 @@ static inline Index index_of(PyObject *value) {
     return ((Handle *)value)->index;
 }
 
-// the node of a Value that may not have been initialised: 0 with an exception set then
+// the node of a Value; 0 with an exception set if its __init__ was not called
 static inline Index node_of(PyObject *value) {
     Index i = index_of(value);
     if (!i) PyErr_SetString(PyExc_AttributeError, "this Value has no number: Value.__init__ was not called");
@@ -87,13 +87,13 @@ void *raise_fault(void) {
 }
 
 static void *no_memory(void) {
-    PyErr_Clear();  // Python's own MemoryError, if it was that one which had none
+    PyErr_Clear();  // Python's own MemoryError, if there is one
     tape.fault = (Fault){.code = FAULT_MEMORY};
     return raise_fault();
 }
 
-// floats and ints, NumPy's float64 and bools among them, need no Python: 1, or 0 if it is something
-// else, or -1 with an exception set
+// floats and ints, including NumPy's float64 and bools, without calling Python: 1, or 0 if it is
+// something else, or -1 with an exception set
 static int number_read_fast(PyObject *x, double *number) {
     PyTypeObject *type = Py_TYPE(x);
     if (type == &PyFloat_Type || PyType_IsSubtype(type, &PyFloat_Type)) {
@@ -122,7 +122,7 @@ static int number_read(PyObject *x, double *number) {
     return 1;
 }
 
-// the same where a number has to be: 0, or -1 with the TypeError that says so
+// the same where only a number is allowed: 0, or -1 with a TypeError set
 static int number_need(PyObject *x, double *number) {
     int found = number_read_fast(x, number);
     if (found) return found < 0 ? -1 : 0;
@@ -153,7 +153,7 @@ int is_recording(void) {
     return recording;
 }
 
-// in a recorded function: 1, with the exception set that says what to write instead; else 0
+// in a recorded function: 1 with a RecordingError set, which says what to write instead; else 0
 static int is_refused(const char *what) {
     if (PySet_Size(recorders) == 0) return 0;
     PyObject *answer = PyObject_CallFunction(refuse_recorded, "s", what);
@@ -164,8 +164,8 @@ static int is_refused(const char *what) {
 // -----------------------------------------------------------------------------
 // handles: made and found
 
-// make handles[i] readable. Memory is zeroed piece by piece: a graph that C records in one call
-// has no handles, and touches none of it
+// initialise handles[i]. Memory is zeroed piece by piece: a graph that C records in one call has no
+// handles, and needs none of it
 static int handles_reach(Index i) {
     enum { PIECE = 4096 };
     if (i > handles_room) {
@@ -241,9 +241,9 @@ PyObject *new_handle(Index i, int recording) {
     return handle_new(i);
 }
 
-// What belongs to the node goes from one handle to another, which has no node. Handles that
-// Python is about to free have no references, but are still found where destructors run that
-// it calls before: they cannot come back to life, but another handle can take over.
+// Move the node and its attributes to another handle, which has none. A handle whose reference count
+// is 0 may still be found by a destructor that runs before it is freed. It cannot be revived, so
+// another handle takes its place.
 static void handle_move(Handle *from, Handle *to) {
     to->index = from->index;
     to->attributes = from->attributes;
@@ -264,7 +264,7 @@ PyObject *handle_of(Index i) {
     if (!self || Py_REFCNT(self) == 0) {
         Handle *fresh = handle_allocate();
         if (!fresh) return no_memory();
-        self = handles[i];  // memory that runs out starts the garbage collector, and destructors
+        self = handles[i];  // again: the allocation may have run the garbage collector, and destructors
         if (!self) {
             handle_take(fresh, i);
             return (PyObject *)fresh;
@@ -282,9 +282,9 @@ PyObject *handle_of(Index i) {
 // -----------------------------------------------------------------------------
 // attributes
 
-// what belongs to the node is in the dict: watch it. 0 with an exception set
+// the node has attributes: watch it. 0 with an exception set
 static int handle_watch(Handle *self) {
-    if (!self->is_watched && self->index) {  // without a node: __init__ will do it
+    if (!self->is_watched && self->index) {  // without a node __init__ does it later
         if (tape_watch(&tape, self->index) < 0) {
             raise_fault();
             return 0;
@@ -306,7 +306,7 @@ static PyObject *attributes_of(Handle *self) {
         Py_XDECREF(fresh);
         return NULL;
     }
-    if (self->attributes) {  // the garbage collector came in between
+    if (self->attributes) {  // set by a destructor that the garbage collector has run
         Py_DECREF(fresh);
     } else {
         self->attributes = fresh;
@@ -382,10 +382,10 @@ static int value_setattro(PyObject *self, PyObject *name, PyObject *x) {
 // garbage: a function that refers to the node with which it is kept
 //
 // The usual `_backward` is a closure over its own node, so the handle, its dict, the function
-// and a cell refer to one another in a cycle. Such a node is used by others until the graph
-// above it is freed, and Python's collector would find only those on top: a graph of n layers
-// would need n collections. So when a node loses its last user its handle is looked at at
-// once: if dropping its dict would free everything that refers to it, that is done.
+// and a cell form a reference cycle. Such a node is used by others until the graph above it is
+// freed, and Python's collector would find only those on top: a graph of n layers would need n
+// collections. So when a node loses its last user its handle is examined: if all references to
+// it come from its own dict, the dict is dropped.
 
 enum { MOST_SUSPECTS = 32 };
 
@@ -393,12 +393,12 @@ typedef struct Trial {
     int n;
     struct Suspect {
         PyObject *object;
-        Py_ssize_t found;  // so many references to it would go
-        int is_expanded;   // all references to it would go, and what it refers to has been visited
+        Py_ssize_t found;  // references to it from suspects that are expanded
+        int is_expanded;   // these are all references to it, and what it refers to has been visited
     } suspects[MOST_SUSPECTS];
 } Trial;
 
-// the kinds of objects that are looked into besides dicts, tuples and lists, and their parts
+// besides dicts, tuples and lists: the types of suspects, and their attributes that are visited
 enum { MOST_PARTS = 3 };
 static struct {
     const char *parts[MOST_PARTS];
@@ -416,8 +416,8 @@ static void trial_visit(Trial *trial, PyObject *x) {
     int k = 0;
     while (k < trial->n && trial->suspects[k].object != x) k++;
     if (k == trial->n) {
-        if (k == MOST_SUSPECTS) return;  // then not enough references are found
-        Py_INCREF(x);  // so that it outlives the trial, whatever Python code an audit hook runs
+        if (k == MOST_SUSPECTS) return;  // then too few references are found, and nothing is dropped
+        Py_INCREF(x);  // so that it outlives the trial, even if an audit hook runs Python code
         trial->suspects[trial->n++] = (struct Suspect){.object = x};
     }
     trial->suspects[k].found++;
@@ -445,13 +445,13 @@ static void trial_expand(Trial *trial, PyObject *x) {
                 }
                 continue;
             }
-            Py_DECREF(y);  // x has it
+            Py_DECREF(y);  // x has another reference
             if (y != Py_None) trial_visit(trial, y);
         }
     }
 }
 
-// does everything that refers to a handle go with its dict? `ours`: references of the caller's
+// true if all references to a handle come from its own dict, except `ours`, which the caller has
 static int is_garbage(Handle *self, Py_ssize_t ours) {
     Trial trial = {.n = 1, .suspects = {{.object = (PyObject *)self, .is_expanded = 1}}};
     int found_all = 0;
@@ -462,7 +462,7 @@ static int is_garbage(Handle *self, Py_ssize_t ours) {
             suspect->is_expanded = 1;
             trial_expand(&trial, suspect->object);
             found_all = trial.suspects[0].found == Py_REFCNT((PyObject *)self) - ours;
-            k = 1;  // what it refers to may stand before it
+            k = 1;  // suspects before it may have all their references now
         }
     }
     for (int k = 1; k < trial.n; k++) Py_DECREF(trial.suspects[k].object);
@@ -476,18 +476,19 @@ static void handle_unused(Handle *self) {
         self->is_kept = 0;
         Py_DECREF(self);
     }
-    // the collector clears weak references before anything else, which cannot be done here
+    // with a weak reference that is left to the garbage collector, which clears those first
     if (self->attributes && !self->weak && is_garbage(self, 1)) Py_CLEAR(self->attributes);
     Py_DECREF(self);
 }
 
-// Look after watched nodes that have lost their last user. What is dropped here may free others,
-// however long the chain: they are found by this loop, not by recursion.
+// Handle watched nodes that have lost their last user. Dropping one may free others, in a chain of
+// any length: this loop finds them, without recursion.
 //
-// A destructor that is run here may let another thread go on, which then has a loop of its own.
+// A destructor that runs here may switch to another thread, which then runs this loop, too: so
+// `tending` is by thread.
 void handles_tend(void) {
     if (!tape.nunused || PyThread_tss_get(tending) || PyThread_tss_set(tending, &tape)) return;
-    PyObject *type, *problem, *traceback;  // a destructor must not see an exception under way
+    PyObject *type, *problem, *traceback;  // destructors must run without an exception set
     PyErr_Fetch(&type, &problem, &traceback);
     for (Index i; (i = tape_unused(&tape));) {
         if (handles[i] && Py_REFCNT(handles[i]) > 0) handle_unused(handles[i]);
@@ -512,7 +513,7 @@ static void handle_release(Handle *self) {
     }
 }
 
-// the tape keeps the handle, which becomes a plain Value if it was of a subclass
+// the tape keeps the handle, which becomes a plain Value if it was an instance of a subclass
 static void handle_keep(Handle *self) {
     PyTypeObject *type = Py_TYPE((PyObject *)self);
     if (type == value_type) {
@@ -557,8 +558,8 @@ static void value_dealloc(PyObject *object) {
 }
 
 // The garbage collector sees the attributes only while the handle is its node's only owner.
-// A node that is not watched may have some, too: the __dict__ of a mixin, which is Python's own,
-// makes a dict without a word.
+// A node that is not watched may have some, too: Python's own __dict__ of a mixin creates the dict
+// without calling this file.
 static int owns_attributes(const Handle *self) {
     return self->attributes && (!self->index || tape.nodes[self->index].refs == !self->is_watched);
 }
@@ -587,7 +588,7 @@ static PyObject *value_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return (PyObject *)self;
 }
 
-// make i, a new node, the handle's
+// put the handle on i, a new node
 static int handle_replace(Handle *self, Index i) {
     if (self->is_exported) {
         node_discard(i);
@@ -620,7 +621,7 @@ static int handle_replace(Handle *self, Index i) {
     self->attributes = attributes;
     self->is_watched = (uint8_t)is_watched;
     handles[i] = self;
-    if (self->is_kept) {  // for the sake of the node that it was on
+    if (self->is_kept) {  // because of its old node
         self->is_kept = 0;
         Py_DECREF(self);  // the caller has another reference
     }
@@ -675,8 +676,8 @@ static int set_node(Handle *self, double data, PyObject *operands, PyObject *slo
     return failed;
 }
 
-// The forms that nodes are mostly made in, which need no Python: Value(data, (a, b), "name") and
-// Value(data, (a, b), (slope, slope)). 1 and the slopes, a tuple or None; 0: it is another form
+// The usual arguments, which are read without calling Python: Value(data, (a, b), "name") and
+// Value(data, (a, b), (slope, slope)). 1 and the slopes, a tuple or None; 0: others
 static int is_plain_node(PyObject *args, PyObject **slopes) {
     *slopes = Py_None;
     if (PyTuple_Size(args) != 3) return 0;
@@ -699,7 +700,7 @@ static int is_plain_node(PyObject *args, PyObject **slopes) {
     return 1;
 }
 
-// the name of the node that the handle was on before
+// remove the name of the handle's old node
 static int forget_name(Handle *self) {
     return attribute_remove(self, name_op) < 0 ? -1 : 0;
 }
@@ -767,18 +768,18 @@ static inline PyObject *binary(PyObject *a, PyObject *x, Record *record, RecordN
         Py_INCREF(Py_NotImplemented);
         return Py_NotImplemented;
     }
-    Index i = kind == KIND_FAILED ? 0 : node_of(a);  // at last: what ran before may have made it anew
+    Index i = kind == KIND_FAILED ? 0 : node_of(a);  // only now: what ran before may have called a.__init__ again
     if (!i) return NULL;
     i = kind == KIND_VALUE ? record(&tape, i, index) : record_number(&tape, i, number);
     return new_handle(i, recording);
 }
 
-// x op a, where a is a Value and x, on the left, is none
+// x op a, where a is a Value and x, on the left, is not
 static inline PyObject *reflected(PyObject *x, PyObject *a, RecordNumber *record_number) {
     return binary(a, x, NULL, record_number);
 }
 
-// x + a and x * a are a + x and a * x: of a subclass the operator that it has of its own
+// x + a and x * a are a + x and a * x; if a is of a subclass, with its own operator
 static PyObject *swapped(PyObject *x, PyObject *a, const char *method, RecordNumber *record_number) {
     if (Py_TYPE(a) == value_type) return reflected(x, a, record_number);
     return PyObject_CallMethod(a, method, "O", x);
@@ -837,20 +838,24 @@ static PyObject *value_negative(PyObject *self) {
 
 static PyObject *value_absolute(PyObject *self) { return unary(self, OP_ABS); }
 
-#define UNARY(name, op)                                          \
+// To add a method that records a unary operation: a line here.
+#define UNARY_METHODS(X)                                                              \
+    X(relu, OP_RELU, "max(0, self): the rectified linear unit. Its slope at 0 is 0.") \
+    X(tanh, OP_TANH, "The hyperbolic tangent.")                                       \
+    X(exp, OP_EXP, "e ** self. OverflowError above about 709.78.")                    \
+    X(log, OP_LOG, "The natural logarithm. ValueError unless self is positive.")      \
+    X(sigmoid, OP_SIGMOID, "1 / (1 + e**-self), the logistic function; exact at any size of self.") \
+    X(sqrt, OP_SQRT, "The square root. ValueError if self is negative.")              \
+    X(sin, OP_SIN, "The sine of self in radians. ValueError if self is infinite.")    \
+    X(cos, OP_COS, "The cosine of self in radians. ValueError if self is infinite.")
+
+#define UNARY(name, op, doc)                                        \
     static PyObject *value_##name(PyObject *self, PyObject *none) { \
-        (void)none;                                              \
-        return unary(self, op);                                  \
+        (void)none;                                                 \
+        return unary(self, op);                                     \
     }
 
-UNARY(relu, OP_RELU)
-UNARY(tanh, OP_TANH)
-UNARY(exp, OP_EXP)
-UNARY(log, OP_LOG)
-UNARY(sigmoid, OP_SIGMOID)
-UNARY(sqrt, OP_SQRT)
-UNARY(sin, OP_SIN)
-UNARY(cos, OP_COS)
+UNARY_METHODS(UNARY)
 
 // comparisons go by the number; == is identity, which Python falls back to
 static PyObject *value_compare(PyObject *self, PyObject *other, int comparison) {
@@ -885,7 +890,7 @@ static PyObject *value_float(PyObject *self) {
     return is_refused("float") ? NULL : value_get_data(self, NULL);
 }
 
-static int value_bool(PyObject *self) {  // there is a Value, whatever its number
+static int value_bool(PyObject *self) {  // true for every number, as for any object in Python
     (void)self;
     return is_refused("bool") ? -1 : 1;
 }
@@ -927,7 +932,7 @@ static PyObject *value_get_prev(PyObject *self, void *closure) {
     if (n > 2) operands = malloc(n * sizeof *operands);
     if (!operands) return no_memory();
     tape_operands(&tape, i, operands);
-    for (size_t k = 0; k < n; k++) tape_hold(&tape, operands[k]);  // a destructor may make self anew
+    for (size_t k = 0; k < n; k++) tape_hold(&tape, operands[k]);  // a destructor may call self.__init__ again
     PyObject *prev = PyTuple_New((Py_ssize_t)n);
     for (size_t k = 0; k < n && prev; k++) {
         PyObject *operand = handle_of(operands[k]);
@@ -1005,7 +1010,7 @@ static PyObject *no_attribute(PyObject *self, const char *name) {
     return NULL;
 }
 
-// Adam's moments m and v are with the node, of which no optimiser has made any they are
+// Adam's moments m and v are on the tape, with the node. If no optimiser has made any, m and v are
 // attributes like others
 static PyObject *value_get_moment(PyObject *self, void *closure) {
     const char *name = closure;
@@ -1031,15 +1036,14 @@ void handle_drop_moments(Index i) {
     if (attribute_remove(self, name_v) < 0) PyErr_Clear();
 }
 
-// the moments of a parameter are one node: where one of them is deleted the other one becomes an
-// attribute
+// both moments are in one node: if one of them is deleted the other one becomes an attribute
 static int delete_moment(Handle *self, Index i, int is_m) {
     Index moments = tape_moments(&tape, i);
     if (!moments) return attribute_delete(self, is_m ? name_m : name_v, is_m ? "m" : "v");
     PyObject *other = PyFloat_FromDouble(is_m ? tape.grad[moments] : tape.data[moments]);
     int failed = other ? attribute_set(self, is_m ? name_v : name_m, other) : -1;
     Py_XDECREF(other);
-    if (!failed) tape_forget_moments(&tape, self->index);  // what ran before may have made it anew
+    if (!failed) tape_forget_moments(&tape, self->index);  // i may be out of date: see binary
     return failed;
 }
 
@@ -1052,7 +1056,7 @@ static int value_set_moment(PyObject *self, PyObject *x, void *closure) {
     if (!moments) return attribute_set((Handle *)self, is_m ? name_m : name_v, x);
     double number;
     if (number_need(x, &number) < 0) return -1;
-    moments = tape_moments(&tape, index_of(self));  // what ran before may have made it anew
+    moments = tape_moments(&tape, index_of(self));  // i may be out of date: see binary
     if (moments) *(is_m ? &tape.data[moments] : &tape.grad[moments]) = number;
     return 0;
 }
@@ -1071,8 +1075,8 @@ static PyObject *value_get_backward(PyObject *self, void *closure) {
     return function || PyErr_Occurred() ? function : PyObject_GetAttrString(self, "_run_rule");
 }
 
-// Where the node on top of a graph has a function that refers to it, the graph waits for the
-// garbage collector, which counts Python's objects and does not know how much is below one.
+// If the root of a graph has a function that refers to it, the graph is freed by the garbage
+// collector. That counts Python's objects, and does not know how many nodes are below one.
 enum { COLLECT_FROM = 1 << 20 };  // nodes
 static Index collect_above = COLLECT_FROM;
 
@@ -1142,16 +1146,10 @@ int handle_run_forward(Index i) {
 // the type
 
 #define METHOD(name, doc) {#name, value_##name, METH_NOARGS, #name "($self, /)\n--\n\n" doc}
+#define UNARY_METHOD(name, op, doc) METHOD(name, doc),
 
 static PyMethodDef value_methods[] = {
-    METHOD(relu, "max(0, self): the rectified linear unit. Its slope at 0 is 0."),
-    METHOD(tanh, "The hyperbolic tangent."),
-    METHOD(exp, "e ** self. OverflowError above about 709.78."),
-    METHOD(log, "The natural logarithm. ValueError unless self is positive."),
-    METHOD(sigmoid, "1 / (1 + e**-self), the logistic function; exact at any size of self."),
-    METHOD(sqrt, "The square root. ValueError if self is negative."),
-    METHOD(sin, "The sine of self in radians. ValueError if self is infinite."),
-    METHOD(cos, "The cosine of self in radians. ValueError if self is infinite."),
+    UNARY_METHODS(UNARY_METHOD)
     METHOD(detach, "Return a new Value with this number and no graph below it."),
     METHOD(backward,
            "Add to each Value below this one the derivative of this one with respect to it.\n\n"
@@ -1245,7 +1243,7 @@ int handle_type_new(Object hooks, Object out) {
     if (!PyArg_ParseTuple((PyObject *)hooks, "OOOOOOOOO(OOOO)", &make_error, &make_number, &tell_number,
                           &read_node, &recompute, &tell_recording, &no_grad_blocks, &refuse_recorded, &recorders,
                           &types[0], &types[1], &types[2], &types[3])) goto failed;
-    Py_INCREF((PyObject *)hooks);  // for good: handles live to the end of the process
+    Py_INCREF((PyObject *)hooks);  // never released: handles live to the end of the process
     for (int i = 0; i < CONTAINERS; i++) {
         containers[i].type = (PyTypeObject *)types[i];
         for (int k = 0; k < MOST_PARTS && containers[i].parts[k]; k++) {

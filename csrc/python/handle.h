@@ -17,13 +17,13 @@ int is_value(PyObject *x);
 int is_recording(void);                  // 0 under no_grad, -1 with an exception set
 PyObject *handle_of(Index i);            // the Value of a node, a new reference; NULL with an exception
 PyObject *new_handle(Index i, int recording);  // of a result: under no_grad of a leaf with its number
-void handle_drop_moments(Index i);       // attributes called m and v, which Adam's take the place of
+void handle_drop_moments(Index i);       // attributes m and v, which Adam's moments replace
 int handle_run_backward(Index i);        // call the _backward of its Value; 0, or -1 with an exception set
 int handle_run_forward(Index i);         // set its number to what its _forward returns; the same
-int pass_backward(Index root);           // passes.c: the same
+int pass_backward(Index root);           // user_passes.c: the same
 int pass_forward(Index root);
 void *raise_fault(void);                 // NULL, with the exception for tape.fault set
-void handles_tend(void);                 // call it after what may have freed nodes
+void handles_tend(void);                 // call it after anything that may have freed nodes
 
 // x as an operand: a Value's node, or 0 and a number
 typedef enum Kind {

@@ -1,7 +1,7 @@
 // What Python needs besides the library: the one tape that all of a process shares, and the
 // calls over it whose results are Python objects. cffi reads this file after micrograd.h.
 //
-// Python calls all of C with the GIL held, so that is the lock of the tape.
+// All of C runs with the GIL held, which is the lock of the tape.
 
 #ifndef MICROGRAD_BINDING_H
 #define MICROGRAD_BINDING_H
@@ -11,7 +11,7 @@
 // id() of a Python object that the caller keeps alive
 typedef uintptr_t Object;
 
-// The tape. What needs no more than an index and a number is called on it directly.
+// The tape. Functions that take only indices and numbers are called on it directly.
 Tape *shared_tape(void);
 
 // Make the type Value (handle.c) and append it to the list `out`; 0, or -1. `hooks` is a tuple of
@@ -29,8 +29,8 @@ Tape *shared_tape(void);
 int handle_type_new(Object hooks, Object out);
 
 // Each of these appends its result to the Python list `out` and returns 0, or appends the
-// exception and returns -1. A list owns what is in it, so an interrupt after the call loses
-// no node. xs, ws and logits are lists whose items are all plain: Values, floats and ints.
+// exception and returns -1. The list holds references, so an interrupt after the call loses no
+// node. xs, ws and logits are lists whose items are all plain: Values, floats and ints.
 int shared_are_plain(Object xs);                                     // 2: all are Values; 0: no
 int shared_dot(Object ws, Object xs, Object start, Object out);
 int shared_sum(Object xs, Object start, Object out);

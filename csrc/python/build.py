@@ -1,7 +1,8 @@
-"""Builds `_micrograd`, the compiled module, from the C files beside this one.
+"""Builds `_micrograd`, the compiled module: the C library, and the C files beside this one.
 
 setup.py names the builder at the end of this file, and setuptools runs it. The
-declarations are the header itself: what Python can call is what micrograd.h declares.
+declarations are the headers themselves: what Python can call is what micrograd.h and
+binding.h declare.
 """
 
 import platform
@@ -13,12 +14,8 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
-LIBRARY = [
-    "rng.c", "data.c", "vector.c", "tape.c", "compile.c", "replay.c", "recorded.c",
-    "nn.c", "evaluate.c", "optim.c", "repr.c",
-]  # fmt: skip
-SOURCES = [*LIBRARY, "handle.c", "passes.c", "binding.c"]
-HEADERS = ["micrograd.h", "ops.h", "replay.h", "vector.h", "handle.h", "binding.h"]
+CSRC = HERE.parent
+ROOT = CSRC.parent
 
 # cffi releases the GIL around each call; it is what protects the tape, so it stays held
 KEEP_THE_GIL = """
@@ -30,16 +27,22 @@ KEEP_THE_GIL = """
 """
 
 
+def files(pattern):
+    """The files of csrc/ and csrc/python/ with such a name, from the project's root."""
+    paths = sorted([*CSRC.glob(pattern), *HERE.glob(pattern)])
+    return [path.relative_to(ROOT).as_posix() for path in paths if path != CSRC / "main.c"]
+
+
 def declarations():
     """The headers without their preprocessor lines, as cffi wants them."""
-    texts = [(HERE / name).read_text(encoding="utf-8") for name in ("micrograd.h", "binding.h")]
-    lines = "\n".join(texts).splitlines()
+    headers = [CSRC / "micrograd.h", HERE / "binding.h"]
+    lines = "\n".join(path.read_text(encoding="utf-8") for path in headers).splitlines()
     return "\n".join(line for line in lines if not line.startswith("#"))
 
 
 def version():
     """The package's version, from the one place where it stands."""
-    text = (HERE.parent / "micrograd" / "version.py").read_text(encoding="utf-8")
+    text = (ROOT / "micrograd" / "version.py").read_text(encoding="utf-8")
     return re.search(r'^__version__ = "(.+)"$', text, re.MULTILINE).group(1)
 
 
@@ -51,9 +54,9 @@ def is_for_msvc():
 def flags():
     """The flags that keep all compilers to the same bits."""
     if is_for_msvc():
-        # what is in cflags, in this compiler's words: nothing fused, and no pow but the library's
+        # what is in cflags, as this compiler spells it: nothing fused, and no pow but the library's
         return ["/std:c11", "/O2", "/fp:precise", "/Oi-"]
-    flags = [*(HERE / "cflags").read_text().split(), "-fvisibility=hidden"]
+    flags = [*(CSRC / "cflags").read_text().split(), "-fvisibility=hidden"]
     if sys.maxsize < 2**32 and platform.machine() in ("i386", "i586", "i686", "x86_64"):
         flags += ["-msse2", "-mfpmath=sse"]  # else it would compute in 80 bits
     return flags
@@ -64,9 +67,9 @@ ffibuilder.cdef(declarations())
 ffibuilder.set_source(
     "_micrograd",  # beside the package, not in it: found also where the sources shadow the package
     KEEP_THE_GIL,
-    sources=[f"csrc/{name}" for name in SOURCES],
-    depends=[*(f"csrc/{name}" for name in [*HEADERS, "cflags"]), "micrograd/version.py"],
-    include_dirs=["csrc"],
+    sources=files("*.c"),
+    depends=[*files("*.h"), "csrc/cflags", "csrc/python/build.py", "micrograd/version.py"],
+    include_dirs=["csrc", "csrc/python"],
     define_macros=[("MICROGRAD_VERSION", f'"{version()}"')],
     extra_compile_args=flags(),
     libraries=[] if is_for_msvc() else ["m"],
