@@ -14,11 +14,12 @@ from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
 LIBRARY = [
-    "rng.c", "data.c", "vector.c", "tape.c", "compile.c", "replay.c", "recorded.c",
+    "rng.c", "data.c", "vector.c", "tape.c", "compile.c", "compile_walk.c", "compile_tasks.c",
+    "compile_programs.c", "compile_choices.c", "replay.c", "recorded.c",
     "nn.c", "evaluate.c", "optim.c", "repr.c",
 ]  # fmt: skip
 SOURCES = [*LIBRARY, "handle.c", "passes.c", "binding.c"]
-HEADERS = ["micrograd.h", "ops.h", "replay.h", "vector.h", "handle.h", "binding.h"]
+HEADERS = ["micrograd.h", "ops.h", "replay.h", "compile.h", "vector.h", "handle.h", "binding.h"]
 
 # cffi releases the GIL around each call; it is what protects the tape, so it stays held
 KEEP_THE_GIL = """

@@ -13,7 +13,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 warnings="-Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wconversion -Werror"
-checked="rng.c data.c vector.c compile.c replay.c recorded.c nn.c evaluate.c optim.c repr.c"  # and tape.c, which the others include
+checked="rng.c data.c vector.c compile.c compile_walk.c compile_tasks.c compile_programs.c compile_choices.c replay.c recorded.c nn.c evaluate.c optim.c repr.c"  # and tape.c, which the others include
 library="tape.c $checked"
 glibc=../tests/golden/course-run.txt
 musl=build/x86_64-linux-musl/run.txt

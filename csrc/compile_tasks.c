@@ -1,0 +1,258 @@
+// Sorts the instructions of a pass, its tasks, so that those of the same kind that do not depend on
+// each other stand side by side: they become a batch (compile_programs.c).
+//
+// A task depends on tasks of lower levels only; tasks are sorted by level, then by kind. Levels come in
+// phases: the dots of a phase are its last level. So what one matrix does to many vectors is
+// together, even if some vectors took more steps than others:
+//
+//     u = exp(x);  v = exp(exp(y));  out = [tanh(dot(w, u)), tanh(dot(w, v))]
+//
+//     phase 0   level 0: exp(y)    level 1: exp(x), exp(exp(y))    level 2: both dots
+//     phase 1   level 3: both tanh
+//
+// Forward: a task's level is counted from the end of its phase, so that exp(x) is as late as it can be.
+// Backward: a gradient's sum depends on the order of its additions, so of two tasks that add to the
+// same gradient the second, in the order of the pass over the nodes, has a higher level, or is after the
+// other in the same batch.
+
+#include <stdlib.h>
+#include <string.h>
+#include "compile.h"
+
+// -----------------------------------------------------------------------------
+// levels of all phases, and sorting
+
+// Levels that count within each phase, from 1, become levels of the whole pass. They count from the start
+// of the phase, or from its end if is_late; those of dots are not used.
+static void join_phases(Compiler *compiler, Task *tasks, Index n, int is_late) {
+    Index *dots = compiler->counts, phases = 0, start = 0;  // by phase: how many levels, then the level of its dots
+    for (Index k = 0; k < n; k++) phases = tasks[k].phase < phases ? phases : tasks[k].phase + 1;
+    memset(dots, 0, phases * sizeof *dots);
+    for (Index k = 0; k < n; k++) {
+        Index *most = &dots[tasks[k].phase];
+        if (tasks[k].kind != PRODUCTS && tasks[k].level > *most) *most = tasks[k].level;
+    }
+    for (Index i = 0; i < phases; i++) {
+        dots[i] += start;
+        start = dots[i] + 1;
+    }
+    for (Index k = 0; k < n; k++) {
+        Index phase = tasks[k].phase;
+        if (tasks[k].kind == PRODUCTS) tasks[k].level = dots[phase];
+        else if (is_late) tasks[k].level = dots[phase] - tasks[k].level;
+        else tasks[k].level += phase ? dots[phase - 1] : (Index)-1;
+    }
+}
+
+// counting sort by level, or by kind; it is stable
+static void sort_by(const Task *tasks, Task *sorted, Index n, int by_level, Index *counts, Index most) {
+    memset(counts, 0, ((size_t)most + 2) * sizeof *counts);
+    for (Index k = 0; k < n; k++) counts[(by_level ? tasks[k].level : tasks[k].kind) + 1]++;
+    for (Index i = 1; i <= most; i++) counts[i] += counts[i - 1];
+    for (Index k = 0; k < n; k++) sorted[counts[by_level ? tasks[k].level : tasks[k].kind]++] = tasks[k];
+}
+
+static void sort_tasks(Compiler *compiler, Index n) {
+    Index levels = 0;
+    for (Index k = 0; k < n; k++) {
+        if (compiler->tasks[k].level > levels) levels = compiler->tasks[k].level;
+    }
+    sort_by(compiler->tasks, compiler->spare, n, 0, compiler->counts, KINDS);
+    sort_by(compiler->spare, compiler->tasks, n, 1, compiler->counts, levels);
+}
+
+// The last dot before an instruction. The rows of a matrix have the same inputs, and what was found out
+// for the inputs of one row is true for the next one.
+typedef struct Last {
+    Index place;     // 0: there is none
+    Index phase;     // the lowest that its inputs allow
+} Last;
+
+static inline int has_same_inputs(const Compiler *compiler, const Place *place, Index other) {
+    const Place *last = &compiler->places[other];
+    const Link *links = compiler->links + place->first, *others = compiler->links + last->first;
+    if (place->kind != PRODUCTS || last->kind != PRODUCTS || place->terms != last->terms) return 0;
+    for (Index t = 0; t < place->terms; t++) {
+        if (links[t].x != others[t].x) return 0;
+    }
+    return 1;
+}
+
+// -----------------------------------------------------------------------------
+// forward
+
+// a phase after that of its operand if that is a dot, else at least the same one
+static inline void raise_phase(const Compiler *compiler, Task *task, Index operand) {
+    const Place *place = &compiler->places[operand];
+    Index phase = place->phase + (place->kind == PRODUCTS);
+    if (task->phase < phase) task->phase = phase;
+}
+
+// an operand's level, counted from the end: before its user's
+static inline void raise_level(const Compiler *compiler, Task *task, Index operand) {
+    Place *place = &compiler->places[operand];
+    if (place->phase == task->phase && place->level <= task->level) place->level = task->level + 1;
+}
+
+static inline void put_forward(const Compiler *compiler, Index k, Task *task, Last *last) {
+    Place *place = &compiler->places[k];
+    int is_next = has_same_inputs(compiler, place, last->place);
+    place->is_next_row = (uint8_t)is_next;
+    *task = (Task){.kind = place->kind, .place = k, .phase = is_next ? last->phase : 0};
+    for (Index t = 0; t < place->terms && !is_next; t++) raise_phase(compiler, task, compiler->links[place->first + t].x);
+    if (place->terms) *last = (Last){k, task->phase};
+    visit_operands(compiler, task, 0, 0, raise_phase);
+    place->phase = task->phase;
+    place->level = place->kind != PRODUCTS;
+}
+
+// a dot of a level, with its sort keys
+typedef struct Row {
+    uint64_t inputs;   // how many terms, and the first input
+    uint64_t weights;  // the first weight, and the place
+} Row;
+
+static int compare_rows(const void *first, const void *second) {
+    const Row *a = first, *b = second;
+    if (a->inputs != b->inputs) return a->inputs < b->inputs ? -1 : 1;
+    return a->weights < b->weights ? -1 : 1;
+}
+
+// Sort dots of one level by length, then by inputs, then by weights: so the rows of a matrix are side
+// by side, in the order in which the matrix has them.
+static void sort_rows(const Compiler *compiler, Task *tasks, Index n) {
+    Row *rows = (Row *)(void *)compiler->spare;  // a Row is as large as a Task
+    int descents = 0;
+    for (Index k = 0; k < n; k++) {
+        const Place *place = &compiler->places[tasks[k].place];
+        const Link *first = &compiler->links[place->first];
+        rows[k] = (Row){(uint64_t)place->terms << 32 | first->x, (uint64_t)first->w << 32 | tasks[k].place};
+        descents |= k > 0 && compare_rows(&rows[k - 1], &rows[k]) > 0;
+    }
+    if (descents) qsort(rows, n, sizeof(Row), compare_rows);
+    for (Index k = 0; k < n && descents; k++) tasks[k].place = (Index)rows[k].weights;
+}
+
+Index compiler_forward_tasks(Compiler *compiler) {
+    const Compiler here = *compiler;  // a copy whose pointers the C compiler may keep in registers
+    const Place *after = here.places;
+    Last last = {0};
+    Index n = 0;
+    for (; n < here.nforward; n++) put_forward(&here, here.forward[n], &here.tasks[n], &last);
+    for (Index k = n; k > 0; k--) {
+        Task *task = &here.tasks[k - 1];
+        const Place *place = &here.places[task->place];
+        // the row after this one has given the inputs their levels
+        int are_done = place->kind == PRODUCTS && after->is_next_row && after->phase == place->phase;
+        task->level = place->level;
+        visit_operands(&here, task, 0, !are_done, raise_level);
+        if (place->terms) after = place;
+    }
+    join_phases(compiler, compiler->tasks, n, 1);
+    for (Index k = 0; k < n; k++) compiler->places[compiler->tasks[k].place].level = compiler->tasks[k].level;
+    sort_tasks(compiler, n);
+    for (Index k = 0, first = 0; k < n; k++) {
+        const Task *task = &compiler->tasks[k];
+        if (k + 1 < n && task[1].level == task->level && task[1].kind == task->kind) continue;
+        if (compiler->places[task->place].terms) sort_rows(compiler, compiler->tasks + first, k + 1 - first);
+        first = k + 1;
+    }
+    return n;
+}
+
+// -----------------------------------------------------------------------------
+// backward
+
+// Phase and level as one number. A dot's level, within its phase, is the highest number that there is: the next
+// number after it is level 0 of the next phase.
+static inline uint64_t when(const Task *task) {
+    return (uint64_t)task->phase << 32 | task->level;
+}
+
+// not before this phase and level; for a dot only the phase counts
+static inline void not_before(Task *task, uint64_t least) {
+    if (task->kind == PRODUCTS) least |= (Index)-1;
+    if (when(task) >= least) return;
+    task->phase = (Index)(least >> 32);
+    task->level = (Index)least;
+}
+
+// What adds to a gradient after an adder has a higher level. If it is of the same kind it may have the same
+// level: they are in the same batch then, in this order.
+static inline uint64_t after_adder(const Adder *adder, Index kind) {
+    return adder->when + (adder->when && adder->kind != kind);
+}
+
+static inline void follow_adder(const Compiler *compiler, Task *task, Index operand) {
+    not_before(task, after_adder(&compiler->adders[operand], task->kind));
+}
+
+static inline void note_adder(const Compiler *compiler, Task *task, Index operand) {
+    compiler->adders[operand] = (Adder){when(task), task->kind};
+}
+
+// The latest of these for all factors of a dot, which are so many that loops of their own are faster.
+static inline uint64_t after_factors(const Compiler *compiler, const Place *place, int with_inputs) {
+    const Adder *adders = compiler->adders;
+    const Link *links = compiler->links + place->first;
+    uint64_t least = 0;
+    for (Index t = 0; t < place->terms; t++) {
+        uint64_t after = after_adder(&adders[links[t].w], place->kind);
+        if (least < after) least = after;
+    }
+    for (Index t = 0; t < place->terms && with_inputs; t++) {
+        uint64_t after = after_adder(&adders[links[t].x], place->kind);
+        if (least < after) least = after;
+    }
+    return least;
+}
+
+static inline void note_factors(const Compiler *compiler, const Place *place, Adder adder, int with_inputs) {
+    Adder *adders = compiler->adders;
+    const Link *links = compiler->links + place->first;
+    for (Index t = 0; t < place->terms; t++) adders[links[t].w] = adder;
+    for (Index t = 0; t < place->terms && with_inputs; t++) adders[links[t].x] = adder;
+    adders[place->a] = adder;
+    adders[0] = (Adder){0};  // place 0 stands for the weights of a plain dot
+}
+
+static inline void put_backward(const Compiler *compiler, Index k, Index *n, Last *last) {
+    Task *task = &compiler->tasks[*n];
+    const Place *place = &compiler->places[k];
+    if (!passes_on(place->kind)) return;
+    *task = (Task){.kind = place->kind, .place = k};
+    not_before(task, compiler->adders[k].when + 1);
+    if (place->terms) {
+        int is_next = has_same_inputs(compiler, place, last->place);  // then the last task is the adder of all inputs
+        if (is_next) not_before(task, when(task - 1));
+        follow_adder(compiler, task, place->a);
+        not_before(task, after_factors(compiler, place, !is_next));
+        if (task->level == 0) task->level = 1;
+        note_factors(compiler, place, (Adder){when(task), task->kind}, !is_next || when(task) != when(task - 1));
+    } else {
+        visit_operands(compiler, task, 1, 1, follow_adder);
+        if (task->level == 0) task->level = 1;
+        visit_operands(compiler, task, 1, 1, note_adder);
+    }
+    last->place = place->kind == PRODUCTS ? k : 0;
+    ++*n;
+}
+
+// The turn of a take of a choice among inner nodes must not depend on which node it copies: it comes
+// right after its user's. See compile_choices.c.
+Index compiler_backward_tasks(Compiler *compiler) {
+    const Compiler here = *compiler;  // as in compiler_forward_tasks
+    Last last = {0};
+    Index n = 0;
+    for (Index k = here.m; k > 0; k--) {
+        const Place *place = &here.places[k];
+        if (is_inner_take(&here, k)) continue;
+        put_backward(&here, k, &n, &last);
+        if (!passes_on(place->kind) || place->terms) continue;
+        if (is_inner_take(&here, place->a)) put_backward(&here, place->a, &n, &last);
+        if (is_inner_take(&here, place->b)) put_backward(&here, place->b, &n, &last);
+    }
+    join_phases(compiler, compiler->tasks, n, 0);
+    sort_tasks(compiler, n);
+    return n;
+}
