@@ -1,9 +1,9 @@
 // Compiles a recording into the two programs of a replay (replay.h): one forward, one backward.
 //
 // A program is fast because the same operation on many numbers is one loop, a batch. So the compiler
-// changes the order of instructions, but never so that a bit changes: forward may compute in any order that
-// has operands before their users; backward has to add to each gradient in the order in which the pass over
-// the nodes does, since a sum of floats depends on it.
+// changes the order of instructions, but never so that a bit changes: forward may compute in any
+// order that has operands before their users; backward has to add to each gradient in the order in
+// which the pass over the nodes does, since a sum of floats depends on it.
 //
 //     compile_walk.c      the graph as a list of instructions, operands first; sums of products are dots
 //     compile.c           this file: memory; a slot for each number, so that a batch reads neighbours
@@ -21,11 +21,12 @@
 // -----------------------------------------------------------------------------
 // memory
 
-// What a compilation works in is kept with the tape for the next one: without that, a first call of a recorded
-// function takes a third longer.
+// What a compilation works in is kept with the tape for the next one: without that, a first call of a
+// recorded function takes a third longer.
 enum { MOST_KEPT = 1 << 24 };  // bytes
 
-// A compiler with the memory that the tape has kept, and room for a mark of each node. 0 without memory.
+// A compiler with the memory that the tape has kept, and room for a mark of each node. 0 without
+// memory.
 static int compiler_open(Compiler *compiler, Tape *tape, const Choice *choices, size_t nchoices, Replay *replay) {
     if (!tape->compiler) tape->compiler = calloc(1, sizeof *tape->compiler);
     const Compiler *kept = tape->compiler;
@@ -103,7 +104,7 @@ void compiler_free(Tape *tape) {
 // the replay's memory: room for as many slots and terms as there can be, in one block
 static int reserve(Compiler *compiler, size_t noutputs) {
     Replay *replay = compiler->replay;
-    size_t slots = (size_t)compiler->n + 1, numbers = slots + 2 * noutputs;  // replay_settle keeps the outputs there
+    size_t slots = (size_t)compiler->n + 1, numbers = slots + 2 * noutputs;  // room for replay_settle
     size_t ndoubles = 2 * numbers + 2 * slots, nterms = compiler->nlinks;
     replay->block = malloc(ndoubles * sizeof(double) + nterms * sizeof(Term) + slots * (sizeof(Span) + sizeof(Index)));
     if (!replay->block) return 0;
@@ -133,7 +134,7 @@ static inline void put_slot(Compiler *compiler, Index place) {
 // Do only nodes of this graph use it? Then its numbers may be the replay's until that is settled.
 static inline int is_private(const Compiler *compiler, Index place) {
     const Node *node = &compiler->nodes[compiler->places[place].node];
-    int has_moments = node->op == OP_LEAF && node->a;  // it belongs to an optimiser, which reads and writes the node
+    int has_moments = node->op == OP_LEAF && node->a;  // an optimiser reads and writes them
     return node->refs == compiler->uses[place].operands && !(node->flags & NODE_WATCHED) && !has_moments;
 }
 
@@ -147,8 +148,9 @@ static int is_numbered(const Compiler *compiler, Index place) {
     return compiler->slots[place] || compiler->places[place].kind != OP_LEAF;
 }
 
-// The factors of a dot. (If the first and the last have a slot, as in rows that are used again, so have the others,
-// as a rule: no need to look at each. Any that has none gets one with the leaves that are left.)
+// The factors of a dot. (If the first and the last have a slot, as in rows that are used again, so
+// have the others, as a rule: no need to look at each. Any that has none gets one with the leaves
+// that are left.)
 static void number_factors(Compiler *compiler, const Place *place, int privates) {
     const Link *links = compiler->links + place->first;
     Index n = place->terms;
@@ -243,8 +245,8 @@ static inline void set_flag(Node *node, uint8_t flag) {
     node->flags = (node->flags & (uint8_t)~NODE_REPLAYED) | flag;
 }
 
-// Set or clear NODE_REPLAYED of all nodes whose numbers may be only in the replay: not of leaves that others
-// see, nor of the outputs, which another replay may compute, too.
+// Set or clear NODE_REPLAYED of all nodes whose numbers may be only in the replay: not of leaves that
+// others see, nor of the outputs, which another replay may compute, too.
 static void mark_nodes(Tape *tape, const Replay *replay, uint8_t flag) {
     Node *nodes = tape->nodes;
     nodes[0].flags = NODE_VISITED;
@@ -297,25 +299,4 @@ void replay_free(Tape *tape, Replay *replay) {
     free(replay->outputs);
     free(replay->block);
     free(replay);
-}
-
-int replay_has(const Replay *replay, Index i) {
-    for (Index slot = 1; slot <= replay->slots; slot++) {
-        if (replay->nodes[slot] == i) return 1;
-    }
-    for (Index k = 0; k < replay->nterms; k++) {
-        if (replay->terms[k].product == i || replay->terms[k].sum == i) return 1;
-    }
-    return 0;
-}
-
-int replay_is_alive(const Tape *tape, const Replay *replay) {
-    const Node *nodes = tape->nodes;
-    int alive = 0;
-    for (Index slot = replay->leaves + 1; slot <= replay->slots; slot++) alive |= nodes[replay->nodes[slot]].op != OP_FREE;
-    for (Index k = 0; k < replay->nterms && !alive; k++) {
-        Index product = replay->terms[k].product;
-        alive |= nodes[replay->terms[k].sum].op != OP_FREE || (product && nodes[product].op != OP_FREE);
-    }
-    return alive;
 }

@@ -32,7 +32,7 @@ static const Index UNDER_WAY = (Index)-1;  // a place: the walk is below that no
 // where the walk is: its stack
 typedef struct Step {
     Index node;
-    Index next;      // the operand that comes next: of a take its item; of a dot its term, from 1, or 0: its start
+    Index next;      // item of a take, or term of a dot, from 1; 0: the start
     Index terms, first, start, since;  // if a dot ends here: as in Place
 } Step;
 

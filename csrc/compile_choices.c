@@ -7,11 +7,11 @@
 //
 //     e = [exp(r) for r in W @ x];  loss = -log(take(e, target) / sum(e))
 //
-// From the root, the pass over the nodes comes to the chosen e first, by way of the take, and to what all of
-// them are computed from along with it. So in backward its turn is last, and the gradient of x gets the
-// chosen row's part last. This is the one case that is compiled: each item is computed from a row of its
-// own, all rows are in one batch of the backward program, and replay_choose puts them in order. Any
-// other choice among inner nodes is refused, and then there is no replay.
+// From the root, the pass over the nodes comes to the chosen e first, by way of the take, and to what
+// all of them are computed from along with it. So in backward its turn is last, and the gradient of x
+// gets the chosen row's part last. This is the one case that is compiled: each item is computed from
+// a row of its own, all rows are in one batch of the backward program, and replay_choose puts them in
+// order. Any other choice among inner nodes is refused, and then there is no replay.
 
 #include <stdlib.h>
 #include "compile.h"
@@ -28,8 +28,8 @@ int compiler_takes_are_used_once(const Compiler *compiler) {
     return 1;
 }
 
-// The operand by which an instruction may be computed from a row: the only one that is neither a leaf nor a
-// shift; 0 if there is none, or more than one, or it has other users.
+// The operand by which an instruction may be computed from a row: the only one that is neither a leaf
+// nor a shift; 0 if there is none, or more than one, or it has other users.
 static Index next_below(const Compiler *compiler, Index place) {
     Index found = 0, operands[] = {compiler->places[place].a, compiler->places[place].b};
     for (int k = 0; k < 2; k++) {
@@ -50,9 +50,9 @@ static Index row_below(const Compiler *compiler, Index item) {
     return compiler->places[place->a].kind == OP_LEAF ? row : 0;
 }
 
-// The place of the items' sum, if it is as in a softmax: it adds the items in order; nothing else but the
-// take uses them; the walk has come to the take before the sum, and to the take's only user, which is no
-// dot, after it; and forward computes all items before the take. Else 0.
+// The place of the items' sum, if it is as in a softmax: it adds the items in order; nothing else but
+// the take uses them; the walk has come to the take before the sum, and to the take's only user,
+// which is no dot, after it; and forward computes all items before the take. Else 0.
 static Index sum_of_items(const Compiler *compiler, const Choice *choice) {
     Index chosen = place_of(compiler, choice->items[choice->chosen]), at = place_of(compiler, choice->takes[0]);
     Index end = compiler->uses[place_of(compiler, choice->items[choice->chosen == 0])].user;
@@ -95,9 +95,9 @@ static int is_unused(const Compiler *compiler, Index leaf, Index user, Index aft
     return seen->scan != compiler->scans || (seen->last == user ? seen->before : seen->last) <= after;
 }
 
-// The leaves of a row, and those between it and its item, may have other users only if the walk comes to these
-// before the chosen row's product, and so before any row's, or after the sum. Then their turn in backward does
-// not depend on which item is chosen.
+// The leaves of a row, and those between it and its item, may have other users only if the walk comes
+// to these before the chosen row's product, and so before any row's, or after the sum. Then their
+// turn in backward does not depend on which item is chosen.
 static int is_alone(const Compiler *compiler, Index item, Index chosen) {
     Index row = row_below(compiler, item), limit = compiler->places[chosen].since;
     const Link *links = compiler->links + compiler->places[chosen].first;

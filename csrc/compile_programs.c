@@ -52,9 +52,9 @@ typedef struct Rows {
     Index low_start, high_start;
 } Rows;
 
-// Can a dot join a batch of rows? It must have the same inputs, as many, and share no weight with a row,
-// nor have a start among the weights. Only if the slots are not beyond those of the batch, each row is
-// compared.
+// Can a dot join a batch of rows? It must have the same inputs, as many, and share no weight with a
+// row, nor have a start among the weights. Only if the slots are not beyond those of the batch, each
+// row is compared.
 static int is_row(const Batch *batch, const Dot *rows, const Rows *where, const Dot *dot) {
     Index n = dot->n;
     if (batch->op != ROWS || rows->x != dot->x || rows->n != n) return 0;
@@ -90,8 +90,8 @@ static void put_dot(Program *program, Rows *where, const Dot *dot, const Term *t
 }
 
 // Too few rows become dense dots: one in backward; fewer than four in forward, whose loop takes four
-// rows at a time. Then neighbouring batches of dense dots of one length, or of other dots, are joined if they
-// have the same level.
+// rows at a time. Then neighbouring batches of dense dots of one length, or of other dots, are joined
+// if they have the same level.
 static void merge_rows(Program *program, int is_backward) {
     Index n = 0;
     for (Index i = 0; i < program->nbatches; i++) {
@@ -130,8 +130,8 @@ static void reverse(Instruction *at, Index n) {
     }
 }
 
-// The order within a batch is free if no two instructions have a slot in common, and so it is if the slots
-// follow one another. In backward they do from the last to the first.
+// The order within a batch is free if no two instructions have a slot in common, and so it is if the
+// slots follow one another. In backward they do from the last to the first.
 static void find_runs(Program *program) {
     for (Index i = 0; i < program->nbatches; i++) {
         Batch *batch = &program->batches[i];
@@ -178,8 +178,8 @@ int compiler_make_program(Compiler *compiler, Program *program, Index n) {
 // -----------------------------------------------------------------------------
 // grids
 //
-// Rows of a matrix times many vectors: the matrix is read once for all of them. That changes the order of
-// the dots, but not the order of the additions to one weight, or to one vector's gradient.
+// Rows of a matrix times many vectors: the matrix is read once for all of them. That changes the
+// order of the dots, but not the order of the additions to one weight, or to one vector's gradient.
 
 // from the lowest slot to beyond the highest
 typedef struct Range {

@@ -10,10 +10,10 @@
 //     phase 0   level 0: exp(y)    level 1: exp(x), exp(exp(y))    level 2: both dots
 //     phase 1   level 3: both tanh
 //
-// Forward: a task's level is counted from the end of its phase, so that exp(x) is as late as it can be.
-// Backward: a gradient's sum depends on the order of its additions, so of two tasks that add to the
-// same gradient the second, in the order of the pass over the nodes, has a higher level, or is after the
-// other in the same batch.
+// Forward: a task's level is counted from the end of its phase, so that exp(x) is as late as it can
+// be. Backward: a gradient's sum depends on the order of its additions, so of two tasks that add to
+// the same gradient the second, in the order of the pass over the nodes, has a higher level, or is
+// after the other in the same batch.
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,10 +22,11 @@
 // -----------------------------------------------------------------------------
 // levels of all phases, and sorting
 
-// Levels that count within each phase, from 1, become levels of the whole pass. They count from the start
-// of the phase, or from its end if is_late; those of dots are not used.
+// Levels that count within each phase, from 1, become levels of the whole pass. They count from the
+// start of the phase, or from its end if is_late; those of dots are not used.
 static void join_phases(Compiler *compiler, Task *tasks, Index n, int is_late) {
-    Index *dots = compiler->counts, phases = 0, start = 0;  // by phase: how many levels, then the level of its dots
+    Index *dots = compiler->counts;  // by phase: how many other levels it has, then the level of its dots
+    Index phases = 0, start = 0;
     for (Index k = 0; k < n; k++) phases = tasks[k].phase < phases ? phases : tasks[k].phase + 1;
     memset(dots, 0, phases * sizeof *dots);
     for (Index k = 0; k < n; k++) {
@@ -163,8 +164,8 @@ Index compiler_forward_tasks(Compiler *compiler) {
 // -----------------------------------------------------------------------------
 // backward
 
-// Phase and level as one number. A dot's level, within its phase, is the highest number that there is: the next
-// number after it is level 0 of the next phase.
+// Phase and level as one number. A dot's level, within its phase, is the highest number that there
+// is: the next number after it is level 0 of the next phase.
 static inline uint64_t when(const Task *task) {
     return (uint64_t)task->phase << 32 | task->level;
 }
@@ -177,8 +178,8 @@ static inline void not_before(Task *task, uint64_t least) {
     task->level = (Index)least;
 }
 
-// What adds to a gradient after an adder has a higher level. If it is of the same kind it may have the same
-// level: they are in the same batch then, in this order.
+// What adds to a gradient after an adder has a higher level. If it is of the same kind it may have
+// the same level: they are in the same batch then, in this order.
 static inline uint64_t after_adder(const Adder *adder, Index kind) {
     return adder->when + (adder->when && adder->kind != kind);
 }
@@ -223,8 +224,8 @@ static inline void put_backward(const Compiler *compiler, Index k, Index *n, Las
     *task = (Task){.kind = place->kind, .place = k};
     not_before(task, compiler->adders[k].when + 1);
     if (place->terms) {
-        int is_next = has_same_inputs(compiler, place, last->place);  // then the last task is the adder of all inputs
-        if (is_next) not_before(task, when(task - 1));
+        int is_next = has_same_inputs(compiler, place, last->place);
+        if (is_next) not_before(task, when(task - 1));  // the last task is the adder of all inputs
         follow_adder(compiler, task, place->a);
         not_before(task, after_factors(compiler, place, !is_next));
         if (task->level == 0) task->level = 1;

@@ -147,9 +147,9 @@ static void enter(Compiler *compiler, Index i) {
     if (!compiler->has_failed) compiler->steps[compiler->nsteps++] = step;
 }
 
-// Backward adds a dot's gradient to all factors at once, while the pass over the nodes does it product
-// by product. Another user of a factor between two of them would change the order of the additions: then
-// the sums are no dot, and compiler_walk begins again.
+// Backward adds a dot's gradient to all factors at once, while the pass over the nodes does it
+// product by product. Another user of a factor between two of them would change the order of the
+// additions: then the sums are no dot, and compiler_walk begins again.
 static void break_dot(Compiler *compiler, Index sum) {
     const Step *step = compiler->steps + compiler->nsteps;
     if (compiler->notes[sum].is_no_dot) return;
