@@ -58,7 +58,6 @@ typedef struct Place {
     Index level;     // from the end of the phase at first, then from the start of the pass
     uint8_t is_ordered;   // it stands in the order for the forward pass
     uint8_t has_leaves;   // a dot whose weights are all leaves
-    uint8_t is_next_row;  // a dot with the inputs of the dot before it in the forward pass
 } Place;
 
 // A term of a dot. The factors are nodes, and places once the walk is over.
@@ -201,9 +200,9 @@ static inline int is_inner_take(const Compiler *compiler, Index place) {
 
 typedef void Visit(const Compiler *compiler, Task *task, Index operand);
 
-// Call `visit` with the place of each operand of an instruction: of a take all that it may copy. Of
-// a dot leave out weights that are all leaves, unless with_leaves, and the inputs, unless with_inputs.
-static inline void visit_operands(const Compiler *compiler, Task *task, int with_leaves, int with_inputs, Visit *visit) {
+// Call `visit` with the place of each operand of an instruction: of a take all that it may copy; of a
+// dot not the weights if all of them are leaves, unless with_leaves.
+static inline void visit_operands(const Compiler *compiler, Task *task, int with_leaves, Visit *visit) {
     const Place *place = &compiler->places[task->place];
     Index n = 0, stride = 0;
     const Index *items = place->kind == OP_TAKE ? items_of(compiler, place->node, &n, &stride) : NULL;
@@ -212,7 +211,7 @@ static inline void visit_operands(const Compiler *compiler, Task *task, int with
     if (place->kind == PRODUCTS && (with_leaves || !place->has_leaves)) {
         for (Index k = 0; k < place->terms; k++) visit(compiler, task, links[k].w);
     }
-    for (Index k = 0; k < place->terms && with_inputs; k++) visit(compiler, task, links[k].x);
+    for (Index k = 0; k < place->terms; k++) visit(compiler, task, links[k].x);
     if (!items) visit(compiler, task, place->a);
     if (!items && place->b) visit(compiler, task, place->b);
 }

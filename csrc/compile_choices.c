@@ -85,7 +85,7 @@ static void scan_users(Compiler *compiler, Index after, Index end) {
     compiler->scans++;
     for (Index k = after + 1; k <= end; k++) {
         Task task = {.place = k};
-        if (passes_on(compiler->places[k].kind)) visit_operands(compiler, &task, 1, 1, note_seen);
+        if (passes_on(compiler->places[k].kind)) visit_operands(compiler, &task, 1, note_seen);
     }
 }
 

@@ -62,23 +62,6 @@ static void sort_tasks(Compiler *compiler, Index n) {
     sort_by(compiler->spare, compiler->tasks, n, 1, compiler->counts, levels);
 }
 
-// The last dot before an instruction. The rows of a matrix have the same inputs, and what was found out
-// for the inputs of one row is true for the next one.
-typedef struct Last {
-    Index place;     // 0: there is none
-    Index phase;     // the lowest that its inputs allow
-} Last;
-
-static inline int has_same_inputs(const Compiler *compiler, const Place *place, Index other) {
-    const Place *last = &compiler->places[other];
-    const Link *links = compiler->links + place->first, *others = compiler->links + last->first;
-    if (place->kind != PRODUCTS || last->kind != PRODUCTS || place->terms != last->terms) return 0;
-    for (Index t = 0; t < place->terms; t++) {
-        if (links[t].x != others[t].x) return 0;
-    }
-    return 1;
-}
-
 // -----------------------------------------------------------------------------
 // forward
 
@@ -95,14 +78,10 @@ static inline void raise_level(const Compiler *compiler, Task *task, Index opera
     if (place->phase == task->phase && place->level <= task->level) place->level = task->level + 1;
 }
 
-static inline void put_forward(const Compiler *compiler, Index k, Task *task, Last *last) {
+static inline void put_forward(const Compiler *compiler, Index k, Task *task) {
     Place *place = &compiler->places[k];
-    int is_next = has_same_inputs(compiler, place, last->place);
-    place->is_next_row = (uint8_t)is_next;
-    *task = (Task){.kind = place->kind, .place = k, .phase = is_next ? last->phase : 0};
-    for (Index t = 0; t < place->terms && !is_next; t++) raise_phase(compiler, task, compiler->links[place->first + t].x);
-    if (place->terms) *last = (Last){k, task->phase};
-    visit_operands(compiler, task, 0, 0, raise_phase);
+    *task = (Task){.kind = place->kind, .place = k};
+    visit_operands(compiler, task, 0, raise_phase);
     place->phase = task->phase;
     place->level = place->kind != PRODUCTS;
 }
@@ -135,19 +114,12 @@ static void sort_rows(const Compiler *compiler, Task *tasks, Index n) {
 }
 
 Index compiler_forward_tasks(Compiler *compiler) {
-    const Compiler here = *compiler;  // a copy whose pointers the C compiler may keep in registers
-    const Place *after = here.places;
-    Last last = {0};
-    Index n = 0;
-    for (; n < here.nforward; n++) put_forward(&here, here.forward[n], &here.tasks[n], &last);
+    Index n = compiler->nforward;
+    for (Index k = 0; k < n; k++) put_forward(compiler, compiler->forward[k], &compiler->tasks[k]);
     for (Index k = n; k > 0; k--) {
-        Task *task = &here.tasks[k - 1];
-        const Place *place = &here.places[task->place];
-        // the row after this one has given the inputs their levels
-        int are_done = place->kind == PRODUCTS && after->is_next_row && after->phase == place->phase;
-        task->level = place->level;
-        visit_operands(&here, task, 0, !are_done, raise_level);
-        if (place->terms) after = place;
+        Task *task = &compiler->tasks[k - 1];
+        task->level = compiler->places[task->place].level;
+        visit_operands(compiler, task, 0, raise_level);
     }
     join_phases(compiler, compiler->tasks, n, 1);
     for (Index k = 0; k < n; k++) compiler->places[compiler->tasks[k].place].level = compiler->tasks[k].level;
@@ -192,66 +164,29 @@ static inline void note_adder(const Compiler *compiler, Task *task, Index operan
     compiler->adders[operand] = (Adder){when(task), task->kind};
 }
 
-// The latest of these for all factors of a dot, which are so many that loops of their own are faster.
-static inline uint64_t after_factors(const Compiler *compiler, const Place *place, int with_inputs) {
-    const Adder *adders = compiler->adders;
-    const Link *links = compiler->links + place->first;
-    uint64_t least = 0;
-    for (Index t = 0; t < place->terms; t++) {
-        uint64_t after = after_adder(&adders[links[t].w], place->kind);
-        if (least < after) least = after;
-    }
-    for (Index t = 0; t < place->terms && with_inputs; t++) {
-        uint64_t after = after_adder(&adders[links[t].x], place->kind);
-        if (least < after) least = after;
-    }
-    return least;
-}
-
-static inline void note_factors(const Compiler *compiler, const Place *place, Adder adder, int with_inputs) {
-    Adder *adders = compiler->adders;
-    const Link *links = compiler->links + place->first;
-    for (Index t = 0; t < place->terms; t++) adders[links[t].w] = adder;
-    for (Index t = 0; t < place->terms && with_inputs; t++) adders[links[t].x] = adder;
-    adders[place->a] = adder;
-    adders[0] = (Adder){0};  // place 0 stands for the weights of a plain dot
-}
-
-static inline void put_backward(const Compiler *compiler, Index k, Index *n, Last *last) {
+static inline void put_backward(const Compiler *compiler, Index k, Index *n) {
     Task *task = &compiler->tasks[*n];
-    const Place *place = &compiler->places[k];
-    if (!passes_on(place->kind)) return;
-    *task = (Task){.kind = place->kind, .place = k};
+    Index kind = compiler->places[k].kind;
+    if (!passes_on(kind)) return;
+    *task = (Task){.kind = kind, .place = k};
     not_before(task, compiler->adders[k].when + 1);
-    if (place->terms) {
-        int is_next = has_same_inputs(compiler, place, last->place);
-        if (is_next) not_before(task, when(task - 1));  // the last task is the adder of all inputs
-        follow_adder(compiler, task, place->a);
-        not_before(task, after_factors(compiler, place, !is_next));
-        if (task->level == 0) task->level = 1;
-        note_factors(compiler, place, (Adder){when(task), task->kind}, !is_next || when(task) != when(task - 1));
-    } else {
-        visit_operands(compiler, task, 1, 1, follow_adder);
-        if (task->level == 0) task->level = 1;
-        visit_operands(compiler, task, 1, 1, note_adder);
-    }
-    last->place = place->kind == PRODUCTS ? k : 0;
+    visit_operands(compiler, task, 1, follow_adder);
+    if (task->level == 0) task->level = 1;
+    visit_operands(compiler, task, 1, note_adder);
     ++*n;
 }
 
 // The turn of a take of a choice among inner nodes must not depend on which node it copies: it comes
 // right after its user's. See compile_choices.c.
 Index compiler_backward_tasks(Compiler *compiler) {
-    const Compiler here = *compiler;  // as in compiler_forward_tasks
-    Last last = {0};
     Index n = 0;
-    for (Index k = here.m; k > 0; k--) {
-        const Place *place = &here.places[k];
-        if (is_inner_take(&here, k)) continue;
-        put_backward(&here, k, &n, &last);
+    for (Index k = compiler->m; k > 0; k--) {
+        const Place *place = &compiler->places[k];
+        if (is_inner_take(compiler, k)) continue;
+        put_backward(compiler, k, &n);
         if (!passes_on(place->kind) || place->terms) continue;
-        if (is_inner_take(&here, place->a)) put_backward(&here, place->a, &n, &last);
-        if (is_inner_take(&here, place->b)) put_backward(&here, place->b, &n, &last);
+        if (is_inner_take(compiler, place->a)) put_backward(compiler, place->a, &n);
+        if (is_inner_take(compiler, place->b)) put_backward(compiler, place->b, &n);
     }
     join_phases(compiler, compiler->tasks, n, 0);
     sort_tasks(compiler, n);

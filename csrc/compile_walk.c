@@ -159,14 +159,10 @@ static void break_dot(Compiler *compiler, Index sum) {
     compiler->has_notes |= step->terms > 0;
 }
 
-static inline void check_user(Compiler *compiler, Index before, Index user) {
-    if (before && before != user && compiler->marks[before].place == UNDER_WAY) break_dot(compiler, before);
-}
-
 static inline void note_user(Compiler *compiler, Index i, Index user) {
     Index before = compiler->marks[i].user;
     compiler->marks[i].user = user;
-    if (i) check_user(compiler, before, user);
+    if (i && before && before != user && compiler->marks[before].place == UNDER_WAY) break_dot(compiler, before);
 }
 
 // The next operand of a dot that the walk has not seen, 0 after the last: first the start, then the
@@ -175,34 +171,22 @@ static inline void note_user(Compiler *compiler, Index i, Index user) {
 static Index next_in_dot(Compiler *compiler, Step *step) {
     const Link *links = compiler->links + step->first;
     Mark *marks = compiler->marks;
-    Index terms = step->terms, user = step->node, before_w = 0, before_x = 0;
+    Index user = step->node;
     int is_plain = !links->product, is_forward = compiler->is_forward;
     if (step->next == 0) {
         if (!is_seen(compiler, step->start)) return step->start;
         step->next = 1;
     }
-    for (Index t = step->next - 1; t < terms; t++) {
+    for (Index t = step->next - 1; t < step->terms; t++) {
         Index x = links[t].x, w = is_plain ? x : links[t].w;
         if (is_forward ? !is_seen(compiler, w) || !is_seen(compiler, x) : !marks[w].place || !marks[x].place) {
             Index first = is_plain ? x : compiler->nodes[links[t].product].a;
-            Index unseen = !is_seen(compiler, first) ? first : first == w ? x : w;
-            if (compiler->nodes[unseen].op != OP_LEAF) {
-                step->next = t + 1;
-                return unseen;
-            }
-            put_leaf(compiler, unseen);
-            if (compiler->has_failed) return 0;
-            t--;  // the same term again
-            continue;
+            step->next = t + 1;
+            return !is_seen(compiler, first) ? first : first == w ? x : w;
         }
         if (is_forward) continue;
-        // neighbours mostly have the same user before this one: one check for all of them
-        if (marks[w].user != before_w) check_user(compiler, marks[w].user, user);
-        before_w = marks[w].user;
-        marks[w].user = user;
-        if (marks[x].user != before_x) check_user(compiler, marks[x].user, user);
-        before_x = marks[x].user;
-        marks[x].user = user;
+        note_user(compiler, w, user);
+        note_user(compiler, x, user);
         if (t == 0) note_user(compiler, step->start, user);
     }
     return 0;
