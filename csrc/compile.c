@@ -25,8 +25,7 @@
 // recorded function takes a third longer.
 enum { MOST_KEPT = 1 << 24 };  // bytes
 
-// A compiler with the memory that the tape has kept, and room for a mark of each node. 0 without
-// memory.
+// A compiler with the memory that the tape has kept, and a mark for each node; 0 without memory.
 static int compiler_open(Compiler *compiler, Tape *tape, const Choice *choices, size_t nchoices, Replay *replay) {
     if (!tape->compiler) tape->compiler = calloc(1, sizeof *tape->compiler);
     const Compiler *kept = tape->compiler;
@@ -131,7 +130,7 @@ static inline void put_slot(Compiler *compiler, Index place) {
     replay->nodes[replay->slots] = compiler->places[place].node;
 }
 
-// Do only nodes of this graph use it? Then its numbers may be the replay's until that is settled.
+// Does nothing but this graph use it? Then its gradient may be in the replay alone, until that is settled.
 static inline int is_private(const Compiler *compiler, Index place) {
     const Node *node = &compiler->nodes[compiler->places[place].node];
     int has_moments = node->op == OP_LEAF && node->a;  // an optimiser reads and writes them
@@ -224,15 +223,18 @@ static int compile(Compiler *compiler, const Index *outputs, size_t noutputs) {
     Replay *replay = compiler->replay;
     if (!compiler_walk(compiler, outputs, noutputs) || !reserve_block(compiler) || !reserve(compiler, noutputs)) return 0;
     compiler_count_uses(compiler);
+    if (!compiler_takes_are_used_once(compiler)) return 0;
+
     number_shared(compiler);
     find_spans(replay);
-    if (!compiler_takes_are_used_once(compiler)) return 0;
     Index ntasks = compiler_forward_tasks(compiler);
     number_private(compiler, ntasks);
     for (Index k = 0; k < ntasks; k++) put_slot(compiler, compiler->tasks[k].place);
+    if (!put_outputs(compiler, outputs, noutputs)) return 0;
+
     compiler_make_terms(compiler);
-    if (!put_outputs(compiler, outputs, noutputs) || !compiler_make_program(compiler, &replay->forward, ntasks)) return 0;
-    Index *in_forward = compiler->where;
+    if (!compiler_make_program(compiler, &replay->forward, ntasks)) return 0;
+    const Index *in_forward = compiler->where;
     compiler->where += compiler->n + 1;
     if (!compiler_make_program(compiler, &replay->backward, compiler_backward_tasks(compiler))) return 0;
     if (!compiler_make_switches(compiler, in_forward)) return 0;

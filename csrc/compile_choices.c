@@ -59,7 +59,7 @@ static Index sum_of_items(const Compiler *compiler, const Choice *choice) {
     Index user = compiler->uses[at].user;
     const Place *take = &compiler->places[at], *sum = &compiler->places[end];
     if (!end || !sum->terms || user < end || sum->since < at) return 0;
-    if (compiler->places[user].terms) return 0;  // a dot: backward_tasks does not look inside
+    if (compiler->places[user].terms) return 0;  // a dot: compiler_backward_tasks does not look inside
     const Link *links = compiler->links + sum->first;
     Index k = sum->a == place_of(compiler, choice->items[0]);
     for (Index t = 0; t < sum->terms; t++) {

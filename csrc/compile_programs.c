@@ -31,8 +31,8 @@ static Dot compile_dot(const Compiler *compiler, Index place) {
                  .n = compiler->places[place].terms, .terms = first};
 }
 
-// Do both factors stand side by side? In backward, where the dot adds to each of them in another order
-// than one by one, no two of them may be the same.
+// Do the weights stand side by side, and the inputs, too? Backward's loop over them adds in another
+// order than term by term, so there no slot may be in two places.
 static int is_dense(const Dot *dot, const Term *terms, int is_backward) {
     Index n = dot->n;
     if (!dot->w) return 0;

@@ -86,7 +86,7 @@ static inline void put_forward(const Compiler *compiler, Index k, Task *task) {
     place->level = place->kind != PRODUCTS;
 }
 
-// a dot of a level, with its sort keys
+// a dot of a level, with its sort keys; it uses the memory of a Task
 typedef struct Row {
     uint64_t inputs;   // how many terms, and the first input
     uint64_t weights;  // the first weight, and the place
@@ -101,7 +101,7 @@ static int compare_rows(const void *first, const void *second) {
 // Sort dots of one level by length, then by inputs, then by weights: so the rows of a matrix are side
 // by side, in the order in which the matrix has them.
 static void sort_rows(const Compiler *compiler, Task *tasks, Index n) {
-    Row *rows = (Row *)(void *)compiler->spare;  // a Row is as large as a Task
+    Row *rows = (Row *)(void *)compiler->spare;
     int descents = 0;
     for (Index k = 0; k < n; k++) {
         const Place *place = &compiler->places[tasks[k].place];
@@ -164,6 +164,7 @@ static inline void note_adder(const Compiler *compiler, Task *task, Index operan
     compiler->adders[operand] = (Adder){when(task), task->kind};
 }
 
+// A task comes after all adders to its own gradient, and after the last ones to those of its operands.
 static inline void put_backward(const Compiler *compiler, Index k, Index *n) {
     Task *task = &compiler->tasks[*n];
     Index kind = compiler->places[k].kind;
