@@ -1,11 +1,10 @@
-// The replay: the passes over a recording that compile.c has made a program of.
+// Runs the programs that compile.c has made of a graph.
 //
-// A pass over the nodes of a tape jumps from node to node. Here the numbers that a pass
-// needs stand in arrays of their own, and what the same operation does to many of them is one
-// loop. A neuron's sum, whose every product and partial sum is a node, is one instruction, a
-// dot. The products and sums inside have no place in the arrays: each has one user, so that its
-// gradient is its user's, and its data can be computed again from what does have a place.
-// That is done when somebody asks: see replay_settle.
+// A pass over the nodes of a tape jumps from node to node. A replay has the numbers that a pass needs
+// in arrays of its own, and one loop for each batch of equal operations. The sum of a neuron, in
+// which each product and partial sum is a node, is one instruction, a dot. The nodes inside have no
+// slot: each has one user, whose gradient is its own; and their data is computed again, by
+// replay_settle, when somebody reads it.
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +15,7 @@
 // -----------------------------------------------------------------------------
 // forward
 
-// of one row, one number after another
+// one row, one term after another
 INLINE void one_row(const Dot *dot, Index length, double *data) {
     const double *w = data + dot->w, *x = data + dot->x;
     double act = data[dot->start];
@@ -24,7 +23,7 @@ INLINE void one_row(const Dot *dot, Index length, double *data) {
     data[dot->out] = act;
 }
 
-// of four rows together, so that no addition has to wait for the one before:
+// four rows together: four independent sums, so that no addition waits for the one before it. Each is
 //     act = start
 //     for wi, xi in zip(w, x):
 //         act = act + wi*xi
@@ -64,9 +63,9 @@ FOR_EACH_MACHINE static void rows_forward(const Dot *dots, Index n, Index length
 }
 
 #ifdef HAS_FOUR
-enum { COLUMNS = 128 };  // of a matrix, which are kept turned
+enum { COLUMNS = 128 };  // so many columns are transposed at a time
 
-// turned[k]: the k-th numbers of four rows
+// turned[k]: the k-th weights of four rows
 INLINE void turn(const double *const *w, Index length, Four *turned) {
     Index k = 0;
     for (; k + 4 <= length; k += 4) {
@@ -98,7 +97,7 @@ INLINE void four_rows_times(const Four *turned, Index length, const Dot *const *
     }
 }
 
-// Four rows are turned, so that numbers of one column stand side by side, and serve all vectors.
+// Four rows are transposed once, so that each column is one Four, and used for all vectors.
 FOR_EACH_MACHINE static void grid_forward(const Dot *dots, Index n, Index times, Index length, int is_run, double *data) {
     Four turned[COLUMNS];
     Index i = 0;
@@ -112,7 +111,7 @@ FOR_EACH_MACHINE static void grid_forward(const Dot *dots, Index n, Index times,
                 const Dot *these[4];
                 Index width = times - t < 4 ? times - t : 4;
                 for (Index j = 0; j < width; j++) these[j] = dots + (t + j) * n + i;
-                switch (width) {  // loops of a length that is known need no memory for the sums
+                switch (width) {  // with a constant width the sums stay in registers
                 case 4: four_rows_times(turned, some, these, from, is_run, 4, data); break;
                 case 3: four_rows_times(turned, some, these, from, is_run, 3, data); break;
                 case 2: four_rows_times(turned, some, these, from, is_run, 2, data); break;
@@ -160,7 +159,7 @@ static void dots_forward(const Dot *dots, Index n, const Term *all, double *data
     }
 }
 
-enum { TOGETHER = 64 };  // powers that are computed by one call
+enum { TOGETHER = 64 };  // so many powers are computed by one call
 
 FOR_EACH_MACHINE static int are_same(const double *x, Index n) {
     uint64_t others = 0;
@@ -168,7 +167,7 @@ FOR_EACH_MACHINE static int are_same(const double *x, Index n) {
     return !others;
 }
 
-// a[i] ** (b[i] + add), n of them: 0 if one is no float
+// out[i] = a[i] ** (b[i] + add), n of them; 0 if one is no float
 static int some_powers(const double *a, const double *b, double add, double *out, Index n) {
     if (are_same(b, n)) return powers(a, b[0] + add, out, n);
     int all = 1;
@@ -199,7 +198,7 @@ FOR_EACH_MACHINE static void relus_forward(const double *restrict a, Index n, do
     for (Index i = 0; i < n; i++) out[i] = number_if(!(a[i] < 0), a[i]);
 }
 
-// one operation, again and again: 0 if a result is no float
+// one operation, n times; 0 if a result is no float
 static int batch_forward(Op op, const Instruction *at, Index n, int is_run, double *data) {
     const Instruction *end = at + n;
     switch (op) {
@@ -244,7 +243,7 @@ static int run_forward(const Replay *replay, double *data) {
     return 1;
 }
 
-// the private leaves' numbers, which nothing but replay_settle takes from here
+// Read the private leaves' numbers from their nodes. Only replay_settle writes them back.
 static void gather_privates(const Tape *tape, Replay *replay) {
     for (Index slot = replay->leaves + 1; slot <= replay->privates; slot++) {
         Index node = replay->nodes[slot];
@@ -261,7 +260,7 @@ int replay_forward(Tape *tape, Replay *replay) {
         memcpy(data + span->slot, tape->data + span->node, span->n * sizeof *data);
     }
     if (!run_forward(replay, data)) return -1;
-    replay->spare = replay->data;  // nothing failed: now these are the numbers
+    replay->spare = replay->data;  // nothing has failed
     replay->data = data;
     if (replay->holds == HOLDS_NOTHING) {
         replay->next_held = tape->held;
@@ -288,12 +287,12 @@ static int are_outputs_ready(const Tape *tape, const Replay *replay) {
     for (Index i = 0; i < replay->noutputs; i++) {
         Index output = replay->nodes[replay->outputs[i]];
         same &= is_same(tape->data[output], replay->data[replay->outputs[i]]);
-        same &= i == 0 || is_same(tape->grad[output], 0.0);  // backward sets the root's
+        same &= i == 0 || is_same(tape->grad[output], 0.0);  // backward sets that of the root
     }
     return same;
 }
 
-// the leaves' gradients; 0 if a number has been set since the forward pass
+// Read the leaves' gradients; 0 if a leaf's data has been set since the forward pass.
 static int gather_gradients(const Tape *tape, Replay *replay) {
     for (Index i = 0; i < replay->nspans; i++) {
         const Span *span = &replay->spans[i];
@@ -304,7 +303,7 @@ static int gather_gradients(const Tape *tape, Replay *replay) {
     return 1;
 }
 
-// for each row, from its gradient g:
+// one row, of the gradient g:
 //     start.grad += g
 //     for wi, xi in zip(w, x):
 //         wi.grad += xi.data * g; xi.grad += wi.data * g
@@ -368,10 +367,10 @@ FOR_EACH_MACHINE static void rows_backward(const Dot *dots, Index n, Index lengt
 }
 
 #ifdef HAS_FOUR
-enum { VECTORS = 16 };  // that are gone through together
+enum { VECTORS = 16 };  // so many are gone through together
 
-// Four rows for many vectors, then the next four: each weight, and each input, gets what is added to
-// it in the order in which it would get it from one vector after another.
+// Four rows for many vectors, then the next four: each weight and each input still gets its additions
+// in the same order as from one vector after another.
 INLINE void four_rows_of_grid(const Dot *const *dots, Index times, Index length, const double *data, double *grad) {
     const double *w[4];
     double *dw[4], g[VECTORS][4];
@@ -440,7 +439,7 @@ FOR_EACH_MACHINE static void dense_backward(const Dot *dots, Index n, Index leng
     for (Index i = 0; i < n; i++) row_backward(&dots[i], length, data, grad);
 }
 
-// the terms from the last to the first; the start's turn is before the first
+// the terms from the last to the first; the start just before the first, as in a pass over the nodes
 static void dots_backward(const Dot *dots, Index n, const Term *all, const double *data, double *grad) {
     for (Index i = 0; i < n; i++, dots++) {
         const Term *terms = all + dots->terms;
@@ -573,7 +572,7 @@ int replay_backward(Tape *tape, Replay *replay) {
 }
 
 // -----------------------------------------------------------------------------
-// choosing and settling
+// choices, and the nodes
 
 void replay_choose(Replay *replay, size_t choice, Index item) {
     const Switch *chooser = &replay->switches[choice];
@@ -583,7 +582,7 @@ void replay_choose(Replay *replay, size_t choice, Index item) {
         replay->backward.instructions[chooser->backward[j]].a = slot;
     }
     Dot *rows = replay->backward.dots + chooser->first;
-    for (Index k = chooser->nrows; k > 0; k--) {  // from the last to the first, without the chosen one
+    for (Index k = chooser->nrows; k > 0; k--) {  // see Switch
         if (k - 1 != item) *rows++ = chooser->rows[k - 1];
     }
     if (chooser->nrows) *rows = chooser->rows[item];
@@ -613,7 +612,7 @@ void replay_settle(Tape *tape, Replay *replay) {
     double *outputs = replay->spare + replay->slots + 1;
     int has_gradients = replay->holds == HOLDS_GRADIENTS;
     replay->holds = HOLDS_NOTHING;
-    for (Index i = 0; i < replay->noutputs; i++) {  // they may have been set since
+    for (Index i = 0; i < replay->noutputs; i++) {  // the nodes are right: they may have been set
         Index output = replay->nodes[replay->outputs[i]];
         outputs[2 * i] = tape->data[output];
         outputs[2 * i + 1] = tape->grad[output];
@@ -631,4 +630,25 @@ void replay_settle(Tape *tape, Replay *replay) {
         tape->data[output] = outputs[2 * i];
         tape->grad[output] = outputs[2 * i + 1];
     }
+}
+
+int replay_has(const Replay *replay, Index i) {
+    for (Index slot = 1; slot <= replay->slots; slot++) {
+        if (replay->nodes[slot] == i) return 1;
+    }
+    for (Index k = 0; k < replay->nterms; k++) {
+        if (replay->terms[k].product == i || replay->terms[k].sum == i) return 1;
+    }
+    return 0;
+}
+
+int replay_is_alive(const Tape *tape, const Replay *replay) {
+    const Node *nodes = tape->nodes;
+    int alive = 0;
+    for (Index slot = replay->leaves + 1; slot <= replay->slots; slot++) alive |= nodes[replay->nodes[slot]].op != OP_FREE;
+    for (Index k = 0; k < replay->nterms && !alive; k++) {
+        Index product = replay->terms[k].product;
+        alive |= nodes[replay->terms[k].sum].op != OP_FREE || (product && nodes[product].op != OP_FREE);
+    }
+    return alive;
 }

@@ -1,48 +1,51 @@
-// A recording compiled for passes over it again and again: made by compile.c, run by replay.c.
-// tape.c keeps one with a root that forward comes to a second time, and with a recording whose
-// inputs change; it is the only one to use this.
+// A replay: a graph compiled into two programs, one for each pass. compile.c makes it, replay.c runs
+// it, and tape.c keeps it: with a root whose forward pass is run a second time, and with a recording
+// whose inputs change.
 
 #ifndef MICROGRAD_REPLAY_H
 #define MICROGRAD_REPLAY_H
 
 #include "micrograd.h"
 
-// A program is a list of batches: the same operation again and again, over slots of the
-// arrays data and grad.
+// -----------------------------------------------------------------------------
+// programs
+
+// A program is a list of batches. A batch is one operation, many times; its operands and results are
+// slots, positions in the replay's arrays data and grad.
 typedef struct Batch {
     Index op;        // an Op, or one of BatchOp
-    Index first, n;  // of the instructions; of the dots where it is one of those
-    Index length;    // of each row: how many terms it has
-    Index times;     // of a grid: how many vectors
-    int is_run;      // the results stand side by side, and so do the operands; of a grid the starts
-    Index level;     // it depends on batches of lower levels only
+    Index first, n;  // which instructions, or which dots
+    Index length;    // of DENSE, ROWS and GRID: how many terms each dot has
+    Index times;     // of GRID: how many vectors
+    int is_run;      // the results stand side by side, and so do the operands; of GRID the starts
+    Index level;     // for the compiler: it depends on batches of lower levels only
 } Batch;
 
 enum BatchOp {
-    DOTS = OP_FREE + 1,  // sums of products, their terms anywhere
-    DENSE,               // the same: the weights side by side, and the inputs, too; of one length
+    DOTS = OP_FREE + 1,  // sums of products, their factors anywhere
+    DENSE,               // the weights of each dot side by side, and its inputs, too; all of one length
     ROWS,                // and all with the same inputs: rows of a matrix times a vector
-    GRID                 // the same rows times many vectors: the n dots of one after those of another
+    GRID                 // the same rows times many vectors: n dots for each vector
 };
 
 typedef struct Instruction {
-    Index out, a, b;     // slots; slot 0 stands for operands that are not there
+    Index out, a, b;     // slots; 0 if there is no such operand
 } Instruction;
 
 //     act = start
 //     for wi, xi in zip(w, x):
 //         act = act + wi*xi
 //
-// Or act + xi: then wi is slot 0, whose data is 1.
+// Or act + xi: then wi is slot 0, whose data is 1. The products and sums inside have no slot.
 typedef struct Dot {
     Index out, start;    // slots
-    Index w, x;          // of the first term; where it is dense the others follow them
-    Index n, terms;      // how many terms, and where they begin
+    Index w, x;          // slots of the first term; if it is dense the others follow them
+    Index n, terms;      // how many terms, and the first one's index
 } Dot;
 
 typedef struct Term {
     Index w, x;          // slots
-    Index product, sum;  // the nodes; 0 if there is no product
+    Index product, sum;  // nodes, for replay_settle; 0 if there is no product
 } Term;
 
 typedef struct Program {
@@ -52,50 +55,56 @@ typedef struct Program {
     Index nbatches, ninstructions, ndots;
 } Program;
 
+// -----------------------------------------------------------------------------
+// choices
+
+// Of n rows of nodes, an integer chooses the one that `width` nodes of OP_TAKE copy: take(rows, i).
+struct Choice {
+    size_t integer;      // which of a call's integers
+    Index width, n;
+    Index chosen;
+    Index before;        // what was chosen before recording_set
+    Index *takes;
+    Index *items;        // row by row
+};
+
+// a choice in the two programs
+typedef struct Switch {
+    Index width;
+    Index *items;        // slots, row by row
+    Index *forward;      // the takes' instructions in each program
+    Index *backward;
+    // If each item is computed from a row of a matrix (compile_choices.c), backward goes from the last
+    // row to the first, without the chosen one, which comes after them.
+    Index first, nrows;  // where the rows are among the dots of the backward program; or nrows is 0
+    Dot *rows;           // by item
+} Switch;
+
+// -----------------------------------------------------------------------------
+// replays
+
 // leaves whose nodes stand side by side, as their slots do
 typedef struct Span {
     Index node, slot, n;
 } Span;
 
-// One of n rows of nodes that an integer chooses, copied by `width` nodes of OP_TAKE.
-struct Choice {
-    size_t integer;      // which one of the integers that a call gives
-    Index width, n;
-    Index chosen;
-    Index before;        // the one chosen before recording_set
-    Index *takes;
-    Index *items;        // row by row
-};
-
-// a choice as the programs have it
-typedef struct Switch {
-    Index width;
-    Index *items;        // slots, row by row
-    Index *forward;      // the instructions of the takes in the two programs
-    Index *backward;
-    // where the items are computed from rows of a matrix: the order in which backward adds what
-    // they pass on to the inputs is from the last to the first, and the chosen one comes last
-    Index first, nrows;  // the rows among the dots of the backward program; 0: there are none
-    Dot *rows;           // by item
-} Switch;
-
-// A replay that holds numbers has computed them and not yet written them to its nodes. Only
-// the outputs' data and gradients and the leaves' gradients are always in their nodes; not
-// those of private leaves, which were used by this graph alone when it was compiled.
+// A replay that holds numbers has computed them, and replay_settle has not yet written them to its
+// nodes. Always in their nodes are the outputs' data and gradients, and the gradients of leaves, but
+// not of private ones: those that only this graph used when it was compiled.
 struct Replay {
-    Replay *next_held;   // of those that the tape must settle before anybody looks
+    Replay *next_held;   // a list: tape->held, those that hold numbers
     enum { HOLDS_NOTHING, HOLDS_DATA, HOLDS_GRADIENTS } holds;
     Index leaves;        // slots 1 .. leaves are leaves,
     Index privates;      // up to here private ones,
     Index slots;         // and up to here inner nodes
-    char *block;         // memory for all that is by slot, and the terms
-    Index *nodes;        // by slot: the node
-    Span *spans;           // of the leaves that are not private
+    char *block;         // the memory of all arrays by slot, of spans and of terms
+    Index *nodes;        // by slot
+    Span *spans;         // of the leaves that are not private
     Index nspans;
     double *data;        // by slot: of the last forward pass
-    double *spare;       // by slot: where the next one computes
+    double *spare;       // by slot: the next forward pass writes here, then swaps both
     double *grad;        // by slot: of the last backward pass
-    double *before;      // the private leaves' gradients before the pass under way
+    double *before;      // the private leaves' gradients, to restore them if backward fails
     Program forward, backward;
     Term *terms;         // of all dots
     Index nterms;
@@ -105,25 +114,21 @@ struct Replay {
     Index nswitches;
 };
 
-// Compile all that is below the outputs; backward goes from the first one. NULL: there is no memory,
-// another replay has one of the nodes, one has a function of its owner's, or one of the choices
-// changes the order of backward in a way that is not known here.
+// compile.c. All that is below the outputs is compiled; backward goes from the first output. NULL:
+// there is no memory, one of the nodes is in another replay or has a backward function of its
+// owner's, or a choice changes the order of backward in a way that compile_choices.c does not know.
 Replay *replay_new(Tape *tape, const Index *outputs, size_t noutputs, const Choice *choices, size_t nchoices);
 void replay_free(Tape *tape, Replay *replay);
-void compiler_free(Tape *tape);
-int replay_has(const Replay *replay, Index i);  // whether it computes node i or reads it
-int replay_is_alive(const Tape *tape, const Replay *replay);  // whether a node is that it alone has numbers of
+void compiler_free(Tape *tape);  // the memory that it works in
 
-// The choice takes another item from now on.
-void replay_choose(Replay *replay, size_t choice, Index item);
-
-// Both passes return 0, or -1 and leave everything as it was. Which operation failed is not known
-// then: the passes over the nodes find out. Backward goes over what the last forward has left: not
-// twice, and not if a number that it reads has been set since.
+// replay.c. Both passes return 0; or -1, and leave everything as it was: the pass over the nodes finds
+// out what failed. Backward needs what the last forward pass has left: it returns -1, too, if backward
+// or replay_settle has been called since, or if a number that it reads has been set since.
 int replay_forward(Tape *tape, Replay *replay);
 int replay_backward(Tape *tape, Replay *replay);
-
-// Write what it holds to its nodes; after that it holds nothing.
-void replay_settle(Tape *tape, Replay *replay);
+void replay_choose(Replay *replay, size_t choice, Index item);  // from now on the choice takes this item
+void replay_settle(Tape *tape, Replay *replay);  // write the numbers that it holds to its nodes
+int replay_has(const Replay *replay, Index i);   // does it compute or read node i?
+int replay_is_alive(const Tape *tape, const Replay *replay);  // is a node in use that it computes?
 
 #endif

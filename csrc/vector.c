@@ -1,18 +1,18 @@
-// The same operation on many numbers: loops over arrays, which the compiler makes of instructions
-// that compute several numbers at once.
+// One operation on many numbers: loops over arrays that C compilers turn into vector instructions.
+// Where a fast result may differ from the library's, the library computes it again.
 
 #include <string.h>
 
 #include "ops.h"
 #include "vector.h"
 
-enum { BLOCK = 64 };  // as many as a uint64_t has bits
+enum { BLOCK = 64 };  // the bits of a uint64_t, which is a set of indices
 
 // -----------------------------------------------------------------------------
 // powers
 
-// A function that computes n powers, at most BLOCK, as if all were sure, and returns the set of those
-// that are not.
+// Defines a function that computes n powers, at most BLOCK, without pow, and returns the set of those
+// that are not sure to be what pow gives (ops.h).
 #define POWERS_LOOP(is_sure, fused) \
     uint64_t unsure = 0; \
     for (size_t i = 0; i < n; i++) unsure |= (uint64_t)!is_sure(x[i], &out[i], fused) << i; \
@@ -58,7 +58,7 @@ static uint64_t some_powers(const double *x, double k, double *out, size_t n) {
     if (k == -2) return inverse_squares(x, out, n);
     if (k == -0.5) return inverse_roots(x, out, n);
     if (k == -1.5) return inverse_cubes(x, out, n);
-    return UINT64_MAX >> (BLOCK - n);
+    return UINT64_MAX >> (BLOCK - n);  // none is sure
 }
 
 int powers(const double *x, double k, double *out, size_t n) {
@@ -78,10 +78,9 @@ static void plain_quotients(const double *restrict x, double y, double *restrict
 }
 
 #ifdef FUSED
-// A division takes as long as ten multiplications. By the inverse it is not exact, but what is left
-// over is, when it is multiplied and subtracted in one step: the second time the quotient is the
-// float nearest to the exact one (Markstein 1990). Returns 0 where an x, other than 0, is so near
-// to the smallest or the largest numbers that the rest may have no float.
+// A division takes as long as ten multiplications. x times 1/y is not exact, but fma computes the
+// remainder x - q*y exactly; after correcting q twice by it, q is the float nearest to x/y (Markstein
+// 1990). Returns 0 if an x other than 0 is so small or so large that a remainder may not be a float.
 FUSED static int fused_quotients(const double *restrict x, double y, double *restrict out, size_t n) {
     const int64_t least = (int64_t)128 << 52, most = (int64_t)1920 << 52;  // 2**-895, 2**897
     double inverse = 1 / y;
@@ -91,8 +90,8 @@ FUSED static int fused_quotients(const double *restrict x, double y, double *res
         q = fma(fma(-q, y, x[i]), inverse, q);
         q = fma(fma(-q, y, x[i]), inverse, q);
         int64_t bits = (int64_t)bits_of(x[i]), size = bits & INT64_MAX;
-        beyond |= ((size - least) | (most - size)) & -(int64_t)(size != 0);  // less than 0 where it is
-        out[i] = number_from_bits(bits_of(q) | ((uint64_t)bits & ~(uint64_t)INT64_MAX));  // of -0.0 it is -0.0
+        beyond |= ((size - least) | (most - size)) & -(int64_t)(size != 0);  // negative for such an x
+        out[i] = number_from_bits(bits_of(q) | ((uint64_t)bits & ~(uint64_t)INT64_MAX));  // -0.0 keeps its sign
     }
     return beyond >= 0;
 }

@@ -1,4 +1,4 @@
-// Several numbers at once (vector.c).
+// One operation on many numbers (vector.c), and what loops over arrays need to be fast.
 
 #ifndef MICROGRAD_VECTOR_H
 #define MICROGRAD_VECTOR_H
@@ -10,8 +10,8 @@
 // out[i] = x[i] ** k, n of them; 0 if one of them is no float
 int powers(const double *x, double k, double *out, size_t n);
 
-// The same for k = 2 and k = 0.5, at most 64 of them, but without pow: out has the floats nearest to
-// the exact results. Returns the set of those where pow may have given another one.
+// The same for k = 2 and k = 0.5, at most 64 of them, without pow: out has the floats nearest to the
+// exact results. Returns the set of those i, as bits, where pow may give another float.
 uint64_t squares(const double *x, double *out, size_t n);
 uint64_t roots(const double *x, double *out, size_t n);
 
@@ -29,18 +29,17 @@ static inline size_t lowest(uint64_t set) {
 // out[i] = x[i] / y
 void quotients(const double *x, double y, double *out, size_t n);
 
-// A function that is compiled twice, once for the vector units of newer machines; which one is
-// called is found out when the program starts, before the sanitizers are ready. Each number is
-// computed as it is without them, so the bits are the same.
+// A function that is compiled twice, once for AVX2. Which one is called is decided when the program
+// is loaded (too early for sanitizers). Both compute each number by the same operations, so the bits
+// are the same.
 #if defined __x86_64__ && defined __GLIBC__ && defined __GNUC__ && !defined __clang__ && !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
 #define FOR_EACH_MACHINE __attribute__((target_clones("avx2", "default")))
 #else
 #define FOR_EACH_MACHINE
 #endif
 
-// a function that multiplies and adds in one step, without rounding in between; has_fused tells
-// whether the machine can
-#if defined __x86_64__ && defined __GNUC__ && !defined _WIN32  // where gcc does not align the stack for it
+// a function that may use fma, which multiplies and adds with one rounding; only if has_fused()
+#if defined __x86_64__ && defined __GNUC__ && !defined _WIN32  // Windows: gcc misaligns the stack
 #define FUSED __attribute__((target("avx2,fma")))
 static inline int has_fused(void) {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
@@ -52,7 +51,7 @@ static inline int has_fused(void) {
 }
 #endif
 
-// and what it calls, compiled as it is
+// what such functions call: inlined, so that it is compiled for the same machine
 #ifdef __GNUC__
 #define INLINE __attribute__((always_inline)) static inline
 #else

@@ -1,4 +1,4 @@
-// Recordings whose inputs change, against fresh graphs: part of `make test`.
+// Recordings whose inputs change, compared with fresh graphs: part of `make test`.
 //
 // A function builds a graph on a tape, the same nodes in the same places whatever its inputs and
 // integers are. One graph is recorded and replayed. In each step the function builds a fresh one
@@ -25,7 +25,7 @@ static uint64_t seed_now;
 
 enum { MOST_LEAVES = 2000, MOST_NODES = 8000, MOST = 64, MOST_ITEMS = 256 };
 
-// what a call is given, and the parameters
+// the parameters, and the arguments of a call
 typedef struct Numbers {
     double weights[MOST_LEAVES], inputs[MOST];
     int64_t integers[MOST];
@@ -38,7 +38,7 @@ typedef struct Chosen {
 
 typedef struct Graph {
     Tape tape;
-    RNG rng;  // what a random function does; of one seed always the same
+    RNG rng;  // decides what a random function does: the same for the same seed
     const Numbers *numbers;
     Index weights[MOST_LEAVES], inputs[MOST], outputs[MOST], logarithms[MOST];
     size_t nweights, ninputs, noutputs, nlogarithms, nintegers, nchoices;
@@ -56,11 +56,11 @@ static int below(Graph *graph, size_t n) {
     return (int)(rng_random_u32(&graph->rng) % n);
 }
 
-// a leaf that its owner holds
+// a parameter: a leaf that its owner holds
 static Index weight(Graph *graph) {
     Index i = tape_leaf(&graph->tape, graph->numbers->weights[graph->nweights]);
     tape_hold(&graph->tape, i);
-    if (graph->nweights % 3 == 1) tape_watch(&graph->tape, i);  // then that hold is not counted
+    if (graph->nweights % 3 == 1) tape_watch(&graph->tape, i);  // refs does not count the owner of a watched node
     return graph->weights[graph->nweights++] = i;
 }
 
@@ -85,7 +85,7 @@ static size_t integer(Graph *graph, size_t range) {
     return graph->nintegers++;
 }
 
-// one of n rows, that this integer says
+// take(items, i): the row that this integer chooses
 static const Index *take(Graph *graph, size_t which, const Index *items, size_t width) {
     Chosen *chosen = &graph->choices[graph->nchoices++];
     size_t n = graph->ranges[which], i = (size_t)graph->numbers->integers[which];
@@ -101,7 +101,7 @@ static Index unary(Graph *graph, Op op, Index a) {
     return tape_unary(&graph->tape, op, a);
 }
 
-// what may fail
+// an operation that may fail
 static Index logarithm(Graph *graph, Index a) {
     return graph->logarithms[graph->nlogarithms++] = unary(graph, OP_LOG, a);
 }
@@ -122,7 +122,7 @@ static Index dot(Graph *graph, Index start, const Index *w, const Index *x, size
     return tape_dot(&graph->tape, start, 0.0, w, NULL, x, NULL, n);
 }
 
-// -log(exp(x) / sum(exp(x))), of the one that this integer says
+// the cross-entropy -log(exp(x[i]) / sum(exp(x))), where i is this integer
 static Index loss(Graph *graph, size_t which, const Index *x, size_t n) {
     Index ex[MOST], sum;
     if (exponentials(&graph->tape, x, n, ex, &sum) < 0) return 0;
@@ -177,7 +177,7 @@ static int has_same(Tape *x, const Tape *y, Index i) {
     return is_same(*tape_data(x, i), y->data[i]) && is_same(*tape_grad(x, i), y->grad[i]);
 }
 
-// the nodes that are in place: leaves that others hold, and the first output
+// numbers that must be in their nodes before anything is settled: of leaves that are held, and outputs
 static int has_results(Graph *graph, const Graph *fresh) {
     Tape *x = &graph->tape;
     const Tape *y = &fresh->tape;
@@ -188,7 +188,7 @@ static int has_results(Graph *graph, const Graph *fresh) {
     return same;
 }
 
-// all nodes that forward goes over
+// all nodes of the forward pass, settled
 static int has_all(Graph *graph, const Graph *fresh) {
     Tape *tape = &graph->tape;
     tape_settle(tape);
@@ -213,8 +213,16 @@ static void draw_call(RNG *rng, Numbers *numbers, const Graph *graph) {
     }
 }
 
-// One call with these numbers, and perhaps backward: gradients add up in the leaves. Returns 0 if
-// the call fails, and then all is as it was in the last fresh graph.
+// what a step does besides the call, and what it compares when
+enum {
+    ALL_IF_FAILED = 1,
+    RESULTS = 2, ALL = 4,                              // after forward
+    BACKWARD = 8, BACKWARD_TWICE = 16,
+    RESULTS_AFTER_BACKWARD = 32, ALL_AFTER_BACKWARD = 64
+};
+
+// One call with these numbers, and perhaps backward; gradients add up in the leaves. Returns 0 if the
+// call fails: then all numbers must be those before it, which the last fresh graph has.
 static int step(Graph *graph, Graph *fresh, Function *function, const Numbers *numbers, int what) {
     Tape *tape = &graph->tape;
     static Graph next;
@@ -228,7 +236,7 @@ static int step(Graph *graph, Graph *fresh, Function *function, const Numbers *n
         CHECK(is_same(tape->fault.a, next.tape.fault.a));
         recording_undo(tape, &graph->recording);
         CHECK(has_results(graph, fresh));
-        if (what & 1) CHECK(has_all(graph, fresh));
+        if (what & ALL_IF_FAILED) CHECK(has_all(graph, fresh));
         drop(&next);
         return 0;
     }
@@ -238,15 +246,15 @@ static int step(Graph *graph, Graph *fresh, Function *function, const Numbers *n
     for (size_t k = 0; k < next.ninputs; k++) next.tape.grad[next.inputs[k]] = 0.0;
     drop(fresh);
     *fresh = next;
-    if (what & 2) CHECK(has_results(graph, fresh));
-    if (what & 4) CHECK(has_all(graph, fresh));
-    for (int times = what & 8 ? what & 16 ? 2 : 1 : 0; times > 0; times--) {
+    if (what & RESULTS) CHECK(has_results(graph, fresh));
+    if (what & ALL) CHECK(has_all(graph, fresh));
+    for (int times = what & BACKWARD ? what & BACKWARD_TWICE ? 2 : 1 : 0; times > 0; times--) {
         int expected = tape_backward(&fresh->tape, fresh->outputs[0]);
         CHECK(tape_backward(tape, graph->outputs[0]) == expected);
         CHECK(expected == 0 || tape->fault.op == fresh->tape.fault.op);
-        if (what & 32) CHECK(has_results(graph, fresh));
+        if (what & RESULTS_AFTER_BACKWARD) CHECK(has_results(graph, fresh));
     }
-    if (what & 64) CHECK(has_all(graph, fresh));
+    if (what & ALL_AFTER_BACKWARD) CHECK(has_all(graph, fresh));
     return 1;
 }
 
@@ -254,7 +262,7 @@ typedef struct Outcome {
     int is_built, is_compiled, steps, failed;
 } Outcome;
 
-// the function recorded once, and called again and again
+// record the function once, and call it again and again
 static Outcome replay(const char *name, Function *function, uint64_t seed, int steps) {
     static Graph graph, fresh;
     static Numbers numbers;
@@ -266,7 +274,7 @@ static Outcome replay(const char *name, Function *function, uint64_t seed, int s
     memset(&numbers, 0, sizeof numbers);
     draw(&rng, numbers.weights, MOST_LEAVES);
     draw(&rng, numbers.inputs, MOST);
-    int is_built = build(&graph, function, &numbers);  // with what range the integers have
+    int is_built = build(&graph, function, &numbers);  // to know how many integers there are, and their ranges
     draw_call(&rng, &numbers, &graph);
     drop(&graph);
     outcome.is_built = build(&graph, function, &numbers) && is_built;
@@ -283,7 +291,7 @@ static Outcome replay(const char *name, Function *function, uint64_t seed, int s
         int what = (int)(rng_random_u32(&rng) >> 8), is_done = step(&graph, &fresh, function, &numbers, what);
         outcome.failed += !is_done;
         if (!is_done) numbers = before;
-        for (int k = what >> 8 & 3; k > 0 && is_done; k--) {  // as an optimiser does
+        for (int k = what >> 8 & 3; k > 0 && is_done; k--) {  // set parameters, as an optimiser does
             size_t at = rng_random_u32(&rng) % (graph.nweights + 1);
             if (at == graph.nweights) continue;
             double x = rng_uniform(&rng, -1, 1);
@@ -340,7 +348,7 @@ static Index any_function(Graph *graph, Index a) {
     return unary(graph, ops[below(graph, 6)], a);
 }
 
-// rows of weights times a vector, with biases, without or with one number
+// rows of weights times a vector; the rows start with biases, one number, other nodes or nothing
 static int any_linear(Graph *graph, const Pool *pool, const Index *x, size_t nin, size_t nout, Index *out) {
     Index w[MOST_ITEMS];
     int how = below(graph, 4), is_side_by_side = below(graph, 4);
@@ -373,7 +381,7 @@ static int do_something(Graph *graph, Pool *pool) {
         if (!any_linear(graph, pool, some, m, n, out)) return 0;
         for (size_t k = 0; k < n && below(graph, 2); k++) out[k] = any_function(graph, out[k]);
         return put(pool, out, n);
-    case 6: {  // from a table, sometimes by more than one integer
+    case 6: {  // rows of a table of leaves, sometimes by two integers
         const Index *table = weights(graph, n * m);
         for (int times = 1 + below(graph, 2); times > 0; times--) {
             if (!put(pool, take(graph, any_integer(graph, n), table, m), m)) return 0;
@@ -383,7 +391,7 @@ static int do_something(Graph *graph, Pool *pool) {
     case 7:
         any_of(graph, pool, some, n * m);
         return put(pool, take(graph, any_integer(graph, n), some, m), m);
-    case 8: case 9: case 10:  // logits, or what is computed from them
+    case 8: case 9: case 10:  // a loss of logits, or of what is computed from them
         n++;
         any_of(graph, pool, some, m);
         if (!any_linear(graph, pool, some, m, n, out)) return 0;
@@ -396,7 +404,7 @@ static int do_something(Graph *graph, Pool *pool) {
         }
         if (below(graph, 3) == 0) put(pool, out, n);
         if (below(graph, 3)) return put_one(pool, loss(graph, any_integer(graph, n), out, n));
-        // its parts in another order
+        // or its parts in another order
         sum = below(graph, 2) ? number(graph, 0.25) : below(graph, 2) ? any(graph, pool) : 0;
         sum = tape_sum(&graph->tape, sum, 0.0, out, NULL, n);
         some[0] = *take(graph, any_integer(graph, n), out, 1);
@@ -436,7 +444,7 @@ static int random_function(Graph *graph) {
     Index last = pool.at[pool.n - 1];
     if (graph->tape.nodes[last].op == OP_LEAF) last = unary(graph, OP_TANH, last);
     output(graph, last);
-    for (size_t k = 0; k < graph->nlogarithms; k++) {  // a fresh graph computes them
+    for (size_t k = 0; k < graph->nlogarithms; k++) {  // a fresh graph computes them, so the recording must
         if (!is_below(graph, last, graph->logarithms[k])) output(graph, graph->logarithms[k]);
     }
     for (int k = below(graph, 3); k > 0; k--) {
@@ -447,7 +455,7 @@ static int random_function(Graph *graph) {
 }
 
 // -----------------------------------------------------------------------------
-// functions for one condition of the compiler each
+// functions that each meet, or do not meet, one condition of the compiler
 
 // three logits with weights and inputs of their own
 static const Index *logits(Graph *graph, Index *out) {
@@ -496,7 +504,7 @@ static int take_used_twice(Graph *graph) {
     return 1;
 }
 
-// and many times, by nodes that are fewer
+// or many users
 static int take_used_often(Graph *graph) {
     Index x = unary(graph, OP_TANH, weight(graph)), items[] = {x, unary(graph, OP_SIN, x)}, product = x;
     Index chosen = *take(graph, integer(graph, 2), items, 1);
@@ -530,7 +538,7 @@ static int sum_comes_first(Graph *graph) {
     return 1;
 }
 
-// forward computes one item later than the others
+// forward computes one item at a later level than the others
 static int late_item(Graph *graph) {
     Index out[3], later = weight(graph);
     logits(graph, out);
@@ -552,7 +560,7 @@ static int dot_of_items(Graph *graph) {
     return 1;
 }
 
-// items that the graph has only if they are chosen, and one is above the other
+// items that the root uses only if they are chosen; one is computed from another
 static int items_of_their_own(Graph *graph) {
     Index x = unary(graph, OP_EXP, input(graph)), items[] = {x, unary(graph, OP_SIN, x), unary(graph, OP_TANH, weight(graph))};
     output(graph, unary(graph, OP_TANH, *take(graph, integer(graph, 3), items, 1)));
@@ -608,7 +616,7 @@ static int output_inside(Graph *graph) {
     return 1;
 }
 
-// w and x overlap, or one of them is the start
+// weights and inputs overlap, or the start is one of them
 static int dots_that_overlap(Graph *graph) {
     const Index *w = weights(graph, 6), *x = weights(graph, 6);
     Index out[] = {dot(graph, w[2], w, x, 4), dot(graph, x[1], w, x, 4), dot(graph, weight(graph), w, w, 4),
@@ -637,7 +645,7 @@ static int chain_of_dots(Graph *graph) {
     return 1;
 }
 
-// one more use of what should have one
+// a leaf that is a factor of all items
 static int factor_of_all(Graph *graph) {
     Index out[3], factor = weight(graph);
     logits(graph, out);
@@ -693,7 +701,7 @@ static int inner_starts(Graph *graph) {
     return 1;
 }
 
-// sums other than of all items in order
+// sums that are not of all items in order
 static int other_sum(Graph *graph) {
     Index out[4], x[5];
     const Index *w = weights(graph, 12), *v = weights(graph, 3);
@@ -734,7 +742,7 @@ static int mixed_items(Graph *graph) {
     return 1;
 }
 
-// rows that are not in one batch: of different inputs
+// rows of different inputs, which are not in one batch
 static int rows_apart(Graph *graph) {
     const Index *w = weights(graph, 9), *x = weights(graph, 6);
     Index out[3];
@@ -743,7 +751,7 @@ static int rows_apart(Graph *graph) {
     return 1;
 }
 
-// a bias of all rows that is used between
+// a bias that is used between the take and the sum
 static int bias_used_between(Graph *graph) {
     const Index *w = weights(graph, 9), *x = weights(graph, 3);
     Index out[3], bias = weight(graph), others[] = {weight(graph), bias, weight(graph)};
@@ -786,9 +794,9 @@ static int gpt(Graph *graph) {
     return 1;
 }
 
-// Rows of a matrix times many vectors, and then perhaps of another: vectors and rows that are computed
-// or leaves, that overlap or do not, that start with biases of their own, of a row, of all, or with
-// what is in a vector; and what is done to the results.
+// One or two matrices times many vectors, and functions of the results. Vectors and rows are leaves or
+// computed, overlap or not; dots start with a bias of their own, of the row or of all, or with a number
+// of a vector or of a row.
 enum { LONG = 140, MOST_ROWS = 9, MOST_VECTORS = 20 };
 
 static void make_vectors(Graph *graph, Index x[][LONG], size_t times, size_t length) {
@@ -973,7 +981,7 @@ static void test_index(void) {
     start(&graph, "an index out of range", plain_loss, &numbers);
     start(&fresh, "an index out of range", plain_loss, &numbers);
     make_recording(&graph);
-    CHECK(step(&graph, &fresh, plain_loss, &numbers, 8));
+    CHECK(step(&graph, &fresh, plain_loss, &numbers, BACKWARD));
     for (int k = 0; k < 4; k++) {
         int64_t wrong = k == 0 ? -1 : k == 1 ? 3 : k == 2 ? INT64_MAX : INT64_MIN;
         CHECK(recording_set(&graph.tape, &graph.recording, numbers.inputs, &wrong) == -1);
@@ -982,12 +990,12 @@ static void test_index(void) {
         CHECK(has_results(&graph, &fresh) && has_all(&graph, &fresh));
     }
     numbers.integers[0] = 2;
-    CHECK(step(&graph, &fresh, plain_loss, &numbers, 64 | 8));
+    CHECK(step(&graph, &fresh, plain_loss, &numbers, BACKWARD | ALL_AFTER_BACKWARD));
     drop(&fresh);
     forget(&graph);
 }
 
-// set and undone without a pass between: all as before, what backward adds to, too
+// recording_set and recording_undo without a pass between: all is as before, and backward, too
 static void test_undo(void) {
     static const Case undone[] = {{"undo", gpt, COMPILED}, {"undo", items_of_their_own, REFUSED}};
     for (int k = 0; k < 2; k++) {
@@ -1000,7 +1008,7 @@ static void test_undo(void) {
             others = numbers;
             for (size_t i = 0; i < graph.nintegers; i++) others.integers[i] = (numbers.integers[i] + 1) % (int64_t)graph.ranges[i];
             others.inputs[0] = 0.25;
-            CHECK(step(&graph, &fresh, undone[k].function, &numbers, what & 1 ? 8 : 0));
+            CHECK(step(&graph, &fresh, undone[k].function, &numbers, what & 1 ? BACKWARD : 0));
             CHECK(recording_set(&graph.tape, &graph.recording, others.inputs, others.integers) == 0);
             recording_undo(&graph.tape, &graph.recording);
             CHECK(has_results(&graph, &fresh));
@@ -1014,8 +1022,8 @@ static void test_undo(void) {
     }
 }
 
-// numbers that are set between forward and backward are what backward reads: of a parameter, an inner
-// node, and a number without a handle
+// Backward reads numbers that are set between forward and backward: of a parameter, an inner node, a
+// leaf that nothing but the graph uses, and the root.
 static void test_set_between(void) {
     for (int what = 0; what < 4; what++) {
         static Graph graph, fresh;
@@ -1031,7 +1039,7 @@ static void test_set_between(void) {
         CHECK(tape_backward(&graph.tape, root) == 0 && tape_backward(&fresh.tape, root) == 0);
         CHECK(has_results(&graph, &fresh) && has_all(&graph, &fresh));
         drop(&fresh);
-        if (what == 2) {  // and the next forward, too
+        if (what == 2) {  // forward reads it, too
             CHECK(recording_forward(&graph.tape, &graph.recording) == 0);
             double mean = *tape_data(&graph.tape, root);
             CHECK(mean == *tape_data(&graph.tape, operands[0]) * 0.75);
@@ -1040,14 +1048,14 @@ static void test_set_between(void) {
     }
 }
 
-// a function on an inner node: then only its owner can go backward
+// an inner node gets a backward function of its owner: then tape_backward fails
 static void test_function(void) {
     static Graph graph, fresh;
     static Numbers numbers;
     start(&graph, "a function", gpt, &numbers);
     start(&fresh, "a function", gpt, &numbers);
     make_recording(&graph);
-    CHECK(is_compiled(&graph) && step(&graph, &fresh, gpt, &numbers, 8));
+    CHECK(is_compiled(&graph) && step(&graph, &fresh, gpt, &numbers, BACKWARD));
     Index inner = graph.choices[1].items[1];
     tape_set_function(&graph.tape, inner, 1);
     CHECK(!is_compiled(&graph) && tape_is_whole(&graph.tape, NULL) && has_all(&graph, &fresh));
@@ -1056,13 +1064,14 @@ static void test_function(void) {
     tape_set_function(&graph.tape, inner, 0);
     for (int k = 0; k < 3; k++) {
         numbers.integers[k] = 2;
-        CHECK(step(&graph, &fresh, gpt, &numbers, 64 | 8));
+        CHECK(step(&graph, &fresh, gpt, &numbers, BACKWARD | ALL_AFTER_BACKWARD));
     }
     drop(&fresh);
     forget(&graph);
 }
 
-// a root above the output, made after the recording: its order is built again when a choice changes
+// A root above the output, which is in no recording: the order of its passes is found again when a
+// choice has changed.
 static void test_root_above(void) {
     for (int what = 0; what < 2; what++) {
         Function *function = what ? items_of_their_own : plain_loss;
@@ -1076,7 +1085,7 @@ static void test_root_above(void) {
         tape_hold(tape, root);
         for (int k = 0; k < 9; k++) {
             numbers.integers[0] = k % 3;
-            CHECK(step(&graph, &fresh, function, &numbers, 2 | 4));
+            CHECK(step(&graph, &fresh, function, &numbers, RESULTS | ALL));
             for (int times = k % 4; times > 0; times--) CHECK(tape_forward(tape, root) == 0);
             if (k % 4 == 0) *tape_data(tape, root) = tanh(*tape_data(tape, graph.outputs[0]));
             Index other = tape_unary(&fresh.tape, OP_TANH, fresh.outputs[0]);
@@ -1090,7 +1099,7 @@ static void test_root_above(void) {
 }
 
 // -----------------------------------------------------------------------------
-// several recordings, and how long they live
+// several recordings, and when they are freed
 
 // the output of one is an input, an item or an operand of the other
 static void test_overlap(void) {
@@ -1134,7 +1143,7 @@ static void test_overlap(void) {
     }
 }
 
-// the same inner nodes in two recordings: only one of them may be compiled
+// the same inner nodes in two recordings: only one of the recordings may be compiled
 static void test_shared_nodes(void) {
     for (int what = 0; what < 5; what++) {
         function_now = "nodes that are shared";
@@ -1153,11 +1162,11 @@ static void test_shared_nodes(void) {
         Recording first, second;
         CHECK(recording_start(&tape, &first, &a, 1, NULL, 0) == 0 && recording_start(&tape, &second, &b, 1, NULL, 0) == 0);
         if (what == 4) CHECK(recording_choice(&tape, &first, 0, &taken, 1, (Index[]){x, y}, 2) == 0);
-        if (what == 1) tape_set_function(&tape, tape.nodes[inner].b, 1);  // inside of the dot
+        if (what == 1) tape_set_function(&tape, tape.nodes[inner].b, 1);  // a node inside the dot
         if (what == 3) tape_set_function(&tape, inner, 1);
         CHECK(recording_end(&tape, &first) == 0);
         CHECK((tape_replay(&tape, a) != NULL) == (what == 0 || what == 4));
-        if (what == 4) {  // even where the first one is not compiled any more
+        if (what == 4) {  // not even if the first one is not compiled any more
             tape_set_function(&tape, above, 1);
             tape_set_function(&tape, above, 0);
             CHECK(!tape_replay(&tape, a));
@@ -1173,8 +1182,8 @@ static void test_shared_nodes(void) {
     }
 }
 
-// an output that is an inner node of another recording keeps NODE_REPLAYED when its own recording is
-// freed, and the gradient that backward writes to it stays
+// An output that is inside another recording keeps NODE_REPLAYED when its own recording is freed, and
+// the gradient that backward has given it.
 static void test_output_inside_another(void) {
     function_now = "an output inside another";
     Tape tape;
@@ -1201,8 +1210,8 @@ static void test_output_inside_another(void) {
     tape_free(&tape);
 }
 
-// the replay is freed with the recording, because its indices may be other nodes after that
-// in the end y is held, or what is inside, or nothing
+// What was compiled is freed with the recording, for its nodes may be freed and used again. In the
+// end y is held, or a node inside, or nothing.
 static void test_freed_recording(void) {
     for (int order = 0; order < 4; order++) {
         function_now = "a freed recording";
@@ -1224,7 +1233,7 @@ static void test_freed_recording(void) {
         CHECK(tape_is_whole(&tape, NULL) && tape.scheduled == 0 && !tape.held && !tape.trim_later);
         CHECK(tape.live == (order == 2 ? 0 : order == 3 ? 2 : 4));
         if (order != 2) CHECK(tape.data[taken] == 3.0 && tape.grad[taken] == (order == 1 ? 4.0 : 0.0));
-        if (order == 3) CHECK(tape.nodes[taken].flags == NODE_CHOICE);  // not NODE_REPLAYED
+        if (order == 3) CHECK(tape.nodes[taken].flags == NODE_CHOICE);  // NODE_REPLAYED is gone
         Index fresh[8];
         for (int k = 0; k < 8; k++) fresh[k] = tape_leaf(&tape, 7.0);
         if (order < 2) {
