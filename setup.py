@@ -13,6 +13,7 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CCompilerError
+from setuptools.modified import newer_group
 
 
 def is_required(unless_told="0"):
@@ -23,7 +24,30 @@ def leave_out(problem):
     print(f"\n{problem}\nmicrograd is built WITHOUT its compiled engine, for the reason above\n")
 
 
+def skip_fresh_objects(compiler):
+    """Let it compile only sources that are newer than their object, or all if a header is newer."""
+    compile_all = compiler.compile
+
+    def compile_stale(sources, output_dir=None, depends=None, **options):
+        objects = compiler.object_filenames(sources, output_dir=output_dir)
+        for source, object_file in zip(sources, objects):
+            if newer_group([source, *depends], object_file):
+                compile_all([source], output_dir=output_dir, depends=depends, **options)
+        return objects
+
+    compiler.compile = compile_stale
+
+
 class BuildIfPossible(build_ext):
+    def run(self):
+        self.keep_objects = self.inplace and not self.force  # setuptools resets inplace in run()
+        super().run()
+
+    def build_extensions(self):
+        if self.keep_objects:
+            skip_fresh_objects(self.compiler)
+        super().build_extensions()
+
     def build_extension(self, ext):
         try:
             super().build_extension(ext)
