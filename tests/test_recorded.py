@@ -22,7 +22,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import ENGINES, IS_CPYTHON, bits, collect_garbage, live_nodes
+from conftest import ENGINES, IS_CPYTHON, bits, collect_garbage, live_nodes, times
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_gpt import GPT, tokens_of, words
@@ -1010,7 +1010,8 @@ def test_a_fork(engine, table, inside):
 
 
 @needs_timer
-def test_interrupts_leave_no_recorder_open(engine, table, storm):  # noqa: F811
+@times(200, 2000)
+def test_interrupts_leave_no_recorder_open(engine, table, storm, n):  # noqa: F811
     function = engine.recorded(lambda i, xs: engine.take(table, i) * engine.sum(xs), maxsize=2)
     before = [v.data for v in table]
 
@@ -1027,7 +1028,7 @@ def test_interrupts_leave_no_recorder_open(engine, table, storm):  # noqa: F811
             pass
 
     try:
-        assert storm(work, 2000, 1e-3, after) == 2000
+        assert storm(work, n, 1e-3, after) == n
     finally:
         vars(sys).pop("last_value", None)
     function.cache_clear()
