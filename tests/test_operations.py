@@ -18,6 +18,7 @@ from conftest import ENGINES
 from test_parity import OPERATIONS
 
 from micrograd import pure
+from micrograd.pure.value import RULES
 
 CSRC = Path(__file__).parent.parent / "csrc"
 VALUE = "micrograd/pure/value.py"
@@ -96,8 +97,8 @@ def test_rules():
     names = c_names()
     for op in c_operations():
         assert op in names, f"{path}: op_name has no name for OP_{op}"
-        assert names[op] in pure.RULES, f"{VALUE}: RULES has no {names[op]!r}, which is OP_{op}"
-    for name in pure.RULES:
+        assert names[op] in RULES, f"{VALUE}: RULES has no {names[op]!r}, which is OP_{op}"
+    for name in RULES:
         assert name in [names[op] for op in c_operations()], (
             f"csrc/micrograd.h: the enum Op has no operation that {path} names {name!r}, "
             f"as RULES of {VALUE} does"
@@ -121,7 +122,7 @@ def test_every_operation_is_tested(name):
             made |= rules_below(operation(ENGINES[name].Value(a), ENGINES[name].Value(b), k))
         except (AttributeError, TypeError) as problem:
             pytest.fail(f"{FILES[name]}: {line!r} of OPERATIONS cannot be computed: {problem}")
-    for rule in pure.RULES:
+    for rule in RULES:
         assert rule in made, f"{TESTS}: no line of OPERATIONS computes {rule!r}"
 
 
