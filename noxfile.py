@@ -90,7 +90,7 @@ def types(session):
 
 
 def clang_format(session, *options):
-    """Run clang-format on all C sources; those of bench/ and tests/ have the style of csrc/, too."""
+    """Run clang-format on all C sources, those of bench/ and tests/ too, in the style of csrc/."""
     sources = [
         path
         for folder in ("csrc", "csrc/python", "csrc/tests", "bench", "tests")

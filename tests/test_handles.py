@@ -530,6 +530,7 @@ def test_interrupts_arrive():
     assert (run.stdout, run.stderr) == ("True\n", "")
 
 
+@pytest.mark.slow
 def test_a_child_forked_while_threads_are_inside():
     program = """
         import os, threading

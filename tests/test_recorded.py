@@ -84,7 +84,7 @@ def test_a_gpt_that_is_trained(trained):
     assert loss.cache_info() == (40 - lengths, lengths, 128, lengths)
 
 
-@settings(max_examples=100)  # of many nodes each
+@settings(max_examples=settings.default.max_examples // 3)  # of many nodes each
 @given(st.lists(st.text("abcdefgh", min_size=1, max_size=4), min_size=1, max_size=3), st.data())
 def test_random_words(words, data):
     engine = micrograd
@@ -120,12 +120,13 @@ def words_seen(engine, is_recorded, some_words):
     return seen
 
 
-def test_a_thousand_words():
+@times(50, 1000)
+def test_words(n):
     """Recorded or not, on either engine: the same losses and gradients."""
-    some_words = words(1000)
+    some_words = words(n)
     ways = [(engine, is_recorded) for engine in ENGINES.values() for is_recorded in (True, False)]
     seen = [words_seen(*way, some_words) for way in ways]
-    assert all(one == seen[0] for one in seen) and len(set(seen[0])) == 1000
+    assert all(one == seen[0] for one in seen) and len(set(seen[0])) == n
 
 
 def test_every_operation(engine):
