@@ -78,7 +78,8 @@ def sanitized(session):
     """C's own tests and the Python tests under the sanitizers."""
     session.install(".[test]", env=REQUIRE_C)
     session.run("make", "-C", "csrc", "asan", "tsan", external=True)
-    session.run("tests/sanitized.sh", *session.posargs, env=REQUIRE_C, external=True)
+    environment = {**REQUIRE_C, "HYPOTHESIS_PROFILE": "ci"}
+    session.run("tests/sanitized.sh", *session.posargs, env=environment, external=True)
 
 
 @nox.session
