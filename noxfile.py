@@ -1,4 +1,4 @@
-"""All there is to run, on every Python there is: `nox`, or `nox -s tests-3.11 lint`.
+"""All there is to run, on every Python there is: `nox --list`, and `nox -s tests-3.11 lint`.
 
 A Python that is not there is skipped, and the list at the end says so; on CI, or with
 `--error-on-missing-interpreters`, it is an error.
@@ -19,25 +19,36 @@ os.environ["PATH"] = os.pathsep.join([*map(str, pyenv.glob("versions/*/bin")), o
 
 REQUIRE_C = {"MICROGRAD_REQUIRE_C": "1"}
 
+# what formats: other versions may format in other ways
+RUFF, CLANG_FORMAT = "ruff==0.17.6", "clang-format==23.1.5"
 
-def run_tests(session):
+
+def run_tests(session, *options, **environment):
     session.chdir(session.create_tmp())  # where no other micrograd is found
     config = ["-c", ROOT / "pyproject.toml", "--rootdir", ROOT]
-    session.run("pytest", "-q", "-rs", *config, *(session.posargs or [ROOT / "tests"]))
+    what = session.posargs or [ROOT / "tests"]
+    session.run("pytest", "-q", "-rs", *config, *options, *what, env=environment)
 
 
 @nox.session(python=CPYTHONS)
 def tests(session):
-    """The tests, over what pip installs."""
+    """The tests that are not slow, over what pip installs."""
     session.install(".[test]", env=REQUIRE_C)
     run_tests(session)
 
 
 @nox.session(python="pypy3")
 def pypy(session):
-    """The tests on PyPy, where pip installs the plain-Python engine."""
+    """The same on PyPy, where pip installs the plain-Python engine."""
     session.install(".[test]")
     run_tests(session)
+
+
+@nox.session(python=[*CPYTHONS, "pypy3"])
+def slow(session):
+    """All tests, the slow ones too, with 2000 examples of random programs instead of 100."""
+    session.install(".[test]", env={} if session.python == "pypy3" else REQUIRE_C)
+    run_tests(session, "-m", "slow or not slow", HYPOTHESIS_PROFILE="ci")
 
 
 @nox.session
@@ -54,15 +65,8 @@ def fuzz(session):
 
 
 @nox.session
-def soak(session):
-    """Long runs: memory and times stay what they were."""
-    session.install(".[test]", env=REQUIRE_C)
-    session.run("pytest", "-m", "soak", "tests/test_soak.py", *session.posargs)
-
-
-@nox.session
 def thorough(session):
-    """Ten thousand random graphs, and programs of the state machine, instead of 300."""
+    """Ten thousand random graphs, and programs of the state machine, instead of 100."""
     session.install(".[test]", env=REQUIRE_C)
     random = [f"tests/test_{name}.py" for name in ("parity", "functions", "machine")]
     thorough = {"HYPOTHESIS_PROFILE": "thorough"}
@@ -74,7 +78,8 @@ def sanitized(session):
     """C's own tests and the Python tests under the sanitizers."""
     session.install(".[test]", env=REQUIRE_C)
     session.run("make", "-C", "csrc", "asan", "tsan", external=True)
-    session.run("tests/sanitized.sh", *session.posargs, env=REQUIRE_C, external=True)
+    environment = {**REQUIRE_C, "HYPOTHESIS_PROFILE": "ci"}
+    session.run("tests/sanitized.sh", *session.posargs, env=environment, external=True)
 
 
 @nox.session
@@ -85,10 +90,31 @@ def types(session):
     session.run("pyright")
 
 
+def clang_format(session, *options):
+    """Run clang-format on all C sources, those of bench/ and tests/ too, in the style of csrc/."""
+    sources = [
+        path
+        for folder in ("csrc", "csrc/python", "csrc/tests", "bench", "tests")
+        for path in sorted((ROOT / folder).glob("*.[ch]"))
+    ]
+    session.run("clang-format", "--style=file:csrc/.clang-format", *options, *sources)
+
+
 @nox.session
 def lint(session):
-    session.install("ruff")
+    """The linter; and is everything formatted?"""
+    session.install(RUFF, CLANG_FORMAT)
     session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    clang_format(session, "--dry-run", "-Werror")
+
+
+@nox.session
+def format(session):
+    """Format the Python and the C sources."""
+    session.install(RUFF, CLANG_FORMAT)
+    session.run("ruff", "format", ".")
+    clang_format(session, "-i")
 
 
 @nox.session

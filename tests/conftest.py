@@ -60,10 +60,15 @@ else:
         return 0
 
 
-# HYPOTHESIS_PROFILE=thorough looks at ten thousand examples of each kind
-for profile, examples in {"default": 300, "ci": 2000, "thorough": 10_000}.items():
+# how many examples of each kind hypothesis tries; HYPOTHESIS_PROFILE=ci or =thorough tries more
+for profile, examples in {"default": 100, "ci": 2000, "thorough": 10_000}.items():
     hypothesis.settings.register_profile(profile, max_examples=examples, deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def times(few, many):
+    """Give the test n, how often it repeats something: a few times by default, many if slow."""
+    return pytest.mark.parametrize("n", [few, pytest.param(many, marks=pytest.mark.slow)])
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The Python tests over a compiled module that is built with the address, leak and
-# undefined-behaviour sanitizers:
+# All Python tests, the slow ones too, over a compiled module that is built with the address,
+# leak and undefined-behaviour sanitizers:
 #
 #     tests/sanitized.sh [options of pytest, such as -x or -k]
 #
@@ -25,6 +25,7 @@ fi
 
 others=(
     # they measure memory, of which the sanitizers take much more
+    --deselect tests/test_soak.py
     --deselect tests/test_handles.py::test_memory_of_training_steps_is_given_back
     --deselect tests/test_handles.py::test_five_million_additions_in_700_megabytes
     --deselect tests/test_handles.py::test_64_bytes_a_node
@@ -41,11 +42,12 @@ LD_PRELOAD="$(cc -print-file-name=libasan.so) $(cc -print-file-name=libubsan.so)
     PYTHONMALLOC=malloc ASAN_OPTIONS="log_path=$built/report:allocator_may_return_null=1" \
     LSAN_OPTIONS="exitcode=0" \
     python -m pytest -q -p no:cacheprovider -c "$root/pyproject.toml" --rootdir "$root" \
+    -m "slow or not slow" \
     "${others[@]}" "$@" "$root/tests" || status=$?
 
 # an error, or a leak with one of our functions in its story
 found=$(cat "$built"/report.* 2>/dev/null |
-    awk -v RS= '/ERROR: AddressSanitizer|runtime error/ || (/leak of/ && /csrc\/(python\/)?[a-z_]+\.c/)')
+    awk -v RS= '/ERROR: AddressSanitizer|runtime error/ || (/leak of/ && /csrc\/[a-z_\/]+\.c/)')
 if [ -n "$found" ]; then
     printf '%s\n' "$found"
     exit 1

@@ -17,11 +17,8 @@ from bench.paths import BY_NAME, GROUPS, LOOPS, PATHS, baseline  # noqa: E402
 from micrograd import compiled, pure  # noqa: E402
 
 needs_recorded = pytest.mark.skipif(not hasattr(pure, "recorded"), reason="there is no recorded")
-NEED_RECORDED = [
-    "gpt fresh", "gpt recorded", "gpt by hand", "gpt numpy",
-    "fresh call", "recorded call", "first calls",
-]  # fmt: skip
-
+GPT = ["gpt fresh", "gpt recorded", "gpt by hand", "gpt numpy"]
+CALLS = ["fresh call", "recorded call", "first calls"]
 ROUNDS = 3
 # powers of two, so that every ratio is exact
 BY_HAND = 2.0**-15  # seconds, in a calm round; the machine's mood makes it up to 3 times as much
@@ -341,8 +338,10 @@ def test_a_rival_that_fails_is_missing_and_our_own_is_an_error(monkeypatch):
 @pytest.mark.parametrize(
     "name",
     [
-        "fresh", "replay", "c fresh", "c replay", "by hand", "chain",
-        *[pytest.param(name, marks=needs_recorded) for name in NEED_RECORDED],
+        "fresh", "replay", "by hand", "chain",
+        *[pytest.param(name, marks=pytest.mark.slow) for name in ("c fresh", "c replay")],
+        *[pytest.param(name, marks=[needs_recorded, pytest.mark.slow]) for name in GPT],
+        *[pytest.param(name, marks=needs_recorded) for name in CALLS],
     ],
 )  # fmt: skip
 def test_a_path(name):
@@ -366,6 +365,7 @@ def test_the_gpt_is_the_same_on_all_values():
     assert len(model.parameters) == 3920  # as RESULTS.md says
 
 
+@pytest.mark.slow
 @needs_recorded
 def test_the_gpt_of_our_functions_is_the_gpt():
     """To the last digits: AdamW rounds in another place than the GPT's own loop."""
@@ -396,17 +396,20 @@ def test_loops_are_the_same_on_all_that_they_go_over(group):
     assert one.operations == other.operations == loop.operations
 
 
-def test_what_a_loop_computes_wrongly_is_found(monkeypatch):
-    for name in "gpt", "chain", "read", "write", "add", "user nodes":
-        path = BY_NAME[name]
-        good = measure.expected_losses(path.group)
-        for losses, right in (good, True), ([*good[:9], good[9] * (1 + 1e-14)], False):
-            monkeypatch.setattr(measure, "output", printed(losses))
-            if right:
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param("gpt", marks=pytest.mark.slow), "chain", "read", "write", "add", "user nodes"],
+)
+def test_what_a_loop_computes_wrongly_is_found(name, monkeypatch):
+    path = BY_NAME[name]
+    good = measure.expected_losses(path.group)
+    for losses, right in (good, True), ([*good[:9], good[9] * (1 + 1e-14)], False):
+        monkeypatch.setattr(measure, "output", printed(losses))
+        if right:
+            measure.check(path)
+        else:
+            with pytest.raises(measure.WrongResult, match=f"{name}: the loss of step 9"):
                 measure.check(path)
-            else:
-                with pytest.raises(measure.WrongResult, match=f"{name}: the loss of step 9"):
-                    measure.check(path)
 
 
 @pytest.mark.parametrize("how", [measure.ONE_BY_ONE, measure.ONE_CALL])

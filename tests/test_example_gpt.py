@@ -37,7 +37,7 @@ def words(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_engines_agree(words, seed):
     found = [gpt("--data", words, "--steps", 8, "--seed", seed, backend=name) for name in ENGINES]
     head, loss, *made_up = found[0]
@@ -74,6 +74,7 @@ def test_the_readme_shows_what_it_prints():
     assert all(line in printed for line in shown) and len(shown) > 4  # in this order
 
 
+@pytest.mark.slow
 def test_save_and_load_continue(words, tmp_path):
     """Saved by one engine, continued by the other: the same numbers as in one go."""
     one, two, whole = (tmp_path / f"{name}.json" for name in ("one", "two", "whole"))

@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import needs_c, same_libm
+import pytest
+from conftest import ENGINES, needs_c, same_libm
 
 import micrograd
 from micrograd import compiled, pure
@@ -60,7 +61,11 @@ def test_gen_data_circles(engine):
 
 
 @same_libm
-def test_course_run(engine):
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "python")) for name in ENGINES]
+)
+def test_course_run(name):
+    engine = ENGINES[name]
     assert "".join(f"{line}\n" for line in CourseRun(engine).lines()) == GOLDEN
 
 

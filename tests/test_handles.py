@@ -277,6 +277,7 @@ for name in ("VmHWM", "VmRSS"):
     return map(int, run.stdout.split())
 
 
+@pytest.mark.slow
 def test_five_million_additions_in_700_megabytes():
     peak, after = memory_of("""
         from micrograd.compiled import Value
@@ -529,6 +530,7 @@ def test_interrupts_arrive():
     assert (run.stdout, run.stderr) == ("True\n", "")
 
 
+@pytest.mark.slow
 def test_a_child_forked_while_threads_are_inside():
     program = """
         import os, threading
@@ -804,6 +806,7 @@ def test_inputs_that_stand_in_several_points():
         loss.backward()
 
 
+@pytest.mark.slow
 def test_kept_orders_take_little():
     """However many graphs overlap, and however many there are."""
     peak, _ = memory_of("""

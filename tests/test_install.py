@@ -83,6 +83,7 @@ def printed(backend):
     return f"{backend} {loss.data}\n"
 
 
+@pytest.mark.slow
 def test_as_it_is(build, python):
     run, [wheel] = build()
     assert run.returncode == 0 and ("-none-any" in wheel.name) != IS_CPYTHON
@@ -100,6 +101,7 @@ def test_without_a_compiler(build, python):
     assert run.stderr.count("RuntimeWarning") == IS_CPYTHON
 
 
+@pytest.mark.slow
 def test_an_older_module_is_not_taken(build, tmp_path):
     run, [wheel] = build()
     assert run.returncode == 0
@@ -118,6 +120,7 @@ def no_cffi(tmp_path):
     return {"PYTHONPATH": str(tmp_path)}
 
 
+@pytest.mark.slow
 def test_without_cffi(build, no_cffi):
     run, [wheel] = build(**no_cffi)
     assert run.returncode == 0 and wheel.name.endswith("-py3-none-any.whl")
@@ -131,6 +134,7 @@ def test_a_compiler_is_required(build):
     assert ("/bin/false" if IS_CPYTHON else "is for CPython") in run.stdout
 
 
+@pytest.mark.slow
 def test_cffi_is_required(build, no_cffi):
     run, wheels = build(MICROGRAD_REQUIRE_C="1", **no_cffi)
     assert run.returncode != 0 and not wheels and "WITHOUT" not in run.stdout

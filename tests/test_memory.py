@@ -44,6 +44,7 @@ def failing_malloc(tmp_path_factory):
     return str(library)
 
 
+@pytest.mark.slow
 def test_every_allocation_fails_once(failing_malloc):
     program = """
         import ctypes, gc

@@ -23,7 +23,9 @@ def printed(*arguments, **environment):
     return subprocess.run(run, env=environment, capture_output=True, text=True, check=True).stdout
 
 
-@pytest.mark.parametrize("word", ENGINES)
+@pytest.mark.parametrize(
+    "word", [pytest.param(word, marks=[pytest.mark.slow] * (word == "python")) for word in ENGINES]
+)
 def test_the_demo_is_his_digit_for_digit(word):
     text = printed(DEMO, MICROGRAD_BACKEND=word)
     assert text == printed(DEMO, "closures")

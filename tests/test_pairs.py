@@ -18,7 +18,7 @@ import types
 import weakref
 
 import pytest
-from conftest import ENGINES, IS_CPYTHON, bits, collect_garbage, live_nodes, needs_c
+from conftest import ENGINES, IS_CPYTHON, bits, collect_garbage, live_nodes, needs_c, times
 
 import micrograd
 from micrograd import pure
@@ -967,7 +967,8 @@ def test_threads_that_set_attributes(no_new_nodes):
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there is no timer")
-def test_exceptions_of_signal_handlers_arrive(engine):
+@times(100, 1000)
+def test_exceptions_of_signal_handlers_arrive(engine, n):
     """Also those that come while attributes are cleaned up."""
     x, base = engine.Value(0.5), live_nodes()
 
@@ -986,7 +987,7 @@ def test_exceptions_of_signal_handlers_arrive(engine):
             setattr(y, name, [y])
             delattr(y, name)
 
-    ends, moments, arrived, n = time.monotonic() + 60, random.Random(1), 0, 1000
+    ends, moments, arrived = time.monotonic() + 60, random.Random(1), 0
 
     def again():
         work()

@@ -52,6 +52,7 @@ OPERATIONS = {
     "sin": lambda a, b, k: a.sin(),
     "cos": lambda a, b, k: a.cos(),
     "abs": lambda a, b, k: abs(a),
+    "take": lambda a, b, k: ENGINES[type(a)].take([b, k, a], 2),
     "detach": lambda a, b, k: a.detach(),
     "a * b without a graph": lambda a, b, k: without_graph(a, lambda: a * b),
     "a ** k without a graph": lambda a, b, k: without_graph(a, lambda: a**k),

@@ -22,7 +22,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import ENGINES, IS_CPYTHON, bits, collect_garbage, live_nodes
+from conftest import ENGINES, IS_CPYTHON, bits, collect_garbage, live_nodes, times
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_gpt import GPT, tokens_of, words
@@ -84,7 +84,7 @@ def test_a_gpt_that_is_trained(trained):
     assert loss.cache_info() == (40 - lengths, lengths, 128, lengths)
 
 
-@settings(max_examples=100)  # of many nodes each
+@settings(max_examples=settings.default.max_examples // 3)  # of many nodes each
 @given(st.lists(st.text("abcdefgh", min_size=1, max_size=4), min_size=1, max_size=3), st.data())
 def test_random_words(words, data):
     engine = micrograd
@@ -120,12 +120,13 @@ def words_seen(engine, is_recorded, some_words):
     return seen
 
 
-def test_a_thousand_words():
+@times(50, 1000)
+def test_words(n):
     """Recorded or not, on either engine: the same losses and gradients."""
-    some_words = words(1000)
+    some_words = words(n)
     ways = [(engine, is_recorded) for engine in ENGINES.values() for is_recorded in (True, False)]
     seen = [words_seen(*way, some_words) for way in ways]
-    assert all(one == seen[0] for one in seen) and len(set(seen[0])) == 1000
+    assert all(one == seen[0] for one in seen) and len(set(seen[0])) == n
 
 
 def test_every_operation(engine):
@@ -1010,7 +1011,8 @@ def test_a_fork(engine, table, inside):
 
 
 @needs_timer
-def test_interrupts_leave_no_recorder_open(engine, table, storm):  # noqa: F811
+@times(200, 2000)
+def test_interrupts_leave_no_recorder_open(engine, table, storm, n):  # noqa: F811
     function = engine.recorded(lambda i, xs: engine.take(table, i) * engine.sum(xs), maxsize=2)
     before = [v.data for v in table]
 
@@ -1027,7 +1029,7 @@ def test_interrupts_leave_no_recorder_open(engine, table, storm):  # noqa: F811
             pass
 
     try:
-        assert storm(work, 2000, 1e-3, after) == 2000
+        assert storm(work, n, 1e-3, after) == n
     finally:
         vars(sys).pop("last_value", None)
     function.cache_clear()

@@ -13,7 +13,7 @@ import threading
 import time
 
 import pytest
-from conftest import IS_CPYTHON, live_nodes
+from conftest import IS_CPYTHON, live_nodes, times
 
 from micrograd import grad_mode
 
@@ -503,7 +503,8 @@ needs_timer = pytest.mark.skipif(
 
 
 @needs_timer
-def test_interrupts_leave_recording_on(engine, is_on, storm):
+@times(500, 5000)
+def test_interrupts_leave_recording_on(engine, is_on, storm, n):
     def enter_and_leave():
         with engine.no_grad():
             pass
@@ -530,7 +531,7 @@ def test_interrupts_leave_recording_on(engine, is_on, storm):
         assert is_on()
 
     try:
-        assert storm(work, 5000, 2e-4, after) == 5000
+        assert storm(work, n, 2e-4, after) == n
     finally:
         vars(sys).pop("last_value", None)
     gc.collect()
@@ -538,7 +539,8 @@ def test_interrupts_leave_recording_on(engine, is_on, storm):
 
 
 @needs_timer
-def test_results_of_one_call_that_are_interrupted(engine, is_on, storm):
+@times(100, 1000)
+def test_results_of_one_call_that_are_interrupted(engine, is_on, storm, n):
     """No node is lost between C and Python."""
     x = [engine.Value(0.1 * i) for i in range(5)]
     model = engine.MLP(5, [2, 2], rng=engine.RNG(1))
@@ -563,14 +565,15 @@ def test_results_of_one_call_that_are_interrupted(engine, is_on, storm):
     def after(problem):
         assert is_on()
 
-    assert storm(work, 1000, 1e-3, after) == 1000
+    assert storm(work, n, 1e-3, after) == n
     for _ in range(3):
         gc.collect()
     assert live_nodes() == nodes
 
 
 @needs_timer
-def test_a_training_loop_that_is_interrupted(engine, is_on, storm):
+@times(150, 1500)
+def test_a_training_loop_that_is_interrupted(engine, is_on, storm, n):
     rng = engine.RNG(42)
     train, val, _ = engine.gen_data(rng, n=10)
     model = engine.MLP(2, [2, 3], rng=rng)
@@ -591,7 +594,7 @@ def test_a_training_loop_that_is_interrupted(engine, is_on, storm):
     def after(problem):
         assert is_on()
 
-    assert storm(work, 1500, 5e-3, after) == 1500
+    assert storm(work, n, 5e-3, after) == n
     gc.collect()
     assert live_nodes() == nodes
     optimizer.zero_grad()

@@ -1,4 +1,4 @@
-"""Long runs, not done by default: `pytest -m soak`."""
+"""Long runs: `pytest -m slow tests/test_soak.py`."""
 
 import gc
 import resource
@@ -10,7 +10,7 @@ from micrograd import compiled
 from micrograd.compiled import MLP, RNG, AdamW, Value, gen_data, live_nodes, mean_cross_entropy
 
 pytestmark = [
-    pytest.mark.soak,
+    pytest.mark.slow,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc"),
 ]
 

@@ -19,7 +19,7 @@ import time
 import weakref
 
 import pytest
-from conftest import IS_CPYTHON, bits, collect_garbage, live_nodes, outcome
+from conftest import IS_CPYTHON, bits, collect_garbage, live_nodes, outcome, times
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -1068,10 +1068,11 @@ SAVING = """
 
 
 @needs_locks
-def test_many_save_and_some_are_killed(path):
+@times(2, 12)
+def test_many_save_and_some_are_killed(path, n):
     neuron = pure.Neuron(3)
     running = [start(SAVING, path) for _ in range(2)]
-    for i in range(12):
+    for i in range(n):
         killed = start(SAVING, path)
         stop = time.monotonic() + 0.2 + 0.03 * i
         while time.monotonic() < stop:
@@ -1281,6 +1282,7 @@ def test_multiprocessing(method):
         check_training_elsewhere(pool.apply)
 
 
+@pytest.mark.slow
 def test_joblib(path):
     joblib = pytest.importorskip("joblib")
     from joblib.externals.loky import get_reusable_executor

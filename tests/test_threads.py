@@ -12,7 +12,7 @@ import textwrap
 import threading
 
 import pytest
-from conftest import bits, nodes_with_attributes
+from conftest import bits, nodes_with_attributes, times
 from test_value import sine
 
 from micrograd import compiled, pure
@@ -348,10 +348,11 @@ def child_of_a_fork(expected):
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_forks_while_threads_are_inside():
+@times(10, 60)
+def test_forks_while_threads_are_inside(n):
     expected = train(5)
     with Busy():
-        for _ in range(60):
+        for _ in range(n):
             child = os.fork()
             if child == 0:
                 status = 3
@@ -363,7 +364,9 @@ def test_forks_while_threads_are_inside():
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize(
+    "method", ["fork", *[pytest.param(m, marks=pytest.mark.slow) for m in ("spawn", "forkserver")]]
+)
 def test_pools_of_processes(method):
     expected = [train(seed) for seed in range(1, 9)]
     with Busy():
