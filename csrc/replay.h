@@ -1,6 +1,6 @@
 // A replay: a graph compiled into two programs, one for each pass. compile.c makes it, replay.c runs
-// it, and tape.c keeps it: with a root whose forward pass is run a second time, and with a recording
-// whose inputs change.
+// it, and schedule.c keeps it: with a root whose forward pass is run a second time, and with a
+// recording whose inputs change.
 
 #ifndef MICROGRAD_REPLAY_H
 #define MICROGRAD_REPLAY_H
