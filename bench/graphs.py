@@ -36,9 +36,7 @@ class Graph:
         n = nodes // NODES_A_POINT
         train, val, test = pure.gen_data(random, n=n)
         self.points = train + val + test
-        self.layers, self.parameters = values_of(
-            engine.Value, pure.MLP(2, [16, 3], rng=random)
-        )
+        self.layers, self.parameters = values_of(engine.Value, pure.MLP(2, [16, 3], rng=random))
 
     def build(self):
         self.loss = mean_cross_entropy(self.engine.Value, self.layers, self.points)

@@ -113,6 +113,7 @@ def _loop(name, group, kind, other, title, engine):
 
 
 # in the order of their turns: those that are compared with each other are neighbours
+# fmt: off
 PATHS = [
     _python(
         "closures", "the course's engine, closures", OPS, "course.OneOpAtATime", CLOSURES,
@@ -171,6 +172,7 @@ PATHS = [
         operations=loops.AdamW.operations,
     ),
 ]
+# fmt: on
 BY_NAME = {path.name: path for path in PATHS}
 
 

@@ -63,6 +63,7 @@ REPLAY_SLOWER = "forward() over one recording, against C by hand:"
 FIRST_CALL = "first call of a recorded function, against one of the function itself"
 GROWTH = "cost of a node in the largest graph, against the smallest,"
 
+# fmt: off
 TARGETS = [
     Target(f"{OPS_FASTER} closures", _ratio("closures", "ops"), 90, 130, at_least=True),
     Target(f"{OPS_FASTER} XAD-py", _ratio("xad", "ops"), 5, 7, at_least=True),
@@ -91,6 +92,7 @@ TARGETS = [
     Target(f"{GROWTH} {ONE_BY_ONE}", _growth(ONE_BY_ONE), 3, 2),
     Target(f"{GROWTH} {ONE_CALL}", _growth(ONE_CALL), 3, 2),
 ]
+# fmt: on
 
 # what of all that is measured the targets need
 PATHS = [

@@ -41,8 +41,7 @@ int arena_resize(Tape *tape, Index capacity) {
     if (places > SIZE_MAX / sizeof(Node)) return 0;  // where addresses have 32 bits
     int is_new = !tape->nodes;
     int resized = resize((void **)&tape->nodes, places * sizeof(Node))
-        & resize((void **)&tape->data, places * sizeof(double))
-        & resize((void **)&tape->grad, places * sizeof(double));
+        & resize((void **)&tape->data, places * sizeof(double)) & resize((void **)&tape->grad, places * sizeof(double));
     // node 0 counts the references of absent operands, and is never freed
     if (is_new && tape->nodes) tape->nodes[0] = (Node){.refs = 1};
     if (is_new && resized) tape->data[0] = tape->grad[0] = 0.0;

@@ -31,13 +31,24 @@ static int compiler_open(Compiler *compiler, Tape *tape, const Choice *choices, 
     const Compiler *kept = tape->compiler;
     if (!kept) return 0;
     *compiler = (Compiler){
-        .tape = tape, .nodes = tape->nodes, .choices = choices, .nchoices = nchoices, .replay = replay,
-        .marks = kept->marks, .notes = kept->notes, .nodes_room = kept->nodes_room,
-        .places = kept->places, .room = kept->room,
-        .links = kept->links, .links_room = kept->links_room,
-        .steps = kept->steps, .steps_room = kept->steps_room,
-        .forward = kept->forward, .forward_room = kept->forward_room,
-        .block = kept->block, .block_size = kept->block_size,
+        .tape = tape,
+        .nodes = tape->nodes,
+        .choices = choices,
+        .nchoices = nchoices,
+        .replay = replay,
+        .marks = kept->marks,
+        .notes = kept->notes,
+        .nodes_room = kept->nodes_room,
+        .places = kept->places,
+        .room = kept->room,
+        .links = kept->links,
+        .links_room = kept->links_room,
+        .steps = kept->steps,
+        .steps_room = kept->steps_room,
+        .forward = kept->forward,
+        .forward_room = kept->forward_room,
+        .block = kept->block,
+        .block_size = kept->block_size,
     };
     if (compiler->nodes_room <= tape->used) {
         size_t room = (size_t)tape->capacity + 1;
@@ -54,7 +65,8 @@ static int compiler_open(Compiler *compiler, Tape *tape, const Choice *choices, 
 static int reserve_block(Compiler *compiler) {
     size_t n = (size_t)compiler->n + 1;
     size_t counts = 2 * n + KINDS + 2;  // there are levels without instructions
-    size_t size = n * (sizeof(Adder) + sizeof(Uses) + sizeof(Seen) + 2 * sizeof(Task) + 3 * sizeof(Index)) + counts * sizeof(Index);
+    size_t size = n * (sizeof(Adder) + sizeof(Uses) + sizeof(Seen) + 2 * sizeof(Task) + 3 * sizeof(Index))
+        + counts * sizeof(Index);
     if (compiler->block_size < size) {
         free(compiler->block);
         compiler->block = malloc(size);
@@ -221,7 +233,8 @@ static int put_outputs(Compiler *compiler, const Index *outputs, size_t n) {
 
 static int compile(Compiler *compiler, const Index *outputs, size_t noutputs) {
     Replay *replay = compiler->replay;
-    if (!compiler_walk(compiler, outputs, noutputs) || !reserve_block(compiler) || !reserve(compiler, noutputs)) return 0;
+    if (!compiler_walk(compiler, outputs, noutputs) || !reserve_block(compiler) || !reserve(compiler, noutputs))
+        return 0;
     compiler_count_uses(compiler);
     if (!compiler_takes_are_used_once(compiler)) return 0;
 
@@ -263,7 +276,8 @@ static void mark_nodes(Tape *tape, const Replay *replay, uint8_t flag) {
         for (Index k = 0; k < n && terms->product; k++) set_flag(&nodes[terms[k].product], flag);
         for (Index k = 0; k + 1 < n; k++) set_flag(&nodes[terms[k].sum], flag);
     }
-    for (Index i = 0; i < replay->noutputs; i++) nodes[replay->nodes[replay->outputs[i]]].flags &= (uint8_t)~NODE_VISITED;
+    for (Index i = 0; i < replay->noutputs; i++)
+        nodes[replay->nodes[replay->outputs[i]]].flags &= (uint8_t)~NODE_VISITED;
 }
 
 Replay *replay_new(Tape *tape, const Index *outputs, size_t noutputs, const Choice *choices, size_t nchoices) {

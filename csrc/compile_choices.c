@@ -69,7 +69,8 @@ static Index sum_of_items(const Compiler *compiler, const Choice *choice) {
     }
     for (Index j = 0; j < choice->n && k == choice->n; j++) {
         Index item = place_of(compiler, choice->items[j]);
-        if (compiler->uses[item].adders != 1u + (item == chosen) || compiler->places[item].level >= take->level) return 0;
+        if (compiler->uses[item].adders != 1u + (item == chosen) || compiler->places[item].level >= take->level)
+            return 0;
     }
     return k == choice->n ? end : 0;
 }
@@ -184,7 +185,8 @@ int compiler_make_switches(Compiler *compiler, const Index *forward) {
         for (Index j = 0; j < choice->width; j++) {
             Index take = place_of(compiler, choice->takes[j]);
             chooser->forward[j] = forward[take] != NOWHERE ? forward[take] : replay->forward.ninstructions;
-            chooser->backward[j] = compiler->where[take] != NOWHERE ? compiler->where[take] : replay->backward.ninstructions;
+            chooser->backward[j] =
+                compiler->where[take] != NOWHERE ? compiler->where[take] : replay->backward.ninstructions;
         }
         if (leaves != (int)n && (leaves || choice->width != 1 || !find_rows(compiler, choice, chooser))) return 0;
     }

@@ -27,8 +27,12 @@ void compiler_make_terms(const Compiler *compiler) {
 static Dot compile_dot(const Compiler *compiler, Index place) {
     Index first = compiler->places[place].first, start = compiler->places[place].a;
     const Term *terms = compiler->replay->terms + first;
-    return (Dot){.out = compiler->slots[place], .start = compiler->slots[start], .w = terms->w, .x = terms->x,
-                 .n = compiler->places[place].terms, .terms = first};
+    return (Dot){.out = compiler->slots[place],
+                 .start = compiler->slots[start],
+                 .w = terms->w,
+                 .x = terms->x,
+                 .n = compiler->places[place].terms,
+                 .terms = first};
 }
 
 // Do the weights stand side by side, and the inputs, too? Backward's loop over them adds in another
@@ -59,8 +63,8 @@ static int is_row(const Batch *batch, const Dot *rows, const Rows *where, const 
     Index n = dot->n;
     if (batch->op != ROWS || rows->x != dot->x || rows->n != n) return 0;
     int is_beyond = (dot->w >= where->high || dot->w + n <= where->low)
-                    && (dot->start >= where->high || dot->start < where->low)
-                    && (where->low_start >= dot->w + n || where->high_start < dot->w);
+        && (dot->start >= where->high || dot->start < where->low)
+        && (where->low_start >= dot->w + n || where->high_start < dot->w);
     for (Index k = 0; k < batch->n && !is_beyond; k++) {
         if (!is_apart(rows[k].w, n, dot->w, n)) return 0;
         if (!is_apart(rows[k].start, 1, dot->w, n) || !is_apart(dot->start, 1, rows[k].w, n)) return 0;
@@ -118,7 +122,8 @@ static void put_instruction(Program *program, Index op, Instruction instruction,
 
 static int is_run(const Instruction *at, Index n) {
     Index apart = 0, step = at->b ? 1 : 0;
-    for (Index i = 0; i < n; i++) apart |= (at[i].out - at->out - i) | (at[i].a - at->a - i) | (at[i].b - at->b - step * i);
+    for (Index i = 0; i < n; i++)
+        apart |= (at[i].out - at->out - i) | (at[i].a - at->a - i) | (at[i].b - at->b - step * i);
     return !apart;
 }
 
@@ -165,7 +170,8 @@ int compiler_make_program(Compiler *compiler, Program *program, Index n) {
             compiler->where[task->place] = program->ndots;
             put_dot(program, &rows, &dot, compiler->replay->terms + dot.terms, task->level, is_new, is_backward);
         } else {
-            Instruction instruction = {compiler->slots[task->place], compiler->slots[place->a], compiler->slots[place->b]};
+            Instruction instruction = {compiler->slots[task->place], compiler->slots[place->a],
+                                       compiler->slots[place->b]};
             compiler->where[task->place] = program->ninstructions;
             put_instruction(program, place->kind, instruction, is_new);
         }
@@ -204,7 +210,8 @@ static int is_switched(const Replay *replay, const Batch *batch) {
 // the same rows times another vector
 static int has_same_rows(const Program *program, const Batch *grid, const Batch *batch) {
     const Dot *rows = program->dots + grid->first, *dots = program->dots + batch->first;
-    if (batch->op != ROWS || batch->level != grid->level || batch->n != grid->n || batch->length != grid->length) return 0;
+    if (batch->op != ROWS || batch->level != grid->level || batch->n != grid->n || batch->length != grid->length)
+        return 0;
     for (Index i = 0; i < batch->n; i++) {
         if (rows[i].w != dots[i].w) return 0;
     }
@@ -241,7 +248,8 @@ void compiler_make_grids(const Replay *replay, Program *program, int is_backward
         if (times > 1) {
             program->batches[n].op = GRID;
             program->batches[n].times = times;
-            program->batches[n].is_run = are_neighbours(program->dots + program->batches[i].first, times * program->batches[i].n);
+            program->batches[n].is_run =
+                are_neighbours(program->dots + program->batches[i].first, times * program->batches[i].n);
         }
         n++;
     }

@@ -336,7 +336,8 @@ int compiler_walk(Compiler *compiler, const Index *outputs, size_t n) {
     if (compiler->flags & (NODE_REPLAYED | NODE_FUNCTION | NODE_USER)) return 0;
     for (Index k = 1; k <= compiler->n; k++) {  // a choice of another recording would not change this program
         const Node *node = &compiler->nodes[compiler->places[k].node];
-        if (node->op == OP_TAKE && node->flags & NODE_CHOICE && !compiler->notes[compiler->places[k].node].choice) return 0;
+        if (node->op == OP_TAKE && node->flags & NODE_CHOICE && !compiler->notes[compiler->places[k].node].choice)
+            return 0;
     }
     find_places(compiler);
     return 1;

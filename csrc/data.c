@@ -41,8 +41,7 @@ static int yinyang_class(double x, double y, double r_small, double r_big) {
     double right = distance(x, y, 1.5 * r_big, r_big);
     double left = distance(x, y, 0.5 * r_big, r_big);
     if (right < r_small || left < r_small) return 2;  // in a dot
-    int yin = right <= r_small || (left > r_small && left <= 0.5 * r_big)
-              || (y > r_big && right > 0.5 * r_big);
+    int yin = right <= r_small || (left > r_small && left <= 0.5 * r_big) || (y > r_big && right > 0.5 * r_big);
     return yin ? 0 : 1;
 }
 
@@ -53,8 +52,7 @@ void gen_data_yinyang(RNG *rng, Point *points, size_t n, double r_small, double 
         do {  // until a point of the square is in the disc and of the class wanted
             x = rng_uniform(rng, 0.0, 2.0 * r_big);
             y = rng_uniform(rng, 0.0, 2.0 * r_big);
-        } while (distance(x, y, r_big, r_big) > r_big
-                 || yinyang_class(x, y, r_small, r_big) != goal);
+        } while (distance(x, y, r_big, r_big) > r_big || yinyang_class(x, y, r_small, r_big) != goal);
         points[i].x[0] = (x / r_big - 1) * 2;
         points[i].x[1] = (y / r_big - 1) * 2;
         points[i].label = goal;

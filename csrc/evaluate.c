@@ -43,8 +43,8 @@ static int leaves_new(Tape *tape, const double *numbers, size_t n, Index *out) {
 // total = start
 // for wi, xi in zip(w, x):
 //     total = total + wi*xi
-Index dot_evaluate(Tape *tape, Index start, double number, const Index *w, const double *w_numbers,
-                   const Index *x, const double *x_numbers, size_t n) {
+Index dot_evaluate(Tape *tape, Index start, double number, const Index *w, const double *w_numbers, const Index *x,
+                   const double *x_numbers, size_t n) {
     double total = number_of(tape, &start, &number, 0);
     for (size_t i = 0; i < n; i++) {
         total = total + number_of(tape, w, w_numbers, i) * number_of(tape, x, x_numbers, i);
@@ -55,16 +55,15 @@ Index dot_evaluate(Tape *tape, Index start, double number, const Index *w, const
 // total = start
 // for xi in x:
 //     total = total + xi
-Index sum_evaluate(Tape *tape, Index start, double number,
-                   const Index *x, const double *numbers, size_t n) {
+Index sum_evaluate(Tape *tape, Index start, double number, const Index *x, const double *numbers, size_t n) {
     double total = number_of(tape, &start, &number, 0);
     for (size_t i = 0; i < n; i++) total = total + number_of(tape, x, numbers, i);
     return tape_leaf(tape, total);
 }
 
 // return [dot(row, x) for row in w]
-int linear_evaluate(Tape *tape, const Index *x, const double *x_numbers, size_t nin,
-                    const Index *w, const double *w_numbers, size_t nout, Index *out) {
+int linear_evaluate(Tape *tape, const Index *x, const double *x_numbers, size_t nin, const Index *w,
+                    const double *w_numbers, size_t nout, Index *out) {
     for (size_t i = 0; i < nout; i++) {
         const double *numbers = w_numbers ? w_numbers + i * nin : NULL;
         out[i] = dot_evaluate(tape, 0, 0.0, w + i * nin, numbers, x, x_numbers, nin);
@@ -83,8 +82,8 @@ int linear_evaluate(Tape *tape, const Index *x, const double *x_numbers, size_t 
 // return x
 //
 // hidden has room for two of the widest layer
-static void mlp_numbers(const MLP *mlp, const double *parameters, double *hidden, size_t width,
-                        const double *x, double *out) {
+static void mlp_numbers(const MLP *mlp, const double *parameters, double *hidden, size_t width, const double *x,
+                        double *out) {
     for (size_t l = 0; l < mlp->nlayers; l++) {
         size_t nin = mlp->sizes[l], nout = mlp->sizes[l + 1];
         double *y = l + 1 == mlp->nlayers ? out : hidden + (l % 2) * width;

@@ -3,8 +3,8 @@
 #include "tape.h"
 
 // return [dot(row, x) for row in w]
-int linear(Tape *tape, const Index *x, const double *x_numbers, size_t nin,
-           const Index *w, const double *w_numbers, size_t nout, Index *out) {
+int linear(Tape *tape, const Index *x, const double *x_numbers, size_t nin, const Index *w, const double *w_numbers,
+           size_t nout, Index *out) {
     for (size_t i = 0; i < nout; i++) {
         const double *numbers = w_numbers ? w_numbers + i * nin : NULL;
         out[i] = tape_dot(tape, 0, 0.0, w + i * nin, numbers, x, x_numbers, nin);

@@ -26,8 +26,8 @@ Index cross_entropy(Tape *tape, const Index *logits, size_t n, size_t target) {
 // cross_entropy(model([Value(xi) for xi in x]), y)
 //
 // room is for the inputs, the logits, their exponentials and the hidden layers
-static Index point_cross_entropy(Tape *tape, const MLP *mlp, const Index *x, const double *numbers,
-                                 size_t label, Index *room) {
+static Index point_cross_entropy(Tape *tape, const MLP *mlp, const Index *x, const double *numbers, size_t label,
+                                 Index *room) {
     size_t nin = mlp->sizes[0], nout = mlp->sizes[mlp->nlayers];
     Index *inputs = room, *logits = inputs + nin, *ex = logits + nout, *hidden = ex + nout;
     Index loss = 0;
@@ -50,8 +50,8 @@ static Index point_cross_entropy(Tape *tape, const MLP *mlp, const Index *x, con
 // order in which backward visits a node's users, so they are recorded in the order of a depth-first
 // walk from the loss: points in order, a hidden layer's neurons in order, and of the logits the
 // label's first, because the walk reaches the hidden layers from there.
-Index mean_cross_entropy(Tape *tape, const MLP *mlp, const Index *x, const double *numbers,
-                         const int32_t *labels, size_t n) {
+Index mean_cross_entropy(Tape *tape, const MLP *mlp, const Index *x, const double *numbers, const int32_t *labels,
+                         size_t n) {
     size_t nin = mlp->sizes[0], nout = mlp->sizes[mlp->nlayers];
     Index *room = malloc((nin + 2 * nout + 2 * mlp_hidden_width(mlp)) * sizeof(Index));
     if (!room) {

@@ -30,8 +30,8 @@ static void split_init(Split *split, const Point *from, const Point *to) {
 
 // the model's loss over a split, a node that the caller holds; with a graph, or only its number
 static Index loss_hold(Tape *tape, const MLP *model, const Split *split, int with_graph) {
-    Index loss = (with_graph ? mean_cross_entropy : mean_cross_entropy_evaluate)(
-        tape, model, split->x, split->numbers, split->labels, split->n);
+    Index loss = (with_graph ? mean_cross_entropy : mean_cross_entropy_evaluate)(tape, model, split->x, split->numbers,
+                                                                                 split->labels, split->n);
     if (!loss) {
         fprintf(stderr, "micrograd: the loss cannot be computed\n");
         exit(EXIT_FAILURE);

@@ -165,8 +165,7 @@ Index tape_unary(Tape *tape, Op op, Index a);
 Index tape_binary(Tape *tape, Op op, Index a, Index b);
 Index tape_pow(Tape *tape, Index a, double k, int is_integer);      // a ** k
 Index tape_dot(Tape *tape, Index start, double number,              // start + w0*x0 + ...
-               const Index *w, const double *w_numbers,
-               const Index *x, const double *x_numbers, size_t n);
+               const Index *w, const double *w_numbers, const Index *x, const double *x_numbers, size_t n);
 Index tape_sum(Tape *tape, Index start, double number,              // start + x0 + ...
                const Index *x, const double *numbers, size_t n);
 Index tape_neg(Tape *tape, Index a);                                // a * -1
@@ -255,8 +254,8 @@ typedef struct Recording {
 // These return 0, or -1 without memory; then, too, recording_free has to be called. Choices are
 // added one by one: `takes` copy one row of `width` of the n rows of items, the one that integer
 // number `integer` says. At the end the recording is compiled, if that is possible.
-int recording_start(Tape *tape, Recording *recording, const Index *outputs, size_t noutputs,
-                    const Index *inputs, size_t ninputs);
+int recording_start(Tape *tape, Recording *recording, const Index *outputs, size_t noutputs, const Index *inputs,
+                    size_t ninputs);
 int recording_choice(Tape *tape, Recording *recording, size_t integer, const Index *takes, size_t width,
                      const Index *items, size_t n);
 int recording_end(Tape *tape, Recording *recording);
@@ -284,10 +283,10 @@ typedef struct MLP {
 size_t mlp_parameters(const MLP *mlp);             // how many there are
 int mlp_init(Tape *tape, MLP *mlp, RNG *rng);      // fills in, and holds, the parameters
 
-Index neuron_call(Tape *tape, const Index *parameters, size_t nin,
-                  const Index *x, const double *numbers, int activation);
-int layer_call(Tape *tape, const Index *parameters, size_t nin, size_t nout,
-               const Index *x, const double *numbers, int activation, Index *out);
+Index neuron_call(Tape *tape, const Index *parameters, size_t nin, const Index *x, const double *numbers,
+                  int activation);
+int layer_call(Tape *tape, const Index *parameters, size_t nin, size_t nout, const Index *x, const double *numbers,
+               int activation, Index *out);
 int mlp_call(Tape *tape, const MLP *mlp, const Index *x, const double *numbers, Index *out);
 
 // -----------------------------------------------------------------------------
@@ -295,8 +294,8 @@ int mlp_call(Tape *tape, const MLP *mlp, const Index *x, const double *numbers, 
 
 // dot(row, x) for each of the nout rows of w, which stand one after the other; 0, or -1. As for
 // tape_dot.
-int linear(Tape *tape, const Index *x, const double *x_numbers, size_t nin,
-           const Index *w, const double *w_numbers, size_t nout, Index *out);
+int linear(Tape *tape, const Index *x, const double *x_numbers, size_t nin, const Index *w, const double *w_numbers,
+           size_t nout, Index *out);
 
 // exp(x - max(x)), into out, and their sum; 0, or -1.
 int exponentials(Tape *tape, const Index *x, size_t n, Index *out, Index *sum);
@@ -307,17 +306,16 @@ int softmax(Tape *tape, const Index *x, size_t n, Index *out);
 // The losses. Labels are below the number of logits; the inputs of all n points stand
 // in one row.
 Index cross_entropy(Tape *tape, const Index *logits, size_t n, size_t target);
-Index mean_cross_entropy(Tape *tape, const MLP *mlp, const Index *x, const double *numbers,
-                         const int32_t *labels, size_t n);
+Index mean_cross_entropy(Tape *tape, const MLP *mlp, const Index *x, const double *numbers, const int32_t *labels,
+                         size_t n);
 
 // The same without a graph (evaluate.c), where no gradients are wanted: each result is a leaf.
-Index dot_evaluate(Tape *tape, Index start, double number, const Index *w, const double *w_numbers,
-                   const Index *x, const double *x_numbers, size_t n);
-Index sum_evaluate(Tape *tape, Index start, double number,
-                   const Index *x, const double *numbers, size_t n);
+Index dot_evaluate(Tape *tape, Index start, double number, const Index *w, const double *w_numbers, const Index *x,
+                   const double *x_numbers, size_t n);
+Index sum_evaluate(Tape *tape, Index start, double number, const Index *x, const double *numbers, size_t n);
 int mlp_evaluate(Tape *tape, const MLP *mlp, const Index *x, const double *numbers, Index *out);
-int linear_evaluate(Tape *tape, const Index *x, const double *x_numbers, size_t nin,
-                    const Index *w, const double *w_numbers, size_t nout, Index *out);
+int linear_evaluate(Tape *tape, const Index *x, const double *x_numbers, size_t nin, const Index *w,
+                    const double *w_numbers, size_t nout, Index *out);
 int softmax_evaluate(Tape *tape, const Index *x, size_t n, Index *out);
 Index cross_entropy_evaluate(Tape *tape, const Index *logits, size_t n, size_t target);
 Index mean_cross_entropy_evaluate(Tape *tape, const MLP *mlp, const Index *x, const double *numbers,

@@ -10,8 +10,8 @@
 // for wi, xi in zip(self.w, x):
 //     act = act + wi*xi
 // return act.tanh() if self.nonlin else act
-Index neuron_call(Tape *tape, const Index *parameters, size_t nin,
-                  const Index *x, const double *numbers, int activation) {
+Index neuron_call(Tape *tape, const Index *parameters, size_t nin, const Index *x, const double *numbers,
+                  int activation) {
     Index act = tape_dot(tape, parameters[nin], 0.0, parameters, NULL, x, numbers, nin);
     return activation ? tape_unary(tape, (Op)activation, act) : act;
 }
@@ -19,8 +19,8 @@ Index neuron_call(Tape *tape, const Index *parameters, size_t nin,
 // return [n(x) for n in self.neurons]
 //
 // The neuron `first` is recorded before the others: see mean_cross_entropy.
-static int layer_record(Tape *tape, const Index *parameters, size_t nin, size_t nout,
-                        const Index *x, const double *numbers, int activation, size_t first, Index *out) {
+static int layer_record(Tape *tape, const Index *parameters, size_t nin, size_t nout, const Index *x,
+                        const double *numbers, int activation, size_t first, Index *out) {
     memset(out, 0, nout * sizeof(Index));
     for (size_t k = 0; k < nout; k++) {
         size_t i = k == 0 ? first : k <= first ? k - 1 : k;  // first, 0, 1, ... without first
@@ -33,8 +33,8 @@ static int layer_record(Tape *tape, const Index *parameters, size_t nin, size_t 
     return 0;
 }
 
-int layer_call(Tape *tape, const Index *parameters, size_t nin, size_t nout,
-               const Index *x, const double *numbers, int activation, Index *out) {
+int layer_call(Tape *tape, const Index *parameters, size_t nin, size_t nout, const Index *x, const double *numbers,
+               int activation, Index *out) {
     return layer_record(tape, parameters, nin, nout, x, numbers, activation, 0, out);
 }
 
@@ -56,8 +56,8 @@ size_t mlp_hidden_width(const MLP *mlp) {
 // for layer in self.layers:
 //     x = layer(x)
 // return x
-int mlp_record(Tape *tape, const MLP *mlp, Index *hidden,
-               const Index *x, const double *numbers, size_t first, Index *out) {
+int mlp_record(Tape *tape, const MLP *mlp, Index *hidden, const Index *x, const double *numbers, size_t first,
+               Index *out) {
     size_t width = mlp_hidden_width(mlp);
     const Index *parameters = mlp->parameters;
     for (size_t l = 0; l < mlp->nlayers; l++) {

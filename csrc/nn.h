@@ -9,7 +9,7 @@ size_t mlp_hidden_width(const MLP *mlp);  // of the widest layer between inputs 
 
 // mlp_call, but of the last layer the neuron `first` is recorded before the others; and `hidden` has
 // room for two layers of the hidden width: one is read, one written.
-int mlp_record(Tape *tape, const MLP *mlp, Index *hidden,
-               const Index *x, const double *numbers, size_t first, Index *out);
+int mlp_record(Tape *tape, const MLP *mlp, Index *hidden, const Index *x, const double *numbers, size_t first,
+               Index *out);
 
 #endif

@@ -85,8 +85,8 @@ static inline Index record_dot(Tape *tape, Index start, const Index *w, const In
 }
 
 // w[i] * x[i]: a node times a number has the number second, as a leaf; two numbers make one leaf
-static inline Index product(Tape *tape, const Index *w, const double *w_numbers,
-                            const Index *x, const double *x_numbers, size_t i) {
+static inline Index product(Tape *tape, const Index *w, const double *w_numbers, const Index *x,
+                            const double *x_numbers, size_t i) {
     if (w[i]) {
         Index xi = x[i] ? x[i] : tape_leaf(tape, x_numbers[i]);
         return xi ? record(tape, OP_MUL, w[i], xi) : 0;
@@ -106,8 +106,8 @@ static inline Index sum(Tape *tape, Index total, Index term) {
 // for wi, xi in zip(w, x):
 //     total = total + wi*xi
 // return total if isinstance(total, Value) else Value(total)
-Index tape_dot(Tape *tape, Index start, double number, const Index *w, const double *w_numbers,
-               const Index *x, const double *x_numbers, size_t n) {
+Index tape_dot(Tape *tape, Index start, double number, const Index *w, const double *w_numbers, const Index *x,
+               const double *x_numbers, size_t n) {
     size_t i = 0;
     if (!start) {
         while (i < n && !w[i] && !x[i]) {

@@ -2,6 +2,7 @@
 
 #include "micrograd.h"
 
+// clang-format off
 const char *op_name(Op op) {
     switch (op) {
     case OP_ADD: return "+";
@@ -23,3 +24,4 @@ const char *op_name(Op op) {
     }
     return "";
 }
+// clang-format on

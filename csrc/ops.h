@@ -185,7 +185,8 @@ static inline double power_slope(double a, double out) {
 }
 
 // -----------------------------------------------------------------------------
-// the operations, in the order of the enum
+// the operations, in the order of the enum: tables, as they are aligned
+// clang-format off
 
 // out = op(a, b); 0 where there is no such number
 static inline int op_forward(Op op, double a, double b, double *out) {
@@ -258,5 +259,6 @@ static inline int op_backward(Op op, double a, double b, double out, double g, d
     }
     return 1;
 }
+// clang-format on
 
 #endif

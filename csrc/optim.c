@@ -176,8 +176,8 @@ static void update_block(const Step *step, double *data, const double *grad, dou
     double square[BLOCK], m_hat[BLOCK], v_hat[BLOCK], root[BLOCK], out[BLOCK];
     for (uint64_t unsure = squares(grad, square, n); unsure; unsure &= unsure - 1) {
         size_t i = lowest(unsure);
-        int is_same = is_near(square[i])
-            && new_v(step, v[i], next_below(square[i])) == new_v(step, v[i], next_above(square[i]));
+        int is_same =
+            is_near(square[i]) && new_v(step, v[i], next_below(square[i])) == new_v(step, v[i], next_above(square[i]));
         if (!is_same) number_pow(grad[i], 2.0, &square[i]);
     }
     update_moments(step, grad, square, m, v, n);
@@ -187,8 +187,9 @@ static void update_block(const Step *step, double *data, const double *grad, dou
     update_data(step, data, m_hat, root, out, n);
     for (; unsure; unsure &= unsure - 1) {
         size_t i = lowest(unsure);
-        int is_same = is_near(root[i]) && new_data(step, data[i], m_hat[i], next_below(root[i]))
-            == new_data(step, data[i], m_hat[i], next_above(root[i]));
+        int is_same = is_near(root[i])
+            && new_data(step, data[i], m_hat[i], next_below(root[i]))
+                == new_data(step, data[i], m_hat[i], next_above(root[i]));
         if (is_same) continue;
         number_pow(v_hat[i], 0.5, &root[i]);
         out[i] = new_data(step, data[i], m_hat[i], root[i]);
@@ -269,8 +270,14 @@ static int take_step(Tape *tape, Kind kind, Adam *adam, const Index *parameters,
     double t = adam->t + 1, decay1, decay2;
     if (power(&tape->fault, adam->beta1, t, &decay1) || power(&tape->fault, adam->beta2, t, &decay2)) return -1;
     Step step = {
-        .kind = kind, .lr = adam->lr, .beta1 = adam->beta1, .beta2 = adam->beta2, .eps = adam->eps,
-        .weight_decay = adam->weight_decay, .bias1 = 1 - decay1, .bias2 = 1 - decay2,
+        .kind = kind,
+        .lr = adam->lr,
+        .beta1 = adam->beta1,
+        .beta2 = adam->beta2,
+        .eps = adam->eps,
+        .weight_decay = adam->weight_decay,
+        .bias1 = 1 - decay1,
+        .bias2 = 1 - decay2,
     };
     if (are_together(tape, parameters, n) && is_safe(&step)
         && are_safe(tape->grad + tape->leaves, tape->grad + tape->moments, n)) {

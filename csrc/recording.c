@@ -36,7 +36,8 @@ static void recording_compile(Tape *tape, const Recording *recording) {
     int kinds = SCHEDULE_RECORDING | (recording->root == first ? SCHEDULE_FORWARD : 0);
     schedule = schedule_keep(tape, schedule, first, kinds);
     if (!schedule) return;
-    schedule->replay = replay_new(tape, recording->outputs, recording->noutputs, recording->choices, recording->nchoices);
+    schedule->replay =
+        replay_new(tape, recording->outputs, recording->noutputs, recording->choices, recording->nchoices);
     if (!schedule->replay) schedules_drop(tape, first);
 }
 
@@ -84,8 +85,8 @@ static void release_all(Tape *tape, Index *nodes, size_t n) {
     free(nodes);
 }
 
-int recording_start(Tape *tape, Recording *recording, const Index *outputs, size_t noutputs,
-                    const Index *inputs, size_t ninputs) {
+int recording_start(Tape *tape, Recording *recording, const Index *outputs, size_t noutputs, const Index *inputs,
+                    size_t ninputs) {
     *recording = (Recording){.noutputs = noutputs, .ninputs = ninputs};
     recording->numbers = malloc((2 * ninputs + 1) * sizeof(double));
     recording->outputs = copy_held(tape, outputs, noutputs);
@@ -125,7 +126,8 @@ int recording_choice(Tape *tape, Recording *recording, size_t integer, const Ind
 // plain call does.
 int recording_end(Tape *tape, Recording *recording) {
     size_t n = 0, room = recording->noutputs + 1;
-    for (size_t c = 0; c < recording->nchoices; c++) room += recording->choices[c].n * (size_t)recording->choices[c].width;
+    for (size_t c = 0; c < recording->nchoices; c++)
+        room += recording->choices[c].n * (size_t)recording->choices[c].width;
     Index *list = malloc(room * sizeof *list);
     if (!list) return out_of_memory(tape);
     for (size_t c = 0; c < recording->nchoices; c++) {

@@ -86,19 +86,22 @@ INLINE void four_rows_times(const Four *turned, Index length, const Dot *const *
     Four acts[4] = {{0}};
     for (Index j = 0; j < width; j++) {
         if (is_run) acts[j] = FOUR_OF(data + (from ? dots[j]->out : dots[j]->start));
-        else for (int r = 0; r < 4; r++) acts[j][r] = data[from ? dots[j][r].out : dots[j][r].start];
+        else
+            for (int r = 0; r < 4; r++) acts[j][r] = data[from ? dots[j][r].out : dots[j][r].start];
     }
     for (Index k = 0; k < length; k++) {
         for (Index j = 0; j < width; j++) acts[j] = acts[j] + turned[k] * data[dots[j]->x + from + k];
     }
     for (Index j = 0; j < width; j++) {
         if (is_run) FOUR_AT(data + dots[j]->out) = acts[j];
-        else for (int r = 0; r < 4; r++) data[dots[j][r].out] = acts[j][r];
+        else
+            for (int r = 0; r < 4; r++) data[dots[j][r].out] = acts[j][r];
     }
 }
 
 // Four rows are transposed once, so that each column is one Four, and used for all vectors.
-FOR_EACH_MACHINE static void grid_forward(const Dot *dots, Index n, Index times, Index length, int is_run, double *data) {
+FOR_EACH_MACHINE static void grid_forward(const Dot *dots, Index n, Index times, Index length, int is_run,
+                                          double *data) {
     Four turned[COLUMNS];
     Index i = 0;
     for (; i + 4 <= n; i += 4) {
@@ -211,14 +214,12 @@ static int batch_forward(Op op, const Instruction *at, Index n, int is_run, doub
     case OP_MUL:
         for (; at < end; at++) data[at->out] = data[at->a] * data[at->b];
         return 1;
-    case OP_POW:
-        return powers_forward(at, n, is_run, data);
+    case OP_POW: return powers_forward(at, n, is_run, data);
     case OP_RELU:
         if (!is_run) break;
         relus_forward(data + at->a, n, data + at->out);
         return 1;
-    default:
-        break;
+    default: break;
     }
     for (; at < end; at++) {
         if (!op_forward(op, data[at->a], data[at->b], &data[at->out])) return 0;
@@ -237,7 +238,8 @@ static int run_forward(const Replay *replay, double *data) {
         case DENSE: dense_forward(dots, batch->n, batch->length, data); break;
         case DOTS: dots_forward(dots, batch->n, replay->terms, data); break;
         default:
-            if (!batch_forward((Op)batch->op, program->instructions + batch->first, batch->n, batch->is_run, data)) return 0;
+            if (!batch_forward((Op)batch->op, program->instructions + batch->first, batch->n, batch->is_run, data))
+                return 0;
         }
     }
     return 1;
@@ -414,7 +416,8 @@ INLINE void four_rows_of_grid(const Dot *const *dots, Index times, Index length,
     }
 }
 
-FOR_EACH_MACHINE static void grid_backward(const Dot *dots, Index n, Index times, Index length, const double *data, double *grad) {
+FOR_EACH_MACHINE static void grid_backward(const Dot *dots, Index n, Index times, Index length, const double *data,
+                                           double *grad) {
     Index i = 0;
     for (Index k = 0; k < n * times; k++) grad[dots[k].start] += grad[dots[k].out];
     for (; i + 4 <= n; i += 4) {
@@ -454,8 +457,8 @@ static void dots_backward(const Dot *dots, Index n, const Term *all, const doubl
 }
 
 // a.grad += (b * a**(b-1)) * out.grad
-FOR_EACH_MACHINE static void add_slopes(const double *restrict b, const double *restrict power, const double *restrict g,
-                                        Index n, double *restrict a) {
+FOR_EACH_MACHINE static void add_slopes(const double *restrict b, const double *restrict power,
+                                        const double *restrict g, Index n, double *restrict a) {
     for (Index i = 0; i < n; i++) a[i] += (b[i] * power[i]) * g[i];
 }
 
@@ -488,7 +491,8 @@ static int tanhs_backward(const Instruction *at, Index n, const double *data, do
 }
 
 // a.grad += (out.data > 0) * out.grad
-FOR_EACH_MACHINE static void relus_backward(const double *restrict out, const double *restrict g, Index n, double *restrict a) {
+FOR_EACH_MACHINE static void relus_backward(const double *restrict out, const double *restrict g, Index n,
+                                            double *restrict a) {
     for (Index i = 0; i < n; i++) a[i] += number_if(out[i] > 0, 1.0) * g[i];
 }
 
@@ -512,16 +516,13 @@ static int batch_backward(Op op, const Instruction *at, Index n, int is_run, con
             grad[at->b] += data[at->a] * g;
         }
         return 1;
-    case OP_POW:
-        return powers_backward(at, n, is_run, data, grad);
-    case OP_TANH:
-        return tanhs_backward(at, n, data, grad);
+    case OP_POW: return powers_backward(at, n, is_run, data, grad);
+    case OP_TANH: return tanhs_backward(at, n, data, grad);
     case OP_RELU:
         if (!is_run) break;
         relus_backward(data + at->out, grad + at->out, n, grad + at->a);
         return 1;
-    default:
-        break;
+    default: break;
     }
     for (; at < end; at++) {
         double g = grad[at->out];
@@ -543,7 +544,9 @@ static int run_backward(const Replay *replay) {
         case DENSE: dense_backward(dots, batch->n, batch->length, data, grad); break;
         case DOTS: dots_backward(dots, batch->n, replay->terms, data, grad); break;
         default:
-            if (!batch_backward((Op)batch->op, program->instructions + batch->first, batch->n, batch->is_run, data, grad)) return 0;
+            if (!batch_backward((Op)batch->op, program->instructions + batch->first, batch->n, batch->is_run, data,
+                                grad))
+                return 0;
         }
     }
     return 1;
@@ -645,7 +648,8 @@ int replay_has(const Replay *replay, Index i) {
 int replay_is_alive(const Tape *tape, const Replay *replay) {
     const Node *nodes = tape->nodes;
     int alive = 0;
-    for (Index slot = replay->leaves + 1; slot <= replay->slots; slot++) alive |= nodes[replay->nodes[slot]].op != OP_FREE;
+    for (Index slot = replay->leaves + 1; slot <= replay->slots; slot++)
+        alive |= nodes[replay->nodes[slot]].op != OP_FREE;
     for (Index k = 0; k < replay->nterms && !alive; k++) {
         Index product = replay->terms[k].product;
         alive |= nodes[replay->terms[k].sum].op != OP_FREE || (product && nodes[product].op != OP_FREE);

@@ -51,8 +51,8 @@ static inline int out_of_memory(Tape *tape) {
 
 // op(a, b) = out has no result, or no slope
 static inline int fault_op(Tape *tape, int code, int op, Index a, Index b, double out) {
-    tape->fault = (Fault){.code = code, .op = op, .operands = b ? 2 : 1,
-                          .a = tape->data[a], .b = tape->data[b], .out = out};
+    tape->fault =
+        (Fault){.code = code, .op = op, .operands = b ? 2 : 1, .a = tape->data[a], .b = tape->data[b], .out = out};
     return -1;
 }
 

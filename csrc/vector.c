@@ -13,26 +13,26 @@ enum { BLOCK = 64 };  // the bits of a uint64_t, which is a set of indices
 
 // Defines a function that computes n powers, at most BLOCK, without pow, and returns the set of those
 // that are not sure to be what pow gives (ops.h).
-#define POWERS_LOOP(is_sure, fused) \
-    uint64_t unsure = 0; \
+#define POWERS_LOOP(is_sure, fused)                                                         \
+    uint64_t unsure = 0;                                                                    \
     for (size_t i = 0; i < n; i++) unsure |= (uint64_t)!is_sure(x[i], &out[i], fused) << i; \
     return unsure
 
 #ifdef FUSED
-#define POWERS(linkage, name, is_sure) \
+#define POWERS(linkage, name, is_sure)                                                             \
     FUSED static uint64_t fused_##name(const double *restrict x, double *restrict out, size_t n) { \
-        POWERS_LOOP(is_sure, 1); \
-    } \
-    static uint64_t plain_##name(const double *restrict x, double *restrict out, size_t n) { \
-        POWERS_LOOP(is_sure, 0); \
-    } \
-    linkage uint64_t name(const double *x, double *out, size_t n) { \
-        return has_fused() ? fused_##name(x, out, n) : plain_##name(x, out, n); \
+        POWERS_LOOP(is_sure, 1);                                                                   \
+    }                                                                                              \
+    static uint64_t plain_##name(const double *restrict x, double *restrict out, size_t n) {       \
+        POWERS_LOOP(is_sure, 0);                                                                   \
+    }                                                                                              \
+    linkage uint64_t name(const double *x, double *out, size_t n) {                                \
+        return has_fused() ? fused_##name(x, out, n) : plain_##name(x, out, n);                    \
     }
 #else
-#define POWERS(linkage, name, is_sure) \
+#define POWERS(linkage, name, is_sure)                                                \
     linkage uint64_t name(const double *restrict x, double *restrict out, size_t n) { \
-        POWERS_LOOP(is_sure, 0); \
+        POWERS_LOOP(is_sure, 0);                                                      \
     }
 #endif
 

@@ -32,7 +32,8 @@ void quotients(const double *x, double y, double *out, size_t n);
 // A function that is compiled twice, once for AVX2. Which one is called is decided when the program
 // is loaded (too early for sanitizers). Both compute each number by the same operations, so the bits
 // are the same.
-#if defined __x86_64__ && defined __GLIBC__ && defined __GNUC__ && !defined __clang__ && !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
+#if defined __x86_64__ && defined __GLIBC__ && defined __GNUC__ && !defined __clang__ && !defined __SANITIZE_ADDRESS__ \
+    && !defined __SANITIZE_THREAD__
 #define FOR_EACH_MACHINE __attribute__((target_clones("avx2", "default")))
 #else
 #define FOR_EACH_MACHINE

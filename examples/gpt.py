@@ -4,6 +4,8 @@
     python examples/gpt.py --data FILE                  # words of your own, one a line
     python examples/gpt.py --save gpt.json              # keep what it has learned ...
     python examples/gpt.py --load gpt.json --steps 0    # ... to make up more, or to go on
+
+With MICROGRAD_BACKEND=python it prints the same digits, more slowly.
 """
 
 import argparse

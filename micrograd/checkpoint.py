@@ -46,6 +46,7 @@ FORMAT = "micrograd"
 VERSION = 1
 TEMPORARY = re.compile(r"\.micrograd-[0-9a-f]{16}")  # names of files that are being written
 
+
 class SavedModule:
     """What a module can do with its numbers: list them by name, and keep them in files."""
 
@@ -302,7 +303,10 @@ def _is_activation(x: Any) -> bool:
 ARGUMENTS: dict[str, dict[str, Callable[[Any], bool]]] = {
     "Neuron": {"nin": _is_size, "nonlin": _is_switch, "activation": _is_activation},
     "Layer": {
-        "nin": _is_size, "nout": _is_size, "nonlin": _is_switch, "activation": _is_activation,
+        "nin": _is_size,
+        "nout": _is_size,
+        "nonlin": _is_switch,
+        "activation": _is_activation,
     },
     "MLP": {"nin": _is_size, "nouts": _are_sizes, "activation": _is_activation},
 }
@@ -459,9 +463,7 @@ def _lock(folder: str) -> int | None:
 # reading. Files may come from strangers: everything is checked before it is used
 
 
-def load_network(
-    path: Path, kinds: Iterable[type[SavedModule]], rng: SupportsUniform
-) -> Any:
+def load_network(path: Path, kinds: Iterable[type[SavedModule]], rng: SupportsUniform) -> Any:
     """What `load` of an engine returns, whose classes these are. It needs a generator, too."""
     with _reading(path):
         file = _read(path, "module")

@@ -309,9 +309,7 @@ def check_target(target: SupportsIndex, n: int) -> int:
 # optimisers
 
 
-def check_parameters(
-    parameters: Iterable[AnyValue], kind: type[AnyValue]
-) -> tuple[AnyValue, ...]:
+def check_parameters(parameters: Iterable[AnyValue], kind: type[AnyValue]) -> tuple[AnyValue, ...]:
     """Return the parameters, Values of this kind, as a tuple; raise what optimisers raise."""
     parameters = tuple(parameters)
     for p in parameters:

@@ -42,7 +42,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--steps", type=positive, default=100, metavar="N", help="training steps (100)")
     add(
-        "--hidden", type=sizes, action="append", metavar="N[,N...]",
+        "--hidden",
+        type=sizes,
+        action="append",
+        metavar="N[,N...]",
         help="neurons in each hidden layer (16); a list, or repeated",
     )
     add("--points", type=positive, default=100, metavar="N", help="points in the data set (100)")

@@ -18,8 +18,15 @@ if TYPE_CHECKING:
     from .types import Point, SupportsUniform
 
 __all__ = [
-    "RNG", "gen_data", "gen_data_circles", "gen_data_yinyang",
-    "MLP", "cross_entropy", "mean_cross_entropy", "eval_split", "AdamW",
+    "RNG",
+    "gen_data",
+    "gen_data_circles",
+    "gen_data_yinyang",
+    "MLP",
+    "cross_entropy",
+    "mean_cross_entropy",
+    "eval_split",
+    "AdamW",
 ]
 
 
@@ -97,6 +104,4 @@ def AdamW(
     weight_decay: float = 0.0,
 ) -> Any:
     """torch.optim.AdamW with micrograd's default arguments."""
-    return _torch().optim.AdamW(
-        parameters, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay
-    )
+    return _torch().optim.AdamW(parameters, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)

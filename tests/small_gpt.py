@@ -25,9 +25,7 @@ class GPT:
         self.engine, rng = engine, random.Random(seed)
 
         def matrix(rows, columns=WIDTH):
-            return [
-                [engine.Value(rng.gauss(0, 0.3)) for _ in range(columns)] for _ in range(rows)
-            ]
+            return [[engine.Value(rng.gauss(0, 0.3)) for _ in range(columns)] for _ in range(rows)]
 
         self.wte, self.wpe, self.head = matrix(TOKENS), matrix(LONGEST), matrix(TOKENS)
         self.q, self.k, self.v, self.o = (matrix(WIDTH) for _ in range(4))

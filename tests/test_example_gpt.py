@@ -83,9 +83,10 @@ def test_save_and_load_continue(words, tmp_path):
     gpt("--data", words, "--steps", 7, "--save", whole)
     assert two.read_bytes() == whole.read_bytes() != one.read_bytes()
     # nothing is learned in no steps, and what is made up is what the run itself would make up
-    assert gpt("--data", words, "--steps", 0, "--load", two)[1:] == gpt(
-        "--data", words, "--steps", 7
-    )[2:]
+    assert (
+        gpt("--data", words, "--steps", 0, "--load", two)[1:]
+        == gpt("--data", words, "--steps", 7)[2:]
+    )
 
 
 def test_it_learns(words):

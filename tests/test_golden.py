@@ -119,9 +119,7 @@ def test_number_repr():
     from micrograd.compiled.binding import ffi, lib
 
     powers = st.integers(-1074, 1023).map(lambda e: 2.0**e)
-    any_bits = st.integers(0, 2**64 - 1).map(
-        lambda n: struct.unpack(">d", struct.pack(">Q", n))[0]
-    )
+    any_bits = st.integers(0, 2**64 - 1).map(lambda n: struct.unpack(">d", struct.pack(">Q", n))[0])
 
     @given(st.floats() | powers | any_bits)
     @example(2.0**-44)

@@ -245,9 +245,7 @@ class Engines(RuleBasedStateMachine):
     @rule(items=st.lists(position, min_size=1, max_size=3), i=st.integers(0, 3))
     def take(self, items, i):
         self.both(
-            lambda world: world.values.append(
-                world.engine.take([world.value(n) for n in items], i)
-            )
+            lambda world: world.values.append(world.engine.take([world.value(n) for n in items], i))
         )
 
     @rule(

@@ -154,9 +154,7 @@ def test_replaced_and_changed_parameters_are_used(engine):
     def in_floats():
         """The first output for [1.0, 1.0], in the network's order but with plain floats."""
         x = [1.0, 1.0]
-        h = [
-            math.tanh(n.b.data + n.w[0].data * x[0] + n.w[1].data * x[1]) for n in hidden
-        ]
+        h = [math.tanh(n.b.data + n.w[0].data * x[0] + n.w[1].data * x[1]) for n in hidden]
         n = output[0]
         return n.b.data + n.w[0].data * h[0] + n.w[1].data * h[1]
 

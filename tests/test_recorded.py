@@ -433,8 +433,7 @@ def test_results_that_are_no_values(engine, x):
         with pytest.raises(TypeError) as caught:
             function(1)
         assert str(caught.value) == (
-            "a recorded function must return a Value, or lists and tuples of Values, "
-            f"not {part!r}"
+            f"a recorded function must return a Value, or lists and tuples of Values, not {part!r}"
         )
     with pytest.raises(TypeError, match="not <a changing int>"):
         engine.recorded(lambda n: n)(1)
@@ -501,7 +500,7 @@ def test_an_index_out_of_range(engine, table):
         ((0, 3, 1.0), "target 3 is out of range for 3 logits"),
         ((-1, 0, 1.0), "index -1 is out of range for 4 items"),
         ((2**70, 0, 1.0), f"index {2**70} is out of range for 4 items"),
-        ((-(2**70), 0, 1.0), f"index {-2**70} is out of range for 4 items"),
+        ((-(2**70), 0, 1.0), f"index {-(2**70)} is out of range for 4 items"),
     ):
         with pytest.raises(IndexError, match=message):
             engine.recorded(function.__wrapped__)(*arguments)

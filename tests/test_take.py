@@ -172,9 +172,7 @@ def test_linear_is_a_dot_for_each_row(engine, no_new_nodes):
     w.append([1, engine.Value(0.25), 3.0])
     assert [*map(graph, engine.linear(x, w))] == [graph(engine.dot(row, x)) for row in w]
     assert engine.linear(x, []) == []
-    assert [*map(graph, engine.linear(iter(x), map(iter, w)))] == [
-        *map(graph, engine.linear(x, w))
-    ]
+    assert [*map(graph, engine.linear(iter(x), map(iter, w)))] == [*map(graph, engine.linear(x, w))]
     numbers = engine.linear([1.0, 2.0], [[3.0, 4.0]])[0]
     assert (numbers.data, numbers._is_leaf) == (11.0, True)
     assert [v.data for v in engine.linear([], [[], []])] == [0.0, 0.0]

@@ -108,7 +108,8 @@ int shared_dot(Object ws, Object xs, Object start, Object out) {
     Index *w = items.nodes, *x = w + n;
     double *w_numbers = items.numbers, *x_numbers = w_numbers + n;
     if (size_of(xs) == n && read_items(ws, w, w_numbers, out) == 0 && read_items(xs, x, x_numbers, out) == 0) {
-        failed = give_node((recording ? tape_dot : dot_evaluate)(&tape, first, number, w, w_numbers, x, x_numbers, n), out);
+        failed =
+            give_node((recording ? tape_dot : dot_evaluate)(&tape, first, number, w, w_numbers, x, x_numbers, n), out);
     }
     items_free(&items);
     return failed;
@@ -123,7 +124,8 @@ int shared_sum(Object xs, Object start, Object out) {
     if (recording < 0 || operand_need((PyObject *)start, &first, &number) < 0) return give_problem(out);
     if (items_new(&items, n, out) < 0) return -1;
     if (read_items(xs, items.nodes, items.numbers, out) == 0) {
-        failed = give_node((recording ? tape_sum : sum_evaluate)(&tape, first, number, items.nodes, items.numbers, n), out);
+        failed =
+            give_node((recording ? tape_sum : sum_evaluate)(&tape, first, number, items.nodes, items.numbers, n), out);
     }
     items_free(&items);
     return failed;
@@ -271,7 +273,8 @@ int shared_mean_cross_entropy(const MLP *mlp, Object split, Object out) {
         k++;
     }
     if (found > 0) {
-        Index loss = (recording ? mean_cross_entropy : mean_cross_entropy_evaluate)(&tape, mlp, x, items.numbers, labels, n);
+        Index loss =
+            (recording ? mean_cross_entropy : mean_cross_entropy_evaluate)(&tape, mlp, x, items.numbers, labels, n);
         failed = give_node(loss, out);
     } else if (found < 0) {
         failed = give_problem(out);

@@ -79,8 +79,8 @@ static inline Index node_of(PyObject *value) {
 void *raise_fault(void) {
     Fault fault = tape.fault;  // what runs below may overwrite it
     handles_tend();
-    PyObject *problem = PyObject_CallFunction(make_error, "iiiddd", fault.code, fault.op,
-                                              fault.operands, fault.a, fault.b, fault.out);
+    PyObject *problem =
+        PyObject_CallFunction(make_error, "iiiddd", fault.code, fault.op, fault.operands, fault.a, fault.b, fault.out);
     if (problem) PyErr_SetObject((PyObject *)Py_TYPE(problem), problem);
     Py_XDECREF(problem);
     return NULL;
@@ -592,8 +592,9 @@ static PyObject *value_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 static int handle_replace(Handle *self, Index i) {
     if (self->is_exported) {
         node_discard(i);
-        PyErr_SetString(PyExc_ValueError, "a Value that a network or an optimiser uses cannot be "
-                                          "made anew from operands: make another Value");
+        PyErr_SetString(PyExc_ValueError,
+                        "a Value that a network or an optimiser uses cannot be "
+                        "made anew from operands: make another Value");
         return -1;
     }
     if (i > handles_known && !handles_reach(i)) {
@@ -747,8 +748,10 @@ static int value_init(PyObject *object, PyObject *args, PyObject *kwargs) {
 typedef Index Record(Tape *tape, Index a, Index b);
 typedef Index RecordNumber(Tape *tape, Index a, double k);
 
+// clang-format off
 static Index record_add(Tape *t, Index a, Index b) { return tape_binary(t, OP_ADD, a, b); }
 static Index record_mul(Tape *t, Index a, Index b) { return tape_binary(t, OP_MUL, a, b); }
+// clang-format on
 
 static Index record_add_number(Tape *t, Index a, double k) {
     return tape_binary(t, OP_ADD, a, tape_leaf(t, k));
@@ -786,17 +789,17 @@ static PyObject *swapped(PyObject *x, PyObject *a, const char *method, RecordNum
 }
 
 static PyObject *value_add(PyObject *a, PyObject *b) {
-    return is_value(a) ? binary(a, b, record_add, record_add_number)
-                       : swapped(a, b, "__add__", record_add_number);
+    return is_value(a) ? binary(a, b, record_add, record_add_number) : swapped(a, b, "__add__", record_add_number);
 }
 
 static PyObject *value_multiply(PyObject *a, PyObject *b) {
-    return is_value(a) ? binary(a, b, record_mul, record_mul_number)
-                       : swapped(a, b, "__mul__", record_mul_number);
+    return is_value(a) ? binary(a, b, record_mul, record_mul_number) : swapped(a, b, "__mul__", record_mul_number);
 }
 
+// clang-format off
 static Index record_number_sub(Tape *t, Index a, double k) { return tape_number_sub(t, k, a); }
 static Index record_number_div(Tape *t, Index a, double k) { return tape_number_div(t, k, a); }
+// clang-format on
 
 static PyObject *value_subtract(PyObject *a, PyObject *b) {
     return is_value(a) ? binary(a, b, tape_sub, tape_sub_number) : reflected(a, b, record_number_sub);
@@ -806,9 +809,11 @@ static PyObject *value_divide(PyObject *a, PyObject *b) {
     return is_value(a) ? binary(a, b, tape_div, tape_div_number) : reflected(a, b, record_number_div);
 }
 
+// clang-format off
 static Index record_power(Tape *t, Index a, Index b) { return tape_binary(t, OP_POWER, a, b); }
 static Index record_pow(Tape *t, Index a, double k) { return tape_pow(t, a, k, 0); }
 static Index record_pow_integer(Tape *t, Index a, double k) { return tape_pow(t, a, k, 1); }
+// clang-format on
 
 static Index record_number_power(Tape *t, Index a, double k) {
     return tape_binary(t, OP_POWER, tape_leaf(t, k), a);
@@ -836,17 +841,19 @@ static PyObject *value_negative(PyObject *self) {
     return !i ? NULL : new_handle(tape_neg(&tape, i), recording);
 }
 
-static PyObject *value_absolute(PyObject *self) { return unary(self, OP_ABS); }
+static PyObject *value_absolute(PyObject *self) {
+    return unary(self, OP_ABS);
+}
 
 // To add a method that records a unary operation: a line here.
-#define UNARY_METHODS(X)                                                              \
-    X(relu, OP_RELU, "max(0, self): the rectified linear unit. Its slope at 0 is 0.") \
-    X(tanh, OP_TANH, "The hyperbolic tangent.")                                       \
-    X(exp, OP_EXP, "e ** self. OverflowError above about 709.78.")                    \
-    X(log, OP_LOG, "The natural logarithm. ValueError unless self is positive.")      \
+#define UNARY_METHODS(X)                                                                            \
+    X(relu, OP_RELU, "max(0, self): the rectified linear unit. Its slope at 0 is 0.")               \
+    X(tanh, OP_TANH, "The hyperbolic tangent.")                                                     \
+    X(exp, OP_EXP, "e ** self. OverflowError above about 709.78.")                                  \
+    X(log, OP_LOG, "The natural logarithm. ValueError unless self is positive.")                    \
     X(sigmoid, OP_SIGMOID, "1 / (1 + e**-self), the logistic function; exact at any size of self.") \
-    X(sqrt, OP_SQRT, "The square root. ValueError if self is negative.")              \
-    X(sin, OP_SIN, "The sine of self in radians. ValueError if self is infinite.")    \
+    X(sqrt, OP_SQRT, "The square root. ValueError if self is negative.")                            \
+    X(sin, OP_SIN, "The sine of self in radians. ValueError if self is infinite.")                  \
     X(cos, OP_COS, "The cosine of self in radians. ValueError if self is infinite.")
 
 #define UNARY(name, op, doc)                                        \
@@ -869,8 +876,10 @@ static PyObject *value_compare(PyObject *self, PyObject *other, int comparison) 
     if (kind == KIND_FAILED || is_refused("compare") || !(i = node_of(self))) return NULL;
     double a = *tape_data(&tape, i);
     if (kind == KIND_VALUE) b = *tape_data(&tape, index);
-    return PyBool_FromLong(comparison == Py_LT ? a < b : comparison == Py_LE ? a <= b
-                           : comparison == Py_GT ? a > b : a >= b);
+    return PyBool_FromLong(comparison == Py_LT       ? a < b
+                               : comparison == Py_LE ? a <= b
+                               : comparison == Py_GT ? a > b
+                                                     : a >= b);
 }
 
 static Py_hash_t value_hash(PyObject *self) {
@@ -1149,7 +1158,9 @@ int handle_run_forward(Index i) {
 #define UNARY_METHOD(name, op, doc) METHOD(name, doc),
 
 static PyMethodDef value_methods[] = {
+    // clang-format off
     UNARY_METHODS(UNARY_METHOD)
+    // clang-format on
     METHOD(detach, "Return a new Value with this number and no graph below it."),
     METHOD(backward,
            "Add to each Value below this one the derivative of this one with respect to it.\n\n"
@@ -1178,19 +1189,17 @@ static PyGetSetDef value_attributes[] = {
      "The gradient, a float: what the `backward()` calls so far have added up to.", NULL},
     {"_prev", value_get_prev, NULL, "The operands, a tuple of Values.", NULL},
     {"_children", value_get_prev, NULL, "The operands, a tuple of Values: microgpt's name.", NULL},
-    {"_local_grads", value_get_local_grads, NULL,
-     "How fast this Value moves with each operand: a tuple of floats.", NULL},
+    {"_local_grads", value_get_local_grads, NULL, "How fast this Value moves with each operand: a tuple of floats.",
+     NULL},
     {"_op", value_get_op, NULL,
      "The operation that made this node: \"+\", \"*\", \"**-1\", \"tanh\" ...; \"\" for a leaf.", NULL},
     {"_backward", value_get_backward, value_set_backward,
      "Call it to run this node's own rule once; set it to a function to replace the rule.", NULL},
-    {"m", value_get_moment, value_set_moment,
-     "Adam's first moment: the running mean of the gradient.", "m"},
-    {"v", value_get_moment, value_set_moment,
-     "Adam's second moment: the running mean of the gradient's square.", "v"},
+    {"m", value_get_moment, value_set_moment, "Adam's first moment: the running mean of the gradient.", "m"},
+    {"v", value_get_moment, value_set_moment, "Adam's second moment: the running mean of the gradient's square.", "v"},
     {"_index", value_get_index, NULL, "Where the node is on the tape.", NULL},
-    {"_place", value_get_index, NULL,
-     "The same for an array that is kept: the Value cannot be made anew from then on.", "exported"},
+    {"_place", value_get_index, NULL, "The same for an array that is kept: the Value cannot be made anew from then on.",
+     "exported"},
     {"_is_leaf", value_get_is_leaf, NULL, "Whether this Value is computed from no others.", NULL},
     {"__dict__", value_get_dict, NULL, "The attributes that have been set.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
@@ -1206,6 +1215,7 @@ static const char value_doc[] =  // value.py sets __doc__; inspect.signature rea
     "Value(data, _prev=(), _op='', label='', *, children=None, _children=None, local_grads=None)\n--\n\n";
 
 static PyType_Slot value_slots[] = {
+    // clang-format off
     {Py_tp_doc, (void *)value_doc},
     {Py_tp_new, value_new},
     {Py_tp_init, value_init},
@@ -1228,6 +1238,7 @@ static PyType_Slot value_slots[] = {
     {Py_nb_float, value_float},
     {Py_nb_bool, value_bool},
     {0, NULL},
+    // clang-format on
 };
 
 static PyType_Spec value_spec = {
@@ -1240,9 +1251,10 @@ static PyType_Spec value_spec = {
 int handle_type_new(Object hooks, Object out) {
     PyObject *types[CONTAINERS];
     int is_again = value_type != NULL;  // the package is imported anew: it gets the same type
-    if (!PyArg_ParseTuple((PyObject *)hooks, "OOOOOOOOO(OOOO)", &make_error, &make_number, &tell_number,
-                          &read_node, &recompute, &tell_recording, &no_grad_blocks, &refuse_recorded, &recorders,
-                          &types[0], &types[1], &types[2], &types[3])) goto failed;
+    if (!PyArg_ParseTuple((PyObject *)hooks, "OOOOOOOOO(OOOO)", &make_error, &make_number, &tell_number, &read_node,
+                          &recompute, &tell_recording, &no_grad_blocks, &refuse_recorded, &recorders, &types[0],
+                          &types[1], &types[2], &types[3]))
+        goto failed;
     Py_INCREF((PyObject *)hooks);  // never released: handles live to the end of the process
     for (int i = 0; i < CONTAINERS; i++) {
         containers[i].type = (PyTypeObject *)types[i];
@@ -1261,7 +1273,8 @@ int handle_type_new(Object hooks, Object out) {
     methods = PySet_New(NULL);
     if (!tending) tending = PyThread_tss_alloc();
     if (!tending || PyThread_tss_create(tending) != 0) goto failed;
-    if (!name_data || !name_grad || !name_op || !name_label || !name_backward || !name_m || !name_v || !methods) goto failed;
+    if (!name_data || !name_grad || !name_op || !name_label || !name_backward || !name_m || !name_v || !methods)
+        goto failed;
     for (const PyMethodDef *method = value_methods; method->ml_name; method++) {
         PyObject *name = PyUnicode_FromString(method->ml_name);
         int added = name ? PySet_Add(methods, name) : -1;

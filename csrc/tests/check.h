@@ -47,23 +47,17 @@ static int check_operands(const Tape *tape, Index i) {
     WHOLE(i, !a || is_living(tape, node->a));
     WHOLE(i, !b || is_living(tape, node->b));
     switch (node->op) {
-    case OP_LEAF:
-        WHOLE(i, !b && (!a || op_a == OP_MOMENTS));
-        return 1;
-    case OP_MOMENTS:
-        WHOLE(i, !a && !b);
-        return 1;
-    case OP_USER: case OP_LINEAR:
-        WHOLE(i, !b && (!a || op_a == OP_LIST));
-        return 1;
-    case OP_LIST:
-        WHOLE(i, a && (!b || op_b == OP_LIST));
-        break;
-    case OP_LARGER: case OP_ADD: case OP_MUL: case OP_POW: case OP_POWER:
-        WHOLE(i, a && b);
-        break;
-    default:
-        WHOLE(i, a && !b);
+    case OP_LEAF: WHOLE(i, !b && (!a || op_a == OP_MOMENTS)); return 1;
+    case OP_MOMENTS: WHOLE(i, !a && !b); return 1;
+    case OP_USER:
+    case OP_LINEAR: WHOLE(i, !b && (!a || op_a == OP_LIST)); return 1;
+    case OP_LIST: WHOLE(i, a && (!b || op_b == OP_LIST)); break;
+    case OP_LARGER:
+    case OP_ADD:
+    case OP_MUL:
+    case OP_POW:
+    case OP_POWER: WHOLE(i, a && b); break;
+    default: WHOLE(i, a && !b);
     }
     WHOLE(i, op_a != OP_LIST && op_a != OP_MOMENTS && op_b != OP_MOMENTS);
     return 1;
@@ -280,8 +274,8 @@ static int check_schedules(const Tape *tape, Found *found) {
 // 1, or 0 and a line on stderr; holds may be NULL where they are not known
 static int tape_is_whole(const Tape *tape, const Index *holds) {
     Found *found = calloc((size_t)tape->used + 1, sizeof *found);
-    int whole = check_nodes(tape, found, holds) && check_unused(tape, found)
-        && check_refs(tape, found, holds) && check_acyclic(tape, found) && check_schedules(tape, found);
+    int whole = check_nodes(tape, found, holds) && check_unused(tape, found) && check_refs(tape, found, holds)
+        && check_acyclic(tape, found) && check_schedules(tape, found);
     free(found);
     return whole;
 }

@@ -14,16 +14,19 @@
 #include "failing.h"
 #include "model.h"
 
-#define MUST(condition)                                                              \
-    do {                                                                             \
-        if (!(condition)) {                                                          \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);  \
-            abort();                                                                 \
-        }                                                                            \
+#define MUST(condition)                                                             \
+    do {                                                                            \
+        if (!(condition)) {                                                         \
+            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
+            abort();                                                                \
+        }                                                                           \
     } while (0)
 
 enum {
-    MOST_HANDLES = 64, MOST_LAYERS = 3, MOST_POINTS = 5, MOST_ITEMS = MOST_POINTS * 3,
+    MOST_HANDLES = 64,
+    MOST_LAYERS = 3,
+    MOST_POINTS = 5,
+    MOST_ITEMS = MOST_POINTS * 3,
     MOST_RECORDINGS = 3,
     MOST_AT_ONCE = 1000  // the model makes at most so many nodes for one instruction
 };
@@ -74,8 +77,8 @@ static int below(int n) {  // 0 .. n-1
 // mostly numbers that give rounding errors, so that a sum in another order is another number
 static double number(void) {
     static const double numbers[] = {
-        0.0, 1.0, -1.0, 0.1, 0.3, -0.7, 1.1, 2.0, -1.3, 0.9, 3.7, 1e-3, -0.0, 1e200, -1e200, 1e-200,
-        710.0, INFINITY, -INFINITY, NAN, 5e-324, -8.0,
+        0.0,  1.0,  -1.0,  0.1,    0.3,    -0.7,  1.1,      2.0,       -1.3, 0.9,    3.7,
+        1e-3, -0.0, 1e200, -1e200, 1e-200, 710.0, INFINITY, -INFINITY, NAN,  5e-324, -8.0,
     };
     return numbers[below(sizeof numbers / sizeof *numbers)];
 }
@@ -494,8 +497,8 @@ static void record_products(void) {
     int n = below(6);
     Items start = take_items(1, 1), w = take_items(n, 1), x = take_items(n, 1);
     int is_evaluated = below(4) == 0, node = model_dot(start.items[0], w.items, x.items, n);
-    Index place = (is_evaluated ? dot_evaluate : tape_dot)(
-        &tape, start.places[0], start.numbers[0], w.places, w.numbers, x.places, x.numbers, (size_t)n);
+    Index place = (is_evaluated ? dot_evaluate : tape_dot)(&tape, start.places[0], start.numbers[0], w.places,
+                                                           w.numbers, x.places, x.numbers, (size_t)n);
     keep(place, is_evaluated ? evaluated(node) : node);
 }
 
@@ -503,8 +506,8 @@ static void record_sum(void) {
     int n = below(6);
     Items start = take_items(1, 1), x = take_items(n, 1);
     int is_evaluated = below(4) == 0, node = model_sum(start.items[0], x.items, n);
-    Index place = (is_evaluated ? sum_evaluate : tape_sum)(
-        &tape, start.places[0], start.numbers[0], x.places, x.numbers, (size_t)n);
+    Index place = (is_evaluated ? sum_evaluate : tape_sum)(&tape, start.places[0], start.numbers[0], x.places,
+                                                           x.numbers, (size_t)n);
     keep(place, is_evaluated ? evaluated(node) : node);
 }
 
@@ -522,8 +525,7 @@ static void record_cross_entropy(void) {
     int n = 1 + below(4), target = below(n);
     Items x = take_items(n, 0);
     int is_evaluated = below(4) == 0, node = model_cross_entropy(x.items, n, target);
-    Index place = (is_evaluated ? cross_entropy_evaluate : cross_entropy)(
-        &tape, x.places, (size_t)n, (size_t)target);
+    Index place = (is_evaluated ? cross_entropy_evaluate : cross_entropy)(&tape, x.places, (size_t)n, (size_t)target);
     keep(place, is_evaluated ? evaluated(node) : node);
 }
 
@@ -584,8 +586,8 @@ static void record_loss(void) {
     Items x = take_items(n * (int)sizes[0], 1);
     for (int i = 0; i < n; i++) labels[i] = below((int)sizes[nlayers]);
     int is_evaluated = below(4) == 0, node = model_mean_cross_entropy(&mlp, nodes, x.items, labels, n);
-    Index place = (is_evaluated ? mean_cross_entropy_evaluate : mean_cross_entropy)(
-        &tape, &mlp, x.places, x.numbers, labels, (size_t)n);
+    Index place = (is_evaluated ? mean_cross_entropy_evaluate : mean_cross_entropy)(&tape, &mlp, x.places, x.numbers,
+                                                                                    labels, (size_t)n);
     keep(place, is_evaluated ? evaluated(node) : node);
 }
 
@@ -720,7 +722,9 @@ static void set_function_below(void) {
 }
 
 static Index own_order[2 * MOST_TWINS];  // a user node's list is on the tape, too
-static struct { double data, grad; } own_saved[2 * MOST_TWINS];
+static struct {
+    double data, grad;
+} own_saved[2 * MOST_TWINS];
 
 // returns how many nodes there are, 0 without memory
 static size_t own_walk(Index root, int is_forward) {
@@ -819,7 +823,8 @@ typedef struct Choosing {
 } Choosing;
 
 // the takes are handles, too
-static void choose_row(Recorded *recorded, Choosing *choosing, const Index *places, const int *nodes, int n, int width) {
+static void choose_row(Recorded *recorded, Choosing *choosing, const Index *places, const int *nodes, int n,
+                       int width) {
     ModelRecording *expected = &recorded->model;
     if (recorded->nintegers == MOST_CHOICES || expected->nchoices == MOST_CHOICES) return;
     ModelChoice *choice = &expected->choices[expected->nchoices];
@@ -887,8 +892,8 @@ static void record_chosen_loss(Recorded *recorded, Choosing *choosing) {
 // a recorded function: it may use handles from before it, and its nodes are handles after it
 static void run_function(Recorded *recorded, Choosing *choosing, Index *inputs) {
     static void (*const operations[])(void) = {
-        record_unary, record_binary, record_binary, record_with_number, record_composed, record_products, record_sum,
-        record_softmax,
+        record_unary,    record_binary,   record_binary, record_with_number,
+        record_composed, record_products, record_sum,    record_softmax,
     };
     for (int n = 1 + below(6); n > 0; n--) {
         int what = below(12);
@@ -988,14 +993,48 @@ static void trim_soon(void) {
 }
 
 static void (*const instructions[])(void) = {
-    record_leaf, record_unary, record_unary, record_binary, record_binary, record_with_number,
-    record_composed, record_pow, record_user_node, record_products, record_sum, record_softmax,
-    record_cross_entropy, make_network, call_network, record_loss, record_loss,
-    make_optimiser, step_adamw, step_sgd, forget_gradients,
-    backward, backward, forward, forward, replay, replay, set_data, set_data, set_gradient,
-    run_rule, own_backward, own_forward, set_function, watch,
-    hold_operand, drop_handle, drop_handle,
-    unwatch, hand_out, hold_watched, set_function_below,
+    record_leaf,
+    record_unary,
+    record_unary,
+    record_binary,
+    record_binary,
+    record_with_number,
+    record_composed,
+    record_pow,
+    record_user_node,
+    record_products,
+    record_sum,
+    record_softmax,
+    record_cross_entropy,
+    make_network,
+    call_network,
+    record_loss,
+    record_loss,
+    make_optimiser,
+    step_adamw,
+    step_sgd,
+    forget_gradients,
+    backward,
+    backward,
+    forward,
+    forward,
+    replay,
+    replay,
+    set_data,
+    set_data,
+    set_gradient,
+    run_rule,
+    own_backward,
+    own_forward,
+    set_function,
+    watch,
+    hold_operand,
+    drop_handle,
+    drop_handle,
+    unwatch,
+    hand_out,
+    hold_watched,
+    set_function_below,
 };
 
 // the instructions, by number
@@ -1005,9 +1044,8 @@ static void (*const of_recordings[])(void) = {
 };
 
 // with these nothing can fail
-static void (*const others[])(void) = {
-    compare, let_all_unused_go, shrink, trim_soon, settle_all, forget_optimiser, forget_network
-};
+static void (*const others[])(void) = {compare,    let_all_unused_go, shrink,        trim_soon,
+                                       settle_all, forget_optimiser,  forget_network};
 
 static void run_instruction(void) {
     int how = byte();
@@ -1057,7 +1095,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
         let_all_unused_go();
     }
     MUST(tape_is_whole(&tape, NULL));
-    MUST(tape.live == 0 && tape.watched == 0 && tape.nunused == 0 && tape.scheduled == 0 && tape.kept == 0 && !tape.held);
+    MUST(tape.live == 0 && tape.watched == 0 && tape.nunused == 0 && tape.scheduled == 0 && tape.kept == 0
+         && !tape.held);
     tape_free(&tape);
     MUST(outstanding == before);
     return 0;

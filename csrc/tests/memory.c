@@ -16,22 +16,28 @@
 
 static long checks, failures;
 
-#define CHECK(condition)                                                            \
-    do {                                                                            \
-        checks++;                                                                   \
-        if (!(condition)) {                                                         \
-            if (++failures < 20) {                                                  \
-                fprintf(stderr, "%s:%d: step %d, allocation %ld: not so: %s\n",     \
-                        __FILE__, __LINE__, step_now, first_fails, #condition);    \
-            }                                                                       \
-        }                                                                           \
+#define CHECK(condition)                                                                                      \
+    do {                                                                                                      \
+        checks++;                                                                                             \
+        if (!(condition)) {                                                                                   \
+            if (++failures < 20) {                                                                            \
+                fprintf(stderr, "%s:%d: step %d, allocation %ld: not so: %s\n", __FILE__, __LINE__, step_now, \
+                        first_fails, #condition);                                                             \
+            }                                                                                                 \
+        }                                                                                                     \
     } while (0)
 
 static int step_now;
 
 enum {
-    MOST_NODES = 1 << 14, MOST_HANDLES = 400, MOST_NUMBERS = 1 << 18,
-    POINTS = 16, INPUTS = 2, OUTPUTS = 3, PARAMETERS = 8 * 3 + 3 * 9, ROOTS = 20
+    MOST_NODES = 1 << 14,
+    MOST_HANDLES = 400,
+    MOST_NUMBERS = 1 << 18,
+    POINTS = 16,
+    INPUTS = 2,
+    OUTPUTS = 3,
+    PARAMETERS = 8 * 3 + 3 * 9,
+    ROOTS = 20
 };
 
 static const uint32_t sizes[] = {INPUTS, 8, OUTPUTS};
@@ -118,7 +124,8 @@ static int make_moments(Run *run) {
 static int record_operations(Run *run) {
     Tape *tape = &run->tape;
     Index a = run->parameters[0], b = run->parameters[1], square = tape_pow(tape, b, 2.0, 1);
-    Index x = tape_div(tape, tape_sub(tape, a, tape_neg(tape, b)), tape_binary(tape, OP_ADD, square, tape_leaf(tape, 1.0)));
+    Index x =
+        tape_div(tape, tape_sub(tape, a, tape_neg(tape, b)), tape_binary(tape, OP_ADD, square, tape_leaf(tape, 1.0)));
     x = tape_unary(tape, OP_SIGMOID, tape_unary(tape, OP_ABS, tape_unary(tape, OP_COS, tape_unary(tape, OP_SIN, x))));
     x = tape_unary(tape, OP_LOG, tape_unary(tape, OP_EXP, tape_unary(tape, OP_RELU, x)));
     x = tape_binary(tape, OP_POWER, tape_unary(tape, OP_SQRT, x), tape_unary(tape, OP_TANH, a));
@@ -126,7 +133,8 @@ static int record_operations(Run *run) {
 }
 
 static int record_dot_of_nodes(Run *run) {
-    return kept(run, tape_dot(&run->tape, run->parameters[0], 0.0, run->parameters, NULL, run->parameters + 10, NULL, 6));
+    return kept(run,
+                tape_dot(&run->tape, run->parameters[0], 0.0, run->parameters, NULL, run->parameters + 10, NULL, 6));
 }
 
 static int record_dot_of_both(Run *run) {
@@ -421,7 +429,9 @@ static int drop_some(Run *run) {  // holes in the arena
 
 // so many roots whose orders are kept that their table has to grow
 static int record_root(Run *run) {
-    return kept(run, tape_unary(&run->tape, OP_TANH, tape_binary(&run->tape, OP_MUL, run->parameters[run->n % PARAMETERS], run->parameters[0])));
+    return kept(run,
+                tape_unary(&run->tape, OP_TANH,
+                           tape_binary(&run->tape, OP_MUL, run->parameters[run->n % PARAMETERS], run->parameters[0])));
 }
 
 // then the table shrinks, if there is memory for a smaller one
@@ -435,20 +445,111 @@ static int drop_roots(Run *run) {
 typedef int (*Step)(Run *);
 
 static const Step scenario[] = {
-    make_parameters, make_inputs, record_choices, start_recording, call_recording, backward, call_recording,
-    call_recording, backward, forward, backward, free_recording, start_other_recording, call_recording,
-    call_recording, backward, free_recording, drop_last, record_operations, backward, forward, forward, backward, record_sum,
-    record_dot_of_nodes, forward, forward, forward, backward, backward, record_dot_of_both,
-    record_user_node, walk_to_user_node, record_linear, backward, watch_last, lose_user, use_unused,
-    take_none, backward, drop_last, let_unused_go, record_linear, watch_last, lose_user,
-    record_dot_of_nodes, forward, watch_last, lose_user, record_sum, watch_last, use_unused, forward,
-    drop_last, let_unused_go, record_softmax, backward, forward, record_cross_entropy,
-    call_network, backward, forward, backward, make_moments, record_loss, backward, optimise,
-    forward, backward, optimise, forward, backward, optimise, forward, forward, backward,
-    evaluate_network, evaluate_softmax, evaluate_dot, evaluate_sum, evaluate_cross_entropy,
-    evaluate_loss, record_loss_of_leaves, backward, forward, forward, backward,
-    record_loss_of_results, backward, optimise, drop_some, record_loss, forward, backward, optimise, drop_last, record_loss, record_loss,
-    drop_last, forward, forward, forward, backward, optimise, backward,
+    make_parameters,
+    make_inputs,
+    record_choices,
+    start_recording,
+    call_recording,
+    backward,
+    call_recording,
+    call_recording,
+    backward,
+    forward,
+    backward,
+    free_recording,
+    start_other_recording,
+    call_recording,
+    call_recording,
+    backward,
+    free_recording,
+    drop_last,
+    record_operations,
+    backward,
+    forward,
+    forward,
+    backward,
+    record_sum,
+    record_dot_of_nodes,
+    forward,
+    forward,
+    forward,
+    backward,
+    backward,
+    record_dot_of_both,
+    record_user_node,
+    walk_to_user_node,
+    record_linear,
+    backward,
+    watch_last,
+    lose_user,
+    use_unused,
+    take_none,
+    backward,
+    drop_last,
+    let_unused_go,
+    record_linear,
+    watch_last,
+    lose_user,
+    record_dot_of_nodes,
+    forward,
+    watch_last,
+    lose_user,
+    record_sum,
+    watch_last,
+    use_unused,
+    forward,
+    drop_last,
+    let_unused_go,
+    record_softmax,
+    backward,
+    forward,
+    record_cross_entropy,
+    call_network,
+    backward,
+    forward,
+    backward,
+    make_moments,
+    record_loss,
+    backward,
+    optimise,
+    forward,
+    backward,
+    optimise,
+    forward,
+    backward,
+    optimise,
+    forward,
+    forward,
+    backward,
+    evaluate_network,
+    evaluate_softmax,
+    evaluate_dot,
+    evaluate_sum,
+    evaluate_cross_entropy,
+    evaluate_loss,
+    record_loss_of_leaves,
+    backward,
+    forward,
+    forward,
+    backward,
+    record_loss_of_results,
+    backward,
+    optimise,
+    drop_some,
+    record_loss,
+    forward,
+    backward,
+    optimise,
+    drop_last,
+    record_loss,
+    record_loss,
+    drop_last,
+    forward,
+    forward,
+    forward,
+    backward,
+    optimise,
+    backward,
 };
 enum { STEPS = sizeof scenario / sizeof *scenario };
 
@@ -547,7 +648,8 @@ static int run_scenario(Run *run, int steps, int looks, Index slack, long nth, i
     while (run->n) drop(run, run->n - 1);
     CHECK(tape_unused(&run->tape) == 0);  // frees nodes that were unwatched while they were on the list
     CHECK(tape_is_whole(&run->tape, run->holds));
-    CHECK(run->tape.live == 0 && run->tape.watched == 0 && run->tape.scheduled == 0 && run->tape.kept == 0 && !run->tape.held);
+    CHECK(run->tape.live == 0 && run->tape.watched == 0 && run->tape.scheduled == 0 && run->tape.kept == 0
+          && !run->tape.held);
     tape_free(&run->tape);
     CHECK(outstanding == before);
     return failed > 0;

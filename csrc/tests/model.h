@@ -30,7 +30,9 @@ static struct {
     int n;
     int marks;                                       // how many walks there have been
     int order[MOST_TWINS];                           // what the last one has found
-    struct { double data, grad; } saved[MOST_TWINS];  // before the pass, by position there
+    struct {
+        double data, grad;
+    } saved[MOST_TWINS];  // before the pass, by position there
     Fault fault;
 } model;
 
@@ -193,8 +195,8 @@ static int model_mlp(const MLP *mlp, const int *parameters, const Item *inputs, 
     return 1;
 }
 
-static int model_mean_cross_entropy(const MLP *mlp, const int *parameters, const Item *x,
-                                    const int32_t *labels, int n) {
+static int model_mean_cross_entropy(const MLP *mlp, const int *parameters, const Item *x, const int32_t *labels,
+                                    int n) {
     int nin = (int)mlp->sizes[0], nout = (int)mlp->sizes[mlp->nlayers];
     int total = model_leaf(0.0);
     for (int i = 0; i < n; i++) {

@@ -14,13 +14,13 @@ static int checks, failures;
 static const char *function_now;
 static uint64_t seed_now;
 
-#define CHECK(condition)                                                            \
-    do {                                                                            \
-        checks++;                                                                   \
-        if (!(condition) && ++failures < 20) {                                      \
-            fprintf(stderr, "%s:%d: %s, %lu: not so: %s\n", __FILE__, __LINE__,     \
-                    function_now, (unsigned long)seed_now, #condition);             \
-        }                                                                           \
+#define CHECK(condition)                                                                                               \
+    do {                                                                                                               \
+        checks++;                                                                                                      \
+        if (!(condition) && ++failures < 20) {                                                                         \
+            fprintf(stderr, "%s:%d: %s, %lu: not so: %s\n", __FILE__, __LINE__, function_now, (unsigned long)seed_now, \
+                    #condition);                                                                                       \
+        }                                                                                                              \
     } while (0)
 
 enum { MOST_LEAVES = 2000, MOST_NODES = 8000, MOST = 64, MOST_ITEMS = 256 };
@@ -148,8 +148,8 @@ static void make_recording(Graph *graph) {
     CHECK(recording_start(tape, recording, graph->outputs, graph->noutputs, graph->inputs, graph->ninputs) == 0);
     for (size_t c = 0; c < graph->nchoices; c++) {
         const Chosen *chosen = &graph->choices[c];
-        CHECK(recording_choice(tape, recording, chosen->integer, chosen->takes, chosen->width,
-                               chosen->items, chosen->n) == 0);
+        CHECK(recording_choice(tape, recording, chosen->integer, chosen->takes, chosen->width, chosen->items, chosen->n)
+              == 0);
     }
     CHECK(recording_end(tape, recording) == 0);
     CHECK(tape_is_whole(tape, NULL));
@@ -216,9 +216,12 @@ static void draw_call(RNG *rng, Numbers *numbers, const Graph *graph) {
 // what a step does besides the call, and what it compares when
 enum {
     ALL_IF_FAILED = 1,
-    RESULTS = 2, ALL = 4,                              // after forward
-    BACKWARD = 8, BACKWARD_TWICE = 16,
-    RESULTS_AFTER_BACKWARD = 32, ALL_AFTER_BACKWARD = 64
+    RESULTS = 2,
+    ALL = 4,                              // after forward
+    BACKWARD = 8,
+    BACKWARD_TWICE = 16,
+    RESULTS_AFTER_BACKWARD = 32,
+    ALL_AFTER_BACKWARD = 64
 };
 
 // One call with these numbers, and perhaps backward; gradients add up in the leaves. Returns 0 if the
@@ -376,7 +379,8 @@ static int do_something(Graph *graph, Pool *pool) {
         any_of(graph, pool, some, n);
         any_of(graph, pool, some + n, n);
         return put_one(pool, dot(graph, below(graph, 2) ? any(graph, pool) : 0, some, some + n, n));
-    case 4: case 5:
+    case 4:
+    case 5:
         any_of(graph, pool, some, m);
         if (!any_linear(graph, pool, some, m, n, out)) return 0;
         for (size_t k = 0; k < n && below(graph, 2); k++) out[k] = any_function(graph, out[k]);
@@ -388,18 +392,20 @@ static int do_something(Graph *graph, Pool *pool) {
         }
         return 1;
     }
-    case 7:
-        any_of(graph, pool, some, n * m);
-        return put(pool, take(graph, any_integer(graph, n), some, m), m);
-    case 8: case 9: case 10:  // a loss of logits, or of what is computed from them
+    case 7: any_of(graph, pool, some, n * m); return put(pool, take(graph, any_integer(graph, n), some, m), m);
+    case 8:
+    case 9:
+    case 10:  // a loss of logits, or of what is computed from them
         n++;
         any_of(graph, pool, some, m);
         if (!any_linear(graph, pool, some, m, n, out)) return 0;
         if (below(graph, 2) == 0) {
             for (size_t k = 0; k < n; k++) {
                 if (below(graph, 2)) out[k] = any_function(graph, out[k]);
-                if (below(graph, 4) == 0) out[k] = mul(graph, out[k], below(graph, 2) ? number(graph, 0.5) : any(graph, pool));
-                if (below(graph, 8) == 0) out[k] = add(graph, out[k], below(graph, 2) ? number(graph, 0.5) : any(graph, pool));
+                if (below(graph, 4) == 0)
+                    out[k] = mul(graph, out[k], below(graph, 2) ? number(graph, 0.5) : any(graph, pool));
+                if (below(graph, 8) == 0)
+                    out[k] = add(graph, out[k], below(graph, 2) ? number(graph, 0.5) : any(graph, pool));
             }
         }
         if (below(graph, 3) == 0) put(pool, out, n);
@@ -410,14 +416,10 @@ static int do_something(Graph *graph, Pool *pool) {
         some[0] = *take(graph, any_integer(graph, n), out, 1);
         if (below(graph, 2)) some[0] = any_function(graph, some[0]);
         return put_one(pool, below(graph, 3) ? mul(graph, some[0], sum) : mul(graph, sum, some[0]));
-    case 11:
-        any_of(graph, pool, some, n);
-        return softmax(&graph->tape, some, n, ex) == 0 && put(pool, ex, n);
+    case 11: any_of(graph, pool, some, n); return softmax(&graph->tape, some, n, ex) == 0 && put(pool, ex, n);
     case 12: return put_one(pool, below(graph, 2) ? weight(graph) : number(graph, below(graph, 2) ? 0.3 : -0.7));
     case 13: return graph->ninputs == MOST || put_one(pool, input(graph));
-    case 14:
-        any_of(graph, pool, some, n);
-        return put_one(pool, tape_sum(&graph->tape, 0, 0.0, some, NULL, n));
+    case 14: any_of(graph, pool, some, n); return put_one(pool, tape_sum(&graph->tape, 0, 0.0, some, NULL, n));
     case 15:
         if (below(graph, 2)) return put_one(pool, unary(graph, OP_EXP, unary(graph, OP_TANH, any(graph, pool))));
         if (below(graph, 4)) return put_one(pool, tape_pow(&graph->tape, any(graph, pool), 2.0, 1));
@@ -562,7 +564,8 @@ static int dot_of_items(Graph *graph) {
 
 // items that the root uses only if they are chosen; one is computed from another
 static int items_of_their_own(Graph *graph) {
-    Index x = unary(graph, OP_EXP, input(graph)), items[] = {x, unary(graph, OP_SIN, x), unary(graph, OP_TANH, weight(graph))};
+    Index x = unary(graph, OP_EXP, input(graph)),
+          items[] = {x, unary(graph, OP_SIN, x), unary(graph, OP_TANH, weight(graph))};
     output(graph, unary(graph, OP_TANH, *take(graph, integer(graph, 3), items, 1)));
     return 1;
 }
@@ -631,7 +634,8 @@ static int rows_that_overlap(Graph *graph) {
     const Index *w = weights(graph, 12), *x = weights(graph, 3), *v = weights(graph, 24);
     Index out[16];
     for (int r = 0; r < 8; r++) out[r] = unary(graph, OP_TANH, dot(graph, weight(graph), w + r, x, 3));
-    for (int r = 0; r < 8; r++) out[8 + r] = unary(graph, OP_SIN, dot(graph, v[3 * ((r + 1) % 8) + r % 3], v + 3 * r, x, 3));
+    for (int r = 0; r < 8; r++)
+        out[8 + r] = unary(graph, OP_SIN, dot(graph, v[3 * ((r + 1) % 8) + r % 3], v + 3 * r, x, 3));
     output(graph, sum_of(graph, out, 16));
     return 1;
 }
@@ -708,7 +712,8 @@ static int other_sum(Graph *graph) {
     int what = (int)(seed_now % 4);
     for (int r = 0; r < 4; r++) out[r] = dot(graph, weight(graph), w + 3 * r, v, 3);
     Index extra = unary(graph, OP_TANH, weight(graph));
-    Index orders[4][5] = {{out[2], out[1], out[0]}, {out[0], out[2]}, {out[0], out[1], out[2], extra}, {out[0], out[1], out[1], out[2]}};
+    Index orders[4][5] = {
+        {out[2], out[1], out[0]}, {out[0], out[2]}, {out[0], out[1], out[2], extra}, {out[0], out[1], out[1], out[2]}};
     static const size_t sizes[] = {3, 2, 4, 4};
     memcpy(x, orders[what], sizeof x);
     Index chosen = *take(graph, integer(graph, 3), out, 1);
@@ -806,7 +811,9 @@ static void make_vectors(Graph *graph, Index x[][LONG], size_t times, size_t len
         Index factor = kind == 2 ? weight(graph) : kind == 3 ? input(graph) : 0;
         for (size_t k = 0; k < length; k++) {
             Index leaf = leaves[k + (kind == 1 ? t : kind == 4 ? 2 * t : 0)];
-            x[t][k] = kind == 0 ? unary(graph, OP_TANH, leaf) : kind == 1 || kind == 4 ? leaf : mul(graph, leaf, factor);
+            x[t][k] = kind == 0          ? unary(graph, OP_TANH, leaf)
+                : kind == 1 || kind == 4 ? leaf
+                                         : mul(graph, leaf, factor);
         }
     }
 }
@@ -827,21 +834,24 @@ static Index activation(Graph *graph, int kind, Index x) {
     case 0: return unary(graph, OP_RELU, x);
     case 1: return unary(graph, OP_TANH, x);
     case 2: return tape_pow(&graph->tape, unary(graph, OP_RELU, x), 2.0, 1);
-    case 3:
-        x = unary(graph, OP_EXP, x);
-        return x ? tape_pow(&graph->tape, x, below(graph, 2) ? -1.0 : -0.5, 1) : 0;
+    case 3: x = unary(graph, OP_EXP, x); return x ? tape_pow(&graph->tape, x, below(graph, 2) ? -1.0 : -0.5, 1) : 0;
     default: return x;
     }
 }
 
 // 0: an operation had no result
-static int apply(Graph *graph, Index w[][LONG], Index x[][LONG], size_t n, size_t times, size_t length, Index out[][LONG]) {
+static int apply(Graph *graph, Index w[][LONG], Index x[][LONG], size_t n, size_t times, size_t length,
+                 Index out[][LONG]) {
     int start = below(graph, 6), how = below(graph, 5), is_by_row = below(graph, 2), has_two = below(graph, 4) == 0;
     const Index *biases = weights(graph, MOST_ROWS);
     for (size_t k = 0; k < n * times; k++) {
         size_t r = is_by_row ? k / times : k % n, t = is_by_row ? k % times : k / n;
-        Index from = start == 0 ? 0 : start == 1 ? biases[r] : start == 2 ? biases[0] : start == 3 ? weight(graph)
-            : start == 4 ? x[(t + 1) % times][0] : w[(r + 1) % n][0];
+        Index from = start == 0 ? 0
+            : start == 1        ? biases[r]
+            : start == 2        ? biases[0]
+            : start == 3        ? weight(graph)
+            : start == 4        ? x[(t + 1) % times][0]
+                                : w[(r + 1) % n][0];
         // some vectors see the rows in another order, as if it were another matrix
         out[t][r] = dot(graph, from, w[has_two && t % 2 ? n - 1 - r : r], x[t], length);
     }
@@ -1006,14 +1016,16 @@ static void test_undo(void) {
         make_recording(&graph);
         for (int what = 0; what < 4; what++) {
             others = numbers;
-            for (size_t i = 0; i < graph.nintegers; i++) others.integers[i] = (numbers.integers[i] + 1) % (int64_t)graph.ranges[i];
+            for (size_t i = 0; i < graph.nintegers; i++)
+                others.integers[i] = (numbers.integers[i] + 1) % (int64_t)graph.ranges[i];
             others.inputs[0] = 0.25;
             CHECK(step(&graph, &fresh, undone[k].function, &numbers, what & 1 ? BACKWARD : 0));
             CHECK(recording_set(&graph.tape, &graph.recording, others.inputs, others.integers) == 0);
             recording_undo(&graph.tape, &graph.recording);
             CHECK(has_results(&graph, &fresh));
             if (what & 2) CHECK(has_all(&graph, &fresh));
-            CHECK(tape_backward(&graph.tape, graph.outputs[0]) == 0 && tape_backward(&fresh.tape, fresh.outputs[0]) == 0);
+            CHECK(tape_backward(&graph.tape, graph.outputs[0]) == 0
+                  && tape_backward(&fresh.tape, fresh.outputs[0]) == 0);
             CHECK(has_results(&graph, &fresh) && has_all(&graph, &fresh));
             numbers.integers[0] = (numbers.integers[0] + 2) % (int64_t)graph.ranges[0];
         }
@@ -1118,9 +1130,11 @@ static void test_overlap(void) {
         Index outputs[] = {a, b};
         for (int k = 0; k < 2; k++) tape_hold(&tape, outputs[k]);
         Recording first, second;
-        CHECK(recording_start(&tape, &first, &a, 1, &x, 1) == 0 && recording_choice(&tape, &first, 0, &one, 1, table, 3) == 0);
+        CHECK(recording_start(&tape, &first, &a, 1, &x, 1) == 0
+              && recording_choice(&tape, &first, 0, &one, 1, table, 3) == 0);
         CHECK(recording_end(&tape, &first) == 0 && tape_replay(&tape, a));
-        CHECK(recording_start(&tape, &second, (Index[]){b, squared}, 2, &y, 1) == 0 && recording_end(&tape, &second) == 0);
+        CHECK(recording_start(&tape, &second, (Index[]){b, squared}, 2, &y, 1) == 0
+              && recording_end(&tape, &second) == 0);
         CHECK(!tape_replay(&tape, b));  // a choice of the first one would not change it
         for (int k = 0; k < 6; k++) {
             double xs = 0.5 + k, ys = 0.25 - k, t = tape.data[table[k % 3]] * xs;
@@ -1160,7 +1174,8 @@ static void test_shared_nodes(void) {
         tape_hold(&tape, a);
         tape_hold(&tape, b);
         Recording first, second;
-        CHECK(recording_start(&tape, &first, &a, 1, NULL, 0) == 0 && recording_start(&tape, &second, &b, 1, NULL, 0) == 0);
+        CHECK(recording_start(&tape, &first, &a, 1, NULL, 0) == 0
+              && recording_start(&tape, &second, &b, 1, NULL, 0) == 0);
         if (what == 4) CHECK(recording_choice(&tape, &first, 0, &taken, 1, (Index[]){x, y}, 2) == 0);
         if (what == 1) tape_set_function(&tape, tape.nodes[inner].b, 1);  // a node inside the dot
         if (what == 3) tape_set_function(&tape, inner, 1);
@@ -1190,7 +1205,8 @@ static void test_output_inside_another(void) {
     tape_init(&tape);
     Index x = tape_leaf(&tape, 0.5);
     tape_hold(&tape, x);
-    Index inner = tape_unary(&tape, OP_TANH, x), above = tape_unary(&tape, OP_EXP, inner), root = tape_unary(&tape, OP_SIN, above);
+    Index inner = tape_unary(&tape, OP_TANH, x), above = tape_unary(&tape, OP_EXP, inner),
+          root = tape_unary(&tape, OP_SIN, above);
     Index twice = tape_binary(&tape, OP_MUL, inner, inner);
     tape_hold(&tape, root);
     Recording one, other;
@@ -1223,9 +1239,11 @@ static void test_freed_recording(void) {
         tape_hold(&tape, y);
         Recording recording;
         CHECK(recording_start(&tape, &recording, (Index[]){y, other}, 2, &x, 1) == 0);
-        CHECK(recording_choice(&tape, &recording, 0, &taken, 1, table, 2) == 0 && recording_end(&tape, &recording) == 0);
+        CHECK(recording_choice(&tape, &recording, 0, &taken, 1, table, 2) == 0
+              && recording_end(&tape, &recording) == 0);
         CHECK(tape_replay(&tape, y) && tape_is_whole(&tape, NULL));
-        CHECK(recording_set(&tape, &recording, &(double){4.0}, &(int64_t){1}) == 0 && recording_forward(&tape, &recording) == 0);
+        CHECK(recording_set(&tape, &recording, &(double){4.0}, &(int64_t){1}) == 0
+              && recording_forward(&tape, &recording) == 0);
         if (order == 1) CHECK(tape_backward(&tape, y) == 0);
         if (order == 3) tape_hold(&tape, taken);
         if (order >= 2) tape_release(&tape, y);
@@ -1257,7 +1275,8 @@ static void test_same_output(void) {
     for (int k = 0; k < 4; k++) table[k] = tape_leaf(&tape, k);
     for (int k = 0; k < 4; k++) takes[k] = tape_unary(&tape, OP_TAKE, table[0]);
     Recording one, other, none;
-    CHECK(recording_start(&tape, &one, &y, 1, NULL, 0) == 0 && recording_end(&tape, &one) == 0 && tape_replay(&tape, y));
+    CHECK(recording_start(&tape, &one, &y, 1, NULL, 0) == 0 && recording_end(&tape, &one) == 0
+          && tape_replay(&tape, y));
     CHECK(recording_start(&tape, &other, &y, 1, NULL, 0) == 0);
     CHECK(recording_start(&tape, &none, NULL, 0, NULL, 0) == 0);
     for (int k = 0; k < 4; k++) {

@@ -22,11 +22,11 @@ enum { MOST_THREADS = 64, PROGRAMS = 5, WEIGHTS = 4 * 3 + 3 * 5, POINTS = 20 };
 
 static atomic_int failures;
 
-#define CHECK(condition)                                                                 \
-    do {                                                                                 \
-        if (!(condition) && atomic_fetch_add(&failures, 1) < 20) {                       \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);      \
-        }                                                                                \
+#define CHECK(condition)                                                            \
+    do {                                                                            \
+        if (!(condition) && atomic_fetch_add(&failures, 1) < 20) {                  \
+            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
+        }                                                                           \
     } while (0)
 
 // what a thread has; the numbers that it sees go into one hash
@@ -302,7 +302,8 @@ static void go_on_training(Worker *worker) {
         see(worker, *tape_data(tape, worker->loss));
     }
     see_node(worker, worker->mean);
-    CHECK(tape_forward(tape, worker->loss) == 0 && tape->held);  // so the next round, or a child, starts with a replay that holds numbers
+    CHECK(tape_forward(tape, worker->loss) == 0
+          && tape->held);  // so the next round, or a child, starts with a replay that holds numbers
 }
 
 static void end_training(Worker *worker) {
@@ -320,7 +321,8 @@ static void end_training(Worker *worker) {
 
 // one round; the next goes on with the tape that it leaves
 static void run_round(Worker *worker) {
-    void (*const parts[])(Worker *) = {operations, train, user_nodes, watched_nodes, deep, recorded_function, go_on_training};
+    void (*const parts[])(Worker *) = {operations,        train,         user_nodes, watched_nodes, deep,
+                                       recorded_function, go_on_training};
     enum { PARTS = sizeof parts / sizeof *parts };
     for (int k = 0, first = below(worker, PARTS); k < PARTS; k++) parts[(first + k) % PARTS](worker);
     CHECK(worker->tape.live == worker->live && worker->tape.scheduled == 1);
@@ -409,7 +411,6 @@ int main(int argc, char **argv) {
         results += workers[i].results;
     }
     free(expected);
-    printf("%d threads, %d children, %ld numbers, %d failed\n", threads, children,
-           results, atomic_load(&failures));
+    printf("%d threads, %d children, %ld numbers, %d failed\n", threads, children, results, atomic_load(&failures));
     return atomic_load(&failures) > 0;
 }

@@ -13,13 +13,13 @@
 
 static int checks, failures;
 
-#define CHECK(condition)                                                        \
-    do {                                                                        \
-        checks++;                                                               \
-        if (!(condition)) {                                                     \
-            failures++;                                                         \
+#define CHECK(condition)                                                            \
+    do {                                                                            \
+        checks++;                                                                   \
+        if (!(condition)) {                                                         \
+            failures++;                                                             \
             fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
-        }                                                                       \
+        }                                                                           \
     } while (0)
 
 static Index held(Tape *tape, Index i) {
@@ -44,7 +44,10 @@ static double grad(const Tape *tape, Index i) {
 // generator and data sets, on the numbers that every port has to give
 
 static void test_rng(void) {
-    static const struct { uint64_t seed; uint32_t u32[3]; } expected[] = {
+    static const struct {
+        uint64_t seed;
+        uint32_t u32[3];
+    } expected[] = {
         {42, {1456360119u, 3359763283u, 3393612768u}},
         {1337, {989205090u, 818269915u, 1335155955u}},
         {UINT64_MAX, {4180462053u, 2415166680u, 879531507u}},
@@ -92,8 +95,7 @@ static void test_backward(void) {
     tape_init(&tape);
     // d = a * b + a**2;  e = d.tanh() + d
     Index a = leaf(&tape, 0.5), b = leaf(&tape, -3.0);
-    Index d = held(&tape, tape_binary(&tape, OP_ADD, tape_binary(&tape, OP_MUL, a, b),
-                                      tape_pow(&tape, a, 2.0, 1)));
+    Index d = held(&tape, tape_binary(&tape, OP_ADD, tape_binary(&tape, OP_MUL, a, b), tape_pow(&tape, a, 2.0, 1)));
     Index e = held(&tape, tape_binary(&tape, OP_ADD, tape_unary(&tape, OP_TANH, d), d));
     CHECK(data(&tape, d) == -1.25);
     CHECK(data(&tape, e) == tanh(-1.25) - 1.25);
@@ -496,7 +498,8 @@ static void test_trim_with_watched(void) {
             y = tape_binary(&tape, OP_ADD, y, x);
             if (i == (where == 0 ? 1 : where == 1 ? 3 * (DEPTH / 4) : DEPTH)) w = watched(&tape, y);
         }
-        if (where < 2) tape_release(&tape, held(&tape, y)); else use(&tape, w);
+        if (where < 2) tape_release(&tape, held(&tape, y));
+        else use(&tape, w);
         CHECK(tape.nunused == 1 && (where == 0 ? tape.capacity < 10000 : tape.capacity > DEPTH));
         CHECK(tape_is_whole(&tape, NULL) && tape_unused(&tape) == w);
         CHECK(tape.nodes[w].op == OP_ADD);
@@ -1038,7 +1041,8 @@ static void test_root(void) {
     double root;
     CHECK(number_power(0.0, 0.5, &root) && root == 0 && number_power(INFINITY, 0.5, &root) && isinf(root));
     CHECK(number_power(-0.0, 0.5, &root) && root == 0 && !signbit(root) && !number_power(-1.0, 0.5, &root));
-    CHECK(number_power(NAN, 0.5, &root) && isnan(root) && number_power(5e-324, 0.5, &root) && root == pow(5e-324, half));
+    CHECK(number_power(NAN, 0.5, &root) && isnan(root) && number_power(5e-324, 0.5, &root)
+          && root == pow(5e-324, half));
 }
 
 // The same for inverses: half of the numbers are next to one whose result is in the middle.
@@ -1079,7 +1083,8 @@ static void test_inverse(double exponent, int (*is_sure)(double x, double *out, 
 // many at once, against one by one
 
 static double any_number(RNG *rng) {
-    static const double odd[] = {0.0, -0.0, 5e-324, -5e-324, 0x1p-1022, 0x1p-900, 0x1p900, DBL_MAX, INFINITY, -INFINITY, NAN};
+    static const double odd[] = {0.0,     -0.0,    5e-324,   -5e-324,   0x1p-1022, 0x1p-900,
+                                 0x1p900, DBL_MAX, INFINITY, -INFINITY, NAN};
     if (rng_random_u32(rng) % 64 == 0) return odd[rng_random_u32(rng) % 11];
     return ldexp(rng_uniform(rng, -2.0, 2.0), (int)(rng_random_u32(rng) % 40) - 20);
 }
@@ -1211,14 +1216,34 @@ static void test_steps(int is_shuffled) {
 // numbers as text
 
 static void test_repr(void) {
-    static const struct { double x; const char *text; } expected[] = {
-        {0.0, "0.0"}, {-0.0, "-0.0"}, {1.0, "1.0"}, {0.1, "0.1"}, {-1.5, "-1.5"},
-        {100.0, "100.0"}, {1e15, "1000000000000000.0"}, {1e16, "1e+16"}, {1.5e16, "1.5e+16"},
-        {0.0001, "0.0001"}, {0.00012, "0.00012"}, {1e-5, "1e-05"}, {1e100, "1e+100"},
-        {5e-324, "5e-324"}, {DBL_MAX, "1.7976931348623157e+308"}, {DBL_MIN, "2.2250738585072014e-308"},
-        {9007199254740993.0, "9007199254740992.0"}, {0.1 + 0.2, "0.30000000000000004"},
-        {9.5367431640625e-07, "9.5367431640625e-07"}, {5.684341886080802e-14, "5.684341886080802e-14"}, {INFINITY, "inf"}, {-INFINITY, "-inf"},
-        {123456789.125, "123456789.125"}, {2.0 / 3.0, "0.6666666666666666"},
+    static const struct {
+        double x;
+        const char *text;
+    } expected[] = {
+        {0.0, "0.0"},
+        {-0.0, "-0.0"},
+        {1.0, "1.0"},
+        {0.1, "0.1"},
+        {-1.5, "-1.5"},
+        {100.0, "100.0"},
+        {1e15, "1000000000000000.0"},
+        {1e16, "1e+16"},
+        {1.5e16, "1.5e+16"},
+        {0.0001, "0.0001"},
+        {0.00012, "0.00012"},
+        {1e-5, "1e-05"},
+        {1e100, "1e+100"},
+        {5e-324, "5e-324"},
+        {DBL_MAX, "1.7976931348623157e+308"},
+        {DBL_MIN, "2.2250738585072014e-308"},
+        {9007199254740993.0, "9007199254740992.0"},
+        {0.1 + 0.2, "0.30000000000000004"},
+        {9.5367431640625e-07, "9.5367431640625e-07"},
+        {5.684341886080802e-14, "5.684341886080802e-14"},
+        {INFINITY, "inf"},
+        {-INFINITY, "-inf"},
+        {123456789.125, "123456789.125"},
+        {2.0 / 3.0, "0.6666666666666666"},
     };
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
         char text[32];

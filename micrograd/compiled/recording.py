@@ -24,9 +24,7 @@ class Recording:
         call(lib.shared_recording_start, recording, id(outputs), id(inputs))
         for position, rows, takes, _ in choices:
             items = [*chain.from_iterable(rows)]
-            call(
-                lib.shared_recording_choice, recording, position, id(takes), id(items), len(rows)
-            )
+            call(lib.shared_recording_choice, recording, position, id(takes), id(items), len(rows))
         call(lib.shared_recording_end, recording)
         self._recording = recording
         self._ranges = [(position, len(rows), kind) for position, rows, _, kind in choices]

@@ -48,9 +48,7 @@ _node.__qualname__ = "Value.__init__"  # what Python's messages about the argume
 
 
 def _new_type() -> type[Value]:
-    containers = (
-        types.FunctionType, types.CellType, types.MethodType, functools.partial
-    )
+    containers = (types.FunctionType, types.CellType, types.MethodType, functools.partial)
     hooks = (
         error, number, is_number, _node, user_number,
         grad_mode.is_recording, grad_mode.no_grad_blocks,
@@ -88,9 +86,7 @@ def __repr__(self: Value) -> str:
 
 
 @_method
-def _repr_mimebundle_(
-    self: Value, include: Any = None, exclude: Any = None
-) -> dict[str, str]:
+def _repr_mimebundle_(self: Value, include: Any = None, exclude: Any = None) -> dict[str, str]:
     return notebook_picture(self)  # a notebook shows a Value as its graph
 
 

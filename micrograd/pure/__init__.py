@@ -26,4 +26,4 @@ __all__ = [
     "cross_entropy", "mean_cross_entropy", "eval_split",
     "Adam", "AdamW", "SGD",
     "recorded", "RecordingError",
-]
+]  # fmt: skip

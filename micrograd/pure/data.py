@@ -97,9 +97,7 @@ def gen_data_yinyang(
         if right < r_small or left < r_small:
             return 2
         yin = (
-            right <= r_small
-            or r_small < left <= 0.5 * r_big
-            or (y > r_big and right > 0.5 * r_big)
+            right <= r_small or r_small < left <= 0.5 * r_big or (y > r_big and right > 0.5 * r_big)
         )
         return 0 if yin else 1
 

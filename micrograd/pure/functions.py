@@ -181,9 +181,7 @@ def exponentials(values: list[Value]) -> list[Value]:
     return [(v + _recomputed_leaf(_minus, [max_val])).exp() for v in values]
 
 
-def _recomputed_leaf(
-    function: Callable[[Iterator[float]], float], values: list[Value]
-) -> Value:
+def _recomputed_leaf(function: Callable[[Iterator[float]], float], values: list[Value]) -> Value:
     """Return a leaf with the number function(data of the values); forward() recomputes it."""
     leaf = Value(function(v._data for v in values))
     if is_recording():
