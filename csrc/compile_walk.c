@@ -35,7 +35,7 @@ static inline void *grown(Compiler *compiler, void *memory, Index n, Index *room
 // A dot is found from its last sum: before it, by operand a, is another sum that nothing else uses,
 // and so on down to the start.
 
-// Does only one operation use it, and has nobody a handle of it?
+// Does only one operation use it, and no handle?
 static inline int is_temporary(const Node *node, Op op) {
     return (node->op == op) & (node->refs == 1) & !(node->flags & NODE_WATCHED);
 }

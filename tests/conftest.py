@@ -122,7 +122,7 @@ def no_new_nodes():
 
 
 def bits(x):
-    """The bits of a float; all nans count as one, whose sign and payload nobody promises."""
+    """The bits of a float; all nans count as one: sign and payload are not promised."""
     return "nan" if math.isnan(x) else struct.pack(">d", x).hex()
 
 

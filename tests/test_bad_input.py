@@ -1,4 +1,4 @@
-"""Every public function with arguments that nobody should give it.
+"""Every public function with wrong arguments.
 
 Both engines do the same: they give the same result, by bits, or raise the same exception with
 the same words. What is raised is an exception that the documentation knows, and it leaves

@@ -21,9 +21,9 @@ GPT = ["gpt fresh", "gpt recorded", "gpt by hand", "gpt numpy"]
 CALLS = ["fresh call", "recorded call", "first calls"]
 ROUNDS = 3
 # powers of two, so that every ratio is exact
-BY_HAND = 2.0**-15  # seconds, in a calm round; the machine's mood makes it up to 3 times as much
+BY_HAND = 2.0**-15  # seconds, in a quiet round; noise makes it up to 3 times as much
 NODE = 2.0**-27
-MOODS = [1, 3, 1.5]
+NOISE = [1, 3, 1.5]
 # how many times as long as by hand
 STEPS = {
     **{path.name: 100.0 for path in PATHS},
@@ -37,10 +37,10 @@ STEPS = {
 
 
 def measurements(missing=(), steps=STEPS, growth=1.5, memory=(40.0, 60.0)):
-    """Measurements in which each round has a mood of its own, that of all in it."""
+    """Measurements in which noise slows down all of a round, each round in another degree."""
     found = {
         path.name: {
-            i: steps[path.name] * BY_HAND * MOODS[i] for i in range(ROUNDS) if i % path.every == 0
+            i: steps[path.name] * BY_HAND * NOISE[i] for i in range(ROUNDS) if i % path.every == 0
         }
         for path in PATHS
         if path.name not in missing
@@ -48,8 +48,8 @@ def measurements(missing=(), steps=STEPS, growth=1.5, memory=(40.0, 60.0)):
     nodes = {
         how: {
             size: [
-                dict.fromkeys(PHASES, NODE * mood * (growth if size == SIZES[-1] else 1))
-                for mood in MOODS
+                dict.fromkeys(PHASES, NODE * noise * (growth if size == SIZES[-1] else 1))
+                for noise in NOISE
             ]
             for size in SIZES
         }

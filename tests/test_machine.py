@@ -436,7 +436,7 @@ class Engines(RuleBasedStateMachine):
     def look(self):
         """Everything that can be reached has the same bits, and hangs together in the same way.
 
-        A rule and no invariant: whoever looks at a number makes a replay write it down.
+        A rule and no invariant, because reading a number makes a replay write it to its node.
         """
         twins = {}  # by Value, of either engine
         waiting = list(zip(*[self.held(world) for world in self.worlds]))

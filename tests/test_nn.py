@@ -137,7 +137,7 @@ def test_inputs_that_are_values_get_gradients(engine):
     assert all(xi.grad for xi in x)
 
 
-def test_inputs_that_nobody_else_keeps(engine, no_new_nodes):
+def test_inputs_that_only_the_call_keeps(engine, no_new_nodes):
     """An iterator's Values are gone once it has been read: the loss takes them while they live."""
     model = engine.MLP(2, [3, 2], rng=engine.RNG(1))
     xs = [[0.5, 1.0], [7.5, -1.0], [0.25, 3.0]]

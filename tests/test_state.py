@@ -779,7 +779,7 @@ def test_files_that_are_no_text(engine, path):
             engine.load(path)
 
 
-def test_whoever_wrote_it(engine, path):
+def test_a_file_written_by_hand(engine, path):
     """Integers, spaces and another order of names are as good."""
     file = json.loads(FILE)
     file["module"] = dict(reversed({**file["module"], "b": 3}.items()))

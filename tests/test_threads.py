@@ -331,7 +331,7 @@ class Busy:
 
 
 def end_soon():
-    """A process that waits for a lock which nobody holds any more would do so for ever."""
+    """A process that waits for a lock without a holder waits for ever."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(30)
 
