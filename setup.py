@@ -1,12 +1,13 @@
 """All that setuptools cannot read from pyproject.toml: the compiled module.
 
 Where it cannot be compiled the package is built without it, as a wheel of plain Python. With
-MICROGRAD_REQUIRE_C=1 that is an error, and so it is in an editable install, which else could
-go on with an older module, unless MICROGRAD_REQUIRE_C=0 is set.
+NAME_REQUIRE_C=1, NAME being the project's in capitals, that is an error. So it is in an editable
+install, which could go on with an older module, unless NAME_REQUIRE_C=0 is set.
 """
 
 import os
 import platform
+import re
 import sysconfig
 from pathlib import Path
 
@@ -15,13 +16,15 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CCompilerError
 from setuptools.modified import newer_group
 
+NAME = re.search(r'^name = "(\w+)"$', Path("pyproject.toml").read_text("utf-8"), re.MULTILINE)[1]
+
 
 def is_required(unless_told="0"):
-    return (os.environ.get("MICROGRAD_REQUIRE_C") or unless_told) != "0"
+    return (os.environ.get(f"{NAME.upper()}_REQUIRE_C") or unless_told) != "0"
 
 
 def leave_out(problem):
-    print(f"\n{problem}\nmicrograd is built WITHOUT its compiled engine, for the reason above\n")
+    print(f"\n{problem}\n{NAME} is built WITHOUT its compiled engine, for the reason above\n")
 
 
 def skip_fresh_objects(compiler):

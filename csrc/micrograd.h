@@ -1,7 +1,7 @@
 // micrograd in C: every public declaration, once.
 //
-// Python's cffi reads this very file. It drops the lines that start with '#', so
-// those may only be guards and includes, and constants are enums.
+// Python's cffi reads this very file, and the headers that it includes. It drops the lines that
+// start with '#', so those may only be guards and includes, and constants are enums.
 //
 // Nothing here prints, exits or has state of its own: a function takes what it works on as
 // its first argument, and says that it failed with 0 or -1. What failed, and with which
@@ -12,18 +12,8 @@
 
 #include <stddef.h>
 #include <stdint.h>
-
-// -----------------------------------------------------------------------------
-// the generator (rng.c): xorshift64*, the same numbers on every machine
-
-typedef struct RNG {
-    uint64_t state;                           // never 0: the generator would stay there
-} RNG;
-
-void rng_init(RNG *rng, uint64_t seed);       // seed: 1 .. 2**64-1
-uint32_t rng_random_u32(RNG *rng);            // 32 random bits
-double rng_random(RNG *rng);                  // in [0, 1)
-double rng_uniform(RNG *rng, double a, double b);  // in [a, b)
+#include "repr.h"
+#include "rng.h"
 
 // -----------------------------------------------------------------------------
 // the data sets (data.c): n labelled points of the plane, made by the generator
@@ -339,12 +329,5 @@ int adam_step(Tape *tape, Adam *adam, const Index *parameters, size_t n);
 int adamw_step(Tape *tape, AdamW *adamw, const Index *parameters, size_t n);
 void sgd_step(Tape *tape, double lr, const Index *parameters, size_t n);
 void zero_grad(Tape *tape, const Index *parameters, size_t n);
-
-// -----------------------------------------------------------------------------
-// numbers as text (repr.c)
-
-// Write x as Python's repr does, in the fewest digits that read back as x; text has
-// room for 32 characters.
-void number_repr(double x, char *text);
 
 #endif

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "micrograd.h"
+#include "repr.h"
 
 // 1.29e+00 becomes 1.30e+00. (9.99e+00 becomes 0.00e+00, which reads back as nothing
 // that was asked for: what needs one digit more is found with one digit.)

@@ -1,8 +1,6 @@
 // The generator: xorshift64*, https://en.wikipedia.org/wiki/Xorshift#xorshift*
-// This file and its declarations in the header stand alone: a port can take them as
-// they are.
 
-#include "micrograd.h"
+#include "rng.h"
 
 void rng_init(RNG *rng, uint64_t seed) {
     rng->state = seed;

@@ -126,11 +126,15 @@ def test_without_the_compiled_part(without_compiled_part):
 
 
 @needs_c
-def test_a_compiled_part_of_another_version(tmp_path):
+@pytest.mark.parametrize(
+    "function, version",
+    [("built_version", "0.0.7"), ("micrograd_version", "of an older version")],  # before 0.2.0
+)
+def test_a_compiled_part_of_another_version(tmp_path, function, version):
     (tmp_path / "_micrograd.py").write_text(
-        textwrap.dedent("""
+        textwrap.dedent(f"""
             class lib:
-                def micrograd_version():
+                def {function}():
                     return b"0.0.7"
             class ffi:
                 string = staticmethod(lambda x: x)
@@ -139,10 +143,10 @@ def test_a_compiled_part_of_another_version(tmp_path):
     run = python(WHICH, tmp_path, MICROGRAD_BACKEND="c")
     assert run.returncode == 1
     last = run.stderr.strip().splitlines()[-1]
-    for word in ("0.0.7", micrograd.__version__, "_micrograd.py", "pip install ."):
+    for word in (version, micrograd.__version__, "_micrograd.py", "pip install ."):
         assert word in last
     run = python(WHICH, tmp_path)
-    assert run.stdout.strip() == PYTHON and "0.0.7" in run.stderr
+    assert run.stdout.strip() == PYTHON and version in run.stderr
 
 
 @needs_c

@@ -103,7 +103,8 @@ def test_commands_exist(page):
             targets += words.split()
         for words in re.findall(r"nox -s((?: +[\w-]+)+)", line):
             sessions += [word.split("-")[0] for word in words.split()]
-    makefile = (ROOT / "csrc" / "Makefile").read_text(encoding="utf-8")
+    files = (ROOT / "csrc" / name for name in ("Makefile", "rules.mk"))
+    makefile = "".join(path.read_text(encoding="utf-8") for path in files)
     noxfile = (ROOT / "noxfile.py").read_text(encoding="utf-8")
     known = re.findall(r"^([\w -]+):(?!=)", makefile, re.MULTILINE)
     assert {*targets} <= {target for line in known for target in line.split()}

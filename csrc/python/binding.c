@@ -377,7 +377,3 @@ void shared_recording_free(Recording *recording) {
     recording_free(&tape, recording);
     handles_tend();
 }
-
-const char *micrograd_version(void) {
-    return MICROGRAD_VERSION;
-}

@@ -55,6 +55,4 @@ int shared_recording_end(Recording *recording, Object out);
 int shared_recording_run(Recording *recording, Object floats, Object integers, Object out);
 void shared_recording_free(Recording *recording);
 
-const char *micrograd_version(void);  // of the package that this was compiled from
-
 #endif

@@ -1,8 +1,8 @@
-"""Builds `_micrograd`, the compiled module: the C library, and the C files beside this one.
+"""Builds the compiled module: the C library, and the C files beside this one.
 
-setup.py names the builder at the end of this file, and setuptools runs it. The
-declarations are the headers themselves: what Python can call is what micrograd.h and
-binding.h declare.
+setup.py names the builder at the end of this file, and setuptools runs it. The declarations are the
+headers themselves: what Python can call is what they declare. This file is the same for every
+project that has this shape: a package, and csrc/ with a header of the package's name.
 """
 
 import platform
@@ -17,13 +17,24 @@ HERE = Path(__file__).resolve().parent
 CSRC = HERE.parent
 ROOT = CSRC.parent
 
-# cffi releases the GIL around each call; it is what protects the tape, so it stays held
-KEEP_THE_GIL = """
+
+def read(path, pattern):
+    """Return what a line of a file says: it is written down there and nowhere else."""
+    return re.search(pattern, (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE).group(1)
+
+
+NAME = read("pyproject.toml", r'^name = "(\w+)"$')
+VERSION = read(f"{NAME}/version.py", r'^__version__ = "(.+)"$')
+HEADER = "binding.h" if (HERE / "binding.h").exists() else f"{NAME}.h"
+
+# cffi releases the GIL around each call. Here it stays held: it is the lock of what C works on.
+SOURCE = f"""
 #undef Py_BEGIN_ALLOW_THREADS
 #undef Py_END_ALLOW_THREADS
-#define Py_BEGIN_ALLOW_THREADS {
-#define Py_END_ALLOW_THREADS }
-#include "binding.h"
+#define Py_BEGIN_ALLOW_THREADS {{
+#define Py_END_ALLOW_THREADS }}
+#include "{HEADER}"
+static const char *built_version(void) {{ return "{VERSION}"; }}
 """
 
 
@@ -33,17 +44,16 @@ def files(pattern):
     return [path.relative_to(ROOT).as_posix() for path in paths if path != CSRC / "main.c"]
 
 
-def declarations():
-    """The headers without their preprocessor lines, as cffi wants them."""
-    headers = [CSRC / "micrograd.h", HERE / "binding.h"]
-    lines = "\n".join(path.read_text(encoding="utf-8") for path in headers).splitlines()
-    return "\n".join(line for line in lines if not line.startswith("#"))
-
-
-def version():
-    """The package's version, from the one place where it stands."""
-    text = (ROOT / "micrograd" / "version.py").read_text(encoding="utf-8")
-    return re.search(r'^__version__ = "(.+)"$', text, re.MULTILINE).group(1)
+def declarations(header, seen):
+    """What a header declares, and before it the headers that it includes, each once."""
+    path = HERE / header if (HERE / header).exists() else CSRC / header
+    if path in seen:
+        return ""
+    seen.add(path)
+    text = path.read_text(encoding="utf-8")
+    included = re.findall(r'^#include "(.+)"$', text, re.MULTILINE)
+    own = [line for line in text.splitlines() if not line.startswith("#")]
+    return "\n".join([*(declarations(name, seen) for name in included), *own])
 
 
 def is_for_msvc():
@@ -63,14 +73,13 @@ def flags():
 
 
 ffibuilder = FFI()
-ffibuilder.cdef(declarations())
+ffibuilder.cdef(declarations(HEADER, set()) + "\nconst char *built_version(void);")
 ffibuilder.set_source(
-    "_micrograd",  # beside the package, not in it: found also where the sources shadow the package
-    KEEP_THE_GIL,
+    f"_{NAME}",  # beside the package, not in it: found also where the sources shadow the package
+    SOURCE,
     sources=files("*.c"),
-    depends=[*files("*.h"), "csrc/cflags", "csrc/python/build.py", "micrograd/version.py"],
+    depends=[*files("*.h"), "csrc/cflags", "csrc/python/build.py", f"{NAME}/version.py"],
     include_dirs=["csrc", "csrc/python"],
-    define_macros=[("MICROGRAD_VERSION", f'"{version()}"')],
     extra_compile_args=flags(),
     libraries=[] if is_for_msvc() else ["m"],
 )

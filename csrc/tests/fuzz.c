@@ -10,7 +10,7 @@
 
 #include <limits.h>
 #include "tape.h"
-#include "check.h"
+#include "invariants.h"
 #include "failing.h"
 #include "model.h"
 

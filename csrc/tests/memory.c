@@ -1,6 +1,6 @@
 // Every allocation of the library fails once: `make -C csrc memory`.
 //
-//     test-memory [slack]
+//     memory [slack]
 //
 // A scenario goes through all that a tape can do, in steps. It runs first with all the memory
 // it wants, and then again and again: in the n-th run the n-th allocation fails, alone or with
@@ -11,23 +11,13 @@
 
 #include <limits.h>
 #include "tape.h"
-#include "check.h"
+#include "invariants.h"
 #include "failing.h"
 
-static long checks, failures;
-
-#define CHECK(condition)                                                                                      \
-    do {                                                                                                      \
-        checks++;                                                                                             \
-        if (!(condition)) {                                                                                   \
-            if (++failures < 20) {                                                                            \
-                fprintf(stderr, "%s:%d: step %d, allocation %ld: not so: %s\n", __FILE__, __LINE__, step_now, \
-                        first_fails, #condition);                                                             \
-            }                                                                                                 \
-        }                                                                                                     \
-    } while (0)
-
 static int step_now;
+
+#define CHECK_CONTEXT fprintf(stderr, "step %d, allocation %ld: ", step_now, first_fails)
+#include "checks.h"
 
 enum {
     MOST_NODES = 1 << 14,
@@ -714,6 +704,6 @@ int main(int argc, char **argv) {
         for (Index slack = 0; slack <= most; slack += 1 + slack / 4) runs += compare_runs(looks, slack);
     }
     runs += trim();
-    printf("%ld failed allocations, %ld checks, %ld failed\n", runs, checks, failures);
-    return failures > 0;
+    printf("%ld failed allocations, ", runs);
+    return check_report();
 }

@@ -8,20 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include "tape.h"
-#include "check.h"
+#include "invariants.h"
 
-static int checks, failures;
 static const char *function_now;
 static uint64_t seed_now;
 
-#define CHECK(condition)                                                                                               \
-    do {                                                                                                               \
-        checks++;                                                                                                      \
-        if (!(condition) && ++failures < 20) {                                                                         \
-            fprintf(stderr, "%s:%d: %s, %lu: not so: %s\n", __FILE__, __LINE__, function_now, (unsigned long)seed_now, \
-                    #condition);                                                                                       \
-        }                                                                                                              \
-    } while (0)
+#define CHECK_CONTEXT fprintf(stderr, "%s, %lu: ", function_now, (unsigned long)seed_now)
+#include "checks.h"
 
 enum { MOST_LEAVES = 2000, MOST_NODES = 8000, MOST = 64, MOST_ITEMS = 256 };
 
@@ -1335,6 +1328,5 @@ int main(int argc, char **argv) {
     test_same_output();
     test_layers(300);
     test_random_functions(argc > 1 ? (uint64_t)atoi(argv[1]) : 3000, argc > 2 ? (uint64_t)atoi(argv[2]) : 1);
-    printf("%d checks, %d failed\n", checks, failures);
-    return failures > 0;
+    return check_report();
 }

@@ -16,7 +16,7 @@
 #include <unistd.h>
 #endif
 #include "tape.h"
-#include "check.h"
+#include "invariants.h"
 
 enum { MOST_THREADS = 64, PROGRAMS = 5, WEIGHTS = 4 * 3 + 3 * 5, POINTS = 20 };
 

@@ -9,18 +9,8 @@
 #include "micrograd.h"
 #include "ops.h"
 #include "vector.h"
-#include "check.h"
-
-static int checks, failures;
-
-#define CHECK(condition)                                                            \
-    do {                                                                            \
-        checks++;                                                                   \
-        if (!(condition)) {                                                         \
-            failures++;                                                             \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
-        }                                                                           \
-    } while (0)
+#include "invariants.h"
+#include "checks.h"
 
 static Index held(Tape *tape, Index i) {
     CHECK(i != 0);
@@ -1288,6 +1278,5 @@ int main(void) {
     test_steps(1);
     test_sigmoid();
     test_repr();
-    printf("%d checks, %d failed\n", checks, failures);
-    return failures > 0;
+    return check_report();
 }

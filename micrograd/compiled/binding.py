@@ -6,7 +6,6 @@ import importlib
 
 from ..pure.arithmetic import divide
 from ..pure.value import RULES
-from ..version import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,17 +26,9 @@ def _is_main_interpreter() -> bool:
 if not _is_main_interpreter():  # the tape and the type Value are one for the process
     raise ImportError("the compiled engine works in a process's main interpreter only")
 
-import _micrograd  # noqa: E402  elsewhere to load it fails, and on 3.12 for the whole process
-
-ffi = _micrograd.ffi
-lib = _micrograd.lib
-
-_built_from = ffi.string(lib.micrograd_version()).decode()
-if _built_from != __version__:
-    raise ImportError(
-        f"{_micrograd.__file__} was compiled from micrograd {_built_from}, "
-        f"and this is micrograd {__version__}: run 'pip install .' again"
-    )
+# elsewhere to load it fails, and on 3.12 for the whole process
+from .library import ffi as ffi  # noqa: E402
+from .library import lib as lib  # noqa: E402
 
 tape = lib.shared_tape()  # all of the process's nodes
 

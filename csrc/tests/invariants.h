@@ -4,8 +4,8 @@
 //     tape_is_whole(tape, holds)   holds[i]: how many owners outside node i has; the one
 //                                  that watches it is not counted
 
-#ifndef MICROGRAD_CHECK_H
-#define MICROGRAD_CHECK_H
+#ifndef MICROGRAD_INVARIANTS_H
+#define MICROGRAD_INVARIANTS_H
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 #include "tape.h"
 
 static int tape_is_broken(int line, const char *what, Index i) {
-    fprintf(stderr, "check.h:%d: the tape is broken at node %u: not so: %s\n", line, i, what);
+    fprintf(stderr, "invariants.h:%d: the tape is broken at node %u: not so: %s\n", line, i, what);
     return 0;
 }
 
