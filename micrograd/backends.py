@@ -1,4 +1,7 @@
-"""Which of the two engines the names of `micrograd` belong to."""
+"""Which of the two engines the names of the package belong to: the one in C, or the plain one.
+
+The environment variable PACKAGE_BACKEND chooses, with the package's name in capitals.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,16 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
+_package = __name__.partition(".")[0]
+_variable = f"{_package.upper()}_BACKEND"
+_require = f"{_package.upper()}_REQUIRE_C"
+
+
 def _choose() -> tuple[ModuleType, str]:
     """Return the module that the public names come from, and its word for `backend`."""
-    wanted = os.environ.get("MICROGRAD_BACKEND", "")
+    wanted = os.environ.get(_variable, "")
     if wanted not in ("", "c", "python"):
-        raise ImportError(f"MICROGRAD_BACKEND must be 'c' or 'python', not {wanted!r}")
+        raise ImportError(f"{_variable} must be 'c' or 'python', not {wanted!r}")
     if not wanted and platform.python_implementation() == "PyPy":
         wanted = "python"  # that makes machine code of it, and does not free at once what C has
     if wanted == "python":
@@ -26,12 +34,12 @@ def _choose() -> tuple[ModuleType, str]:
         from . import compiled
     except ImportError as problem:
         if wanted == "c":
-            raise ImportError(f"MICROGRAD_BACKEND is 'c', but {problem}") from problem
+            raise ImportError(f"{_variable} is 'c', but {problem}") from problem
         warnings.warn(
-            f"micrograd runs on its plain-Python engine, which is much slower: {problem}. "
-            "To compile the other one run 'pip install .' where micrograd's sources are, with "
-            "a C compiler, and with MICROGRAD_REQUIRE_C=1 to be told why it cannot be compiled; "
-            "to silence this set MICROGRAD_BACKEND=python.",
+            f"{_package} runs on its plain-Python engine, which is much slower: {problem}. "
+            f"To compile the other one run 'pip install .' where {_package}'s sources are, with "
+            f"a C compiler, and with {_require}=1 to be told why it cannot be compiled; "
+            f"to silence this set {_variable}=python.",
             RuntimeWarning,
             stacklevel=4,
         )

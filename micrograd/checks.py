@@ -227,7 +227,7 @@ def check_index(i: SupportsIndex, n: int, kind: str = "index") -> int:
     if isinstance(i, Integer):
         i = i.number
     try:
-        i = operator.index(i)
+        i = int(operator.index(i))  # as in count
     except TypeError:
         article = "an" if kind == "index" else "a"
         given = "a Value" if hasattr(type(i), "backward") else repr(i)

@@ -16,7 +16,7 @@ from bench.graphs import PHASES, SIZES, expected_numbers  # noqa: E402
 from bench.paths import BY_NAME, GROUPS, LOOPS, PATHS, baseline  # noqa: E402
 from micrograd import compiled, pure  # noqa: E402
 
-needs_recorded = pytest.mark.skipif(not hasattr(pure, "recorded"), reason="there is no recorded")
+pytestmark = pytest.mark.unsanitized
 GPT = ["gpt fresh", "gpt recorded", "gpt by hand", "gpt numpy"]
 CALLS = ["fresh call", "recorded call", "first calls"]
 ROUNDS = 3
@@ -340,8 +340,8 @@ def test_a_rival_that_fails_is_missing_and_our_own_is_an_error(monkeypatch):
     [
         "fresh", "replay", "by hand", "chain",
         *[pytest.param(name, marks=pytest.mark.slow) for name in ("c fresh", "c replay")],
-        *[pytest.param(name, marks=[needs_recorded, pytest.mark.slow]) for name in GPT],
-        *[pytest.param(name, marks=needs_recorded) for name in CALLS],
+        *[pytest.param(name, marks=pytest.mark.slow) for name in GPT],
+        *CALLS,
     ],
 )  # fmt: skip
 def test_a_path(name):
@@ -366,7 +366,6 @@ def test_the_gpt_is_the_same_on_all_values():
 
 
 @pytest.mark.slow
-@needs_recorded
 def test_the_gpt_of_our_functions_is_the_gpt():
     """To the last digits: AdamW rounds in another place than the GPT's own loop."""
     one, other = gpt.GPT(slotted), gpt.FreshGPT(compiled)

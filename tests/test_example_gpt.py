@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import ENGINES, needs_c, same_libm
 
-import micrograd
-
-pytestmark = pytest.mark.skipif(not hasattr(micrograd, "recorded"), reason="there is no recorded")
+pytestmark = pytest.mark.unsanitized
 
 ROOT = Path(__file__).parent.parent
 FAST, *_, OTHER = [*ENGINES, *ENGINES]  # the same where there is only one

@@ -218,6 +218,7 @@ def test_handles_can_be_referred_to_weakly():
     assert reference() is None
 
 
+@pytest.mark.unsanitized
 def test_memory_of_training_steps_is_given_back():
     model = MLP(2, [16, 3], rng=compiled.RNG(42))
     train, _, _ = compiled.gen_data(compiled.RNG(42), n=100)
@@ -278,6 +279,7 @@ for name in ("VmHWM", "VmRSS"):
 
 
 @pytest.mark.slow
+@pytest.mark.unsanitized
 def test_five_million_additions_in_700_megabytes():
     peak, after = memory_of("""
         from micrograd.compiled import Value
@@ -295,6 +297,7 @@ def test_five_million_additions_in_700_megabytes():
     assert after < 100  # and it is given back to the system
 
 
+@pytest.mark.unsanitized
 def test_64_bytes_a_node():
     """At most, and that at the peak of a backward pass."""
     _, nothing = memory_of("from micrograd.compiled import Value")
@@ -807,6 +810,7 @@ def test_inputs_that_stand_in_several_points():
 
 
 @pytest.mark.slow
+@pytest.mark.unsanitized
 def test_kept_orders_take_little():
     """However many graphs overlap, and however many there are."""
     peak, _ = memory_of("""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import needs_c
 
-pytestmark = needs_c
+pytestmark = [needs_c, pytest.mark.unsanitized]
 
 HERE = Path(__file__).resolve().parent
 

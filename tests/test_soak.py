@@ -11,6 +11,7 @@ from micrograd.compiled import MLP, RNG, AdamW, Value, gen_data, live_nodes, mea
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.unsanitized,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc"),
 ]
 
