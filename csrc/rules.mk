@@ -4,6 +4,7 @@
 #     make test     builds and runs the tests: those in TESTS, of tests/
 #     make memory   runs tests/memory.c, which lets every allocation fail once
 #     make asan     all of these under the address, leak and undefined-behaviour sanitizers
+#     make sanitized    that, and with what other sanitizers there are
 #     make valgrind the program and the tests under valgrind
 #     make clean
 #
@@ -42,6 +43,8 @@ asan: build/$(NAME)-asan $(TESTS:%=build/%-asan) build/memory-asan
 	./build/$(NAME)-asan > build/output.txt
 	$(foreach test,$(TESTS) memory,./build/$(test)-asan $(ASAN_$(test)) &&) true
 
+sanitized: asan
+
 VALGRIND = valgrind --quiet --error-exitcode=1 --leak-check=full --show-leak-kinds=all \
            --errors-for-leak-kinds=all
 
@@ -52,5 +55,5 @@ valgrind: $(NAME) $(TESTS:%=build/%) build/memory
 clean:
 	rm -rf $(NAME) build
 
-.PHONY: test memory asan valgrind clean
+.PHONY: test memory asan sanitized valgrind clean
 .DEFAULT_GOAL = $(NAME)

@@ -240,14 +240,6 @@ def check_index(i: SupportsIndex, n: int, kind: str = "index") -> int:
 # generators and data sets
 
 
-def check_seed(seed: SupportsIndex) -> int:
-    """Return the seed as an int, or raise what RNG raises."""
-    seed = count(seed, "a seed", least=1)
-    if seed >= 2**64:
-        raise ValueError(f"a seed must be below 2**64, not {seed}")
-    return seed
-
-
 def check_generator(random: SupportsUniform) -> None:
     """Raise a TypeError unless random is a generator: RNG, Python's own Random, NumPy's."""
     if not hasattr(random, "uniform"):

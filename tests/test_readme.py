@@ -105,7 +105,8 @@ def test_commands_exist(page):
             sessions += [word.split("-")[0] for word in words.split()]
     files = (ROOT / "csrc" / name for name in ("Makefile", "rules.mk"))
     makefile = "".join(path.read_text(encoding="utf-8") for path in files)
-    noxfile = (ROOT / "noxfile.py").read_text(encoding="utf-8")
+    nox = (ROOT / "noxfile.py", ROOT / "tests" / "sessions.py")
+    noxfile = "".join(path.read_text(encoding="utf-8") for path in nox)
     known = re.findall(r"^([\w -]+):(?!=)", makefile, re.MULTILINE)
     assert {*targets} <= {target for line in known for target in line.split()}
     assert {*sessions} <= {*re.findall(r"^def (\w+)\(session", noxfile, re.MULTILINE)}

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from ..checks import check_seed, number
+from ..checks import number
 from ..pure import rng as pure
-from .binding import ffi, lib
+from ..pure.rng import check_seed
+from .library import ffi, lib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, SupportsIndex
-
-    from ..types import Number
+    from typing import Any, SupportsFloat, SupportsIndex
 
 
 class RNG:
@@ -37,7 +36,7 @@ class RNG:
         """Return a float in [0, 1), a multiple of 2**-24."""
         return lib.rng_random(self._rng)
 
-    def uniform(self, a: Number = 0.0, b: Number = 1.0) -> float:
+    def uniform(self, a: SupportsFloat = 0.0, b: SupportsFloat = 1.0) -> float:
         """Return a float in [a, b)."""
         return lib.rng_uniform(self._rng, number(a), number(b))
 
@@ -54,5 +53,4 @@ class RNG:
         self.state = attributes["_rng"]
 
 
-# the generator that networks draw their weights from when they are given no other
-random = RNG(42)
+random = RNG(42)  # for what is given no other generator

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ..checks import check_seed, number
+import operator
+
+from ..checks import number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import SupportsIndex
-
-    from ..types import Number
+    from typing import SupportsFloat, SupportsIndex
 
 
 class RNG:
@@ -49,7 +49,7 @@ class RNG:
         """Return a float in [0, 1), a multiple of 2**-24."""
         return (self.random_u32() >> 8) / 16777216.0
 
-    def uniform(self, a: Number = 0.0, b: Number = 1.0) -> float:
+    def uniform(self, a: SupportsFloat = 0.0, b: SupportsFloat = 1.0) -> float:
         """Return a float in [a, b)."""
         a, b = number(a), number(b)
         return a + (b - a) * self.random()
@@ -58,5 +58,16 @@ class RNG:
         return f"RNG({self.state})"
 
 
-# the generator that networks draw their weights from when they are given no other
-random = RNG(42)
+def check_seed(seed: SupportsIndex) -> int:
+    """Return the seed as an int, or raise what RNG raises."""
+    try:
+        seed = int(operator.index(seed))
+    except TypeError:
+        raise TypeError(f"a seed must be an integer, not {seed!r}") from None
+    if not 1 <= seed < 2**64:
+        bound = "at least 1" if seed < 1 else "below 2**64"
+        raise ValueError(f"a seed must be {bound}, not {seed}")
+    return seed
+
+
+random = RNG(42)  # for what is given no other generator
