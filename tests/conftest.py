@@ -1,17 +1,17 @@
 """What the tests share: the two engines, and comparison by bits."""
 
 import gc
-import math
 import os
 import platform
 import signal
-import struct
 import sys
 import types
 from pathlib import Path
 
 import hypothesis
 import pytest
+from comparing import bits as bits
+from comparing import outcome as outcome
 
 import micrograd
 from micrograd import pure
@@ -119,16 +119,3 @@ def no_new_nodes():
     yield
     collect_garbage()
     assert live_nodes() == before
-
-
-def bits(x):
-    """The bits of a float; all nans count as one: sign and payload are not promised."""
-    return "nan" if math.isnan(x) else struct.pack(">d", x).hex()
-
-
-def outcome(function, *args):
-    """What a call comes to: ("is", its result), or the exception's type and message."""
-    try:
-        return "is", function(*args)
-    except (ArithmeticError, ValueError, TypeError, IndexError) as problem:
-        return type(problem), str(problem)
