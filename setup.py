@@ -2,19 +2,20 @@
 
 Where it cannot be compiled the package is built without it, as a wheel of plain Python. With
 NAME_REQUIRE_C=1, NAME being the project's in capitals, that is an error. So it is in an editable
-install, which could go on with an older module, unless NAME_REQUIRE_C=0 is set.
+install and in a build in place, which could go on with an older module, unless
+NAME_REQUIRE_C=0 is set.
 """
 
 import os
 import platform
 import re
 import sysconfig
+from hashlib import sha256
 from pathlib import Path
 
 from setuptools import setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CCompilerError
-from setuptools.modified import newer_group
 
 NAME = re.search(r'^name = "(\w+)"$', Path("pyproject.toml").read_text("utf-8"), re.MULTILINE)[1]
 
@@ -28,17 +29,24 @@ def leave_out(problem):
 
 
 def skip_fresh_objects(compiler):
-    """Let it compile only sources that are newer than their object, or all if a header is newer."""
+    """Let it compile only what has changed, by a digest of its making beside each object."""
     compile_all = compiler.compile
 
-    def compile_stale(sources, output_dir=None, depends=None, **options):
+    def compile_changed(sources, output_dir=None, depends=(), **options):
         objects = compiler.object_filenames(sources, output_dir=output_dir)
+        how = repr((getattr(compiler, "compiler_so", None), sorted(options.items()))).encode()
+        headers = b"".join(Path(path).read_bytes() for path in depends)
         for source, object_file in zip(sources, objects):
-            if newer_group([source, *depends], object_file):
-                compile_all([source], output_dir=output_dir, depends=depends, **options)
+            digest = sha256(how + headers + Path(source).read_bytes()).hexdigest()
+            known = Path(f"{object_file}.sha256")
+            if known.exists() and known.read_text() == digest and Path(object_file).exists():
+                continue
+            known.unlink(missing_ok=True)
+            compile_all([source], output_dir=output_dir, depends=depends, **options)
+            known.write_text(digest)
         return objects
 
-    compiler.compile = compile_stale
+    compiler.compile = compile_changed
 
 
 class BuildIfPossible(build_ext):
@@ -55,7 +63,7 @@ class BuildIfPossible(build_ext):
         try:
             super().build_extension(ext)
         except (BaseError, CCompilerError) as problem:
-            if is_required("1" if self.editable_mode else "0"):
+            if is_required("1" if self.editable_mode or self.keep_objects else "0"):
                 raise
             leave_out(problem)
             Path(self.get_ext_fullpath(ext.name)).unlink(missing_ok=True)  # an older one

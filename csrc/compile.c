@@ -1,4 +1,5 @@
-// Compiles a recording into the two programs of a replay (replay.h): one forward, one backward.
+// Compiles a graph into the two programs of a replay (replay.h): one forward, one backward. It is a
+// root's graph, at the second forward(), or that of a recorded function.
 //
 // A program is fast because the same operation on many numbers is one loop, a batch. So the compiler
 // changes the order of instructions, but never so that a bit changes: forward may compute in any

@@ -39,7 +39,7 @@ typedef struct Step {
 // -----------------------------------------------------------------------------
 // what is known of each place
 
-// kinds of instructions: those up to OP_FREE are an Op
+// kinds of instructions: those below OP_FREE are an Op
 enum {
     PLAIN = OP_FREE,  // a dot without products: start + x0 + x1 + ...
     PRODUCTS,         // and one with products: start + w0*x0 + w1*x1 + ...
@@ -109,7 +109,7 @@ struct Compiler {
     unsigned flags;         // of all nodes together
     int has_failed;         // there is no memory
     int has_broken;         // a sum that was taken for a dot is none
-    int has_notes;          // and so it was in this walk or an earlier one
+    int has_notes;          // has_broken was set in this walk or an earlier one
     int is_without_dots;
 
     // by node; all zero between compilations

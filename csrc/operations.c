@@ -1,4 +1,5 @@
-// Recording: each function here makes the nodes of one operation, and computes their numbers.
+// Operations recorded: functions that make nodes, from single operations to sums and dots; and, at the
+// end, what a node was computed from.
 
 #include "tape.h"
 
@@ -221,10 +222,10 @@ size_t tape_operands(const Tape *tape, Index i, Index *operands) {
     const Node *nodes = tape->nodes, *node = &nodes[i];
     size_t n = 0;
     switch (node->op) {
-    case OP_LEAF:  // its moments are internal and not reported as operands,
-    case OP_SHIFT: // nor is what a shift is computed from,
+    case OP_LEAF:   // its moments are internal
+    case OP_SHIFT:  // to its users it is a leaf
         return 0;
-    case OP_POW:   // nor the exponent
+    case OP_POW:    // the exponent is internal
         return operand_put(operands, 0, node->a);
     case OP_USER:
     case OP_LINEAR:

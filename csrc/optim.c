@@ -90,11 +90,11 @@ int adam_init(Tape *tape, const Index *parameters, size_t n) {
 typedef enum Kind { ADAM, ADAMW } Kind;
 
 // the numbers that all parameters of a step have in common
-typedef struct Step {
+typedef struct AdamStep {
     Kind kind;
     double lr, beta1, beta2, eps, weight_decay;
     double bias1, bias2;  // 1 - beta**t
-} Step;
+} AdamStep;
 
 // out = x / y, or a fault
 static int divide(Fault *fault, double x, double y, double *out) {
@@ -116,7 +116,7 @@ static int power(Fault *fault, double x, double k, double *out) {
 // v_hat = p.v / (1 - beta2**t)
 // p.data -= lr * m_hat / (v_hat**0.5 + eps)                              Adam
 // p.data -= lr * (m_hat / (v_hat**0.5 + eps) + weight_decay * p.data)    AdamW
-static int update(const Step *step, double grad, double *data, double *m, double *v, Fault *fault) {
+static int update(const AdamStep *step, double grad, double *data, double *m, double *v, Fault *fault) {
     double square, m_hat, v_hat, root, ratio;
     *m = step->beta1 * *m + (1 - step->beta1) * grad;
     if (power(fault, grad, 2.0, &square)) return -1;
@@ -147,32 +147,32 @@ static inline double next_above(double x) {
     return number_from_bits(bits_of(x) + 1);
 }
 
-static inline double new_v(const Step *step, double v, double square) {
+static inline double new_v(const AdamStep *step, double v, double square) {
     return step->beta2 * v + (1 - step->beta2) * square;
 }
 
-static inline double new_data(const Step *step, double data, double m_hat, double root) {
+static inline double new_data(const AdamStep *step, double data, double m_hat, double root) {
     if (step->kind == ADAM) return data - step->lr * m_hat / (root + step->eps);
     return data - step->lr * (m_hat / (root + step->eps) + step->weight_decay * data);
 }
 
 FOR_EACH_MACHINE
-static void update_moments(const Step *step, const double *restrict grad, const double *restrict square,
+static void update_moments(const AdamStep *step, const double *restrict grad, const double *restrict square,
                            double *restrict m, double *restrict v, size_t n) {
-    Step one = *step;  // a copy, so that the compiler knows that no store below changes it
+    AdamStep one = *step;  // a copy, so that the compiler knows that no store below changes it
     for (size_t i = 0; i < n; i++) m[i] = one.beta1 * m[i] + (1 - one.beta1) * grad[i];
     for (size_t i = 0; i < n; i++) v[i] = new_v(&one, v[i], square[i]);
 }
 
 FOR_EACH_MACHINE
-static void update_data(const Step *step, const double *restrict data, const double *restrict m_hat,
+static void update_data(const AdamStep *step, const double *restrict data, const double *restrict m_hat,
                         const double *restrict root, double *restrict out, size_t n) {
-    Step one = *step;
+    AdamStep one = *step;
     for (size_t i = 0; i < n; i++) out[i] = new_data(&one, data[i], m_hat[i], root[i]);
 }
 
 // `update` of n parameters, at most BLOCK, that are safe: see below
-static void update_block(const Step *step, double *data, const double *grad, double *m, double *v, size_t n) {
+static void update_block(const AdamStep *step, double *data, const double *grad, double *m, double *v, size_t n) {
     double square[BLOCK], m_hat[BLOCK], v_hat[BLOCK], root[BLOCK], out[BLOCK];
     for (uint64_t unsure = squares(grad, square, n); unsure; unsure &= unsure - 1) {
         size_t i = lowest(unsure);
@@ -215,7 +215,7 @@ static int are_together(Tape *tape, const Index *parameters, size_t n) {
 
 // True if no update can fail (with are_safe): no square overflows, no root is of a negative number, and
 // no divisor is 0.
-static int is_safe(const Step *step) {
+static int is_safe(const AdamStep *step) {
     double beta1 = step->beta1, beta2 = step->beta2;
     return beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1 && step->bias1 > 0 && step->bias2 > 0 && step->eps > 0;
 }
@@ -227,12 +227,12 @@ static int are_safe(const double *grad, const double *v, size_t n) {
     return !unsafe;
 }
 
-static int update_one(Tape *tape, const Step *step, Index p) {
+static int update_one(Tape *tape, const AdamStep *step, Index p) {
     Index moments = tape_moments(tape, p);
     return update(step, tape->grad[p], &tape->data[p], &tape->data[moments], &tape->grad[moments], &tape->fault);
 }
 
-static void update_together(Tape *tape, const Step *step, size_t n) {
+static void update_together(Tape *tape, const AdamStep *step, size_t n) {
     double *data = tape->data + tape->leaves, *grad = tape->grad + tape->leaves;
     double *m = tape->data + tape->moments, *v = tape->grad + tape->moments;
     for (size_t i = 0; i < n; i += BLOCK) {
@@ -241,7 +241,7 @@ static void update_together(Tape *tape, const Step *step, size_t n) {
 }
 
 // one by one up to the first fault, and then undone in reverse, because a parameter may be listed twice
-static int update_apart(Tape *tape, const Step *step, const Index *parameters, size_t n) {
+static int update_apart(Tape *tape, const AdamStep *step, const Index *parameters, size_t n) {
     for (size_t i = 0; i < n; i++) {
         if (!tape_moments(tape, parameters[i])) return fault(tape, FAULT_MOMENTS);
     }
@@ -269,7 +269,7 @@ static int update_apart(Tape *tape, const Step *step, const Index *parameters, s
 static int take_step(Tape *tape, Kind kind, Adam *adam, const Index *parameters, size_t n) {
     double t = adam->t + 1, decay1, decay2;
     if (power(&tape->fault, adam->beta1, t, &decay1) || power(&tape->fault, adam->beta2, t, &decay2)) return -1;
-    Step step = {
+    AdamStep step = {
         .kind = kind,
         .lr = adam->lr,
         .beta1 = adam->beta1,

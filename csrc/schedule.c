@@ -164,8 +164,8 @@ static void log_operand(Tape *tape, Index i) {
     }
 }
 
-// Called before the recording it notes the leaves' reference counts, and called after it how much they
-// have grown. 0 without memory.
+// The first call notes the leaves' reference counts; the second replaces them by how much they have
+// grown since. 0 without memory.
 static int log_count_uses(const Tape *tape, Schedule *log) {
     if (!log->uses) log->uses = calloc(log->leaves + 1, sizeof *log->uses);
     if (!log->uses) return 0;
@@ -193,8 +193,8 @@ void tape_log_start(Tape *tape, const Index *parameters, size_t n, const Index *
     if (!tape->log) return;
     tape->log->leaves = tape->log->n;
     log_count_uses(tape, tape->log);
-    // new nodes at the end of the arena stand side by side; only if many nodes are free, and a good
-    // part of the arena, the free list is used
+    // unless more than a quarter of the arena is free, set the free list aside: then the new nodes
+    // come at the end of the arena, and stand side by side
     if (tape->used - tape->live <= tape->used / 4 + FIRST_CAPACITY) {
         tape->aside = tape->free;
         tape->free = 0;

@@ -23,15 +23,15 @@ struct Schedule {
     Index *order;    // operands before their users
     int forwards;    // how many forward passes there were, up to 2
     Replay *replay;  // compiled at the second forward pass, or for a recording whose inputs change
-    int has_choices; // a recording may give its nodes other operands,
-    uint64_t chosen; // and has not as long as tape->chosen is this
+    int has_choices; // a recording may give its nodes other operands: then the order is out of date
+    uint64_t chosen; // tape->chosen when the order was found: while they are equal it is right
     const Index *outputs;  // of the recording whose inputs change; there is no order then, only a replay
 
     // Of a recording that was logged: the order starts with the leaves from before it, and then
     // has the nodes that it made. If those stand side by side in the arena, too, and none is
     // referenced from outside, they are freed in one piece.
     size_t leaves;
-    Index *uses;     // by leaf: how many of the nodes use it, and how many use node 0
+    Index *uses;     // uses[k]: how often the nodes use leaf k; uses[leaves]: how often node 0
     Index first;     // of the nodes; 0: they do not stand side by side
     uint64_t touched;  // tape->touched at the end of the log; while it is the same none is referenced
     int passes;      // how many backward passes there were
@@ -99,7 +99,7 @@ static inline void log_node(Tape *tape, Index i) {
 // -----------------------------------------------------------------------------
 // the arena (arena.c)
 
-int arena_resize(Tape *tape, Index capacity);  // 0 without memory; a smaller one needs none
+int arena_resize(Tape *tape, Index capacity);  // 0 without memory; to shrink cannot fail
 int arena_grow(Tape *tape);   // 0 without memory
 void arena_trim(Tape *tape);  // give back the upper end if at least half of it is free
 
@@ -117,7 +117,7 @@ static inline Index node_new(Tape *tape, Op op, double data, Index a, Index b) {
     tape->live++;
     tape->nodes[a].refs++;
     tape->nodes[b].refs++;
-    tape->touched += (a | b) && !tape->log;  // a log's nodes use one another, and leaves
+    tape->touched += (a | b) && !tape->log;  // what a log's nodes use is counted in its uses
     tape->nodes[i] = (Node){.a = a, .b = b, .op = (uint8_t)op};
     tape->data[i] = data;
     tape->grad[i] = 0.0;

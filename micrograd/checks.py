@@ -82,9 +82,24 @@ def check_node(
         operands, or None if no local gradients are given.
     """
     x = number(data)
-    named = children is not None or _children is not None or local_grads is not None
-    if type(_prev) is tuple and type(_op) is str and not (_prev or _op or named):
-        return x, (), "", None  # a leaf, as nearly all are
+    if children is None and _children is None and local_grads is None and isinstance(_op, str):
+        operands, op, slopes = tuple(_prev), _op, None
+    else:
+        operands, op, slopes = _other_forms(_prev, _op, children, _children, local_grads)
+    for operand in operands:
+        if not isinstance(operand, kind):
+            raise TypeError(f"an operand must be a Value, not {operand!r}")
+    return x, operands, op, slopes
+
+
+def _other_forms(
+    _prev: Iterable[T],
+    _op: object,
+    children: Iterable[T] | None,
+    _children: Iterable[T] | None,
+    local_grads: object,
+) -> tuple[tuple[T, ...], str, tuple[float, ...] | None]:
+    """Return the operands, the op and the slopes if they are given by other names."""
     given = ["_prev"] if type(_prev) is not tuple or _prev else []
     for name, others in ("children", children), ("_children", _children):
         if others is not None:
@@ -97,11 +112,7 @@ def check_node(
             raise TypeError("local_grads was given twice: in the place of _op, and by name")
         _op, local_grads = "", _op
     operands = tuple(_prev)
-    op, slopes = check_op(_op), check_slopes(local_grads, len(operands))
-    for operand in operands:
-        if not isinstance(operand, kind):
-            raise TypeError(f"an operand must be a Value, not {operand!r}")
-    return x, operands, op, slopes
+    return operands, check_op(_op), check_slopes(local_grads, len(operands))
 
 
 def check_op(op: object) -> str:

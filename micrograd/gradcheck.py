@@ -91,8 +91,9 @@ def _leaves(inputs: list[Any]) -> list[Any]:
     """Return the inputs as leaves, all of the engine that those are of which are Values."""
     kind: Any = engine.Value
     for x in inputs:
-        if hasattr(x, "_prev") and hasattr(x, "detach"):
-            kind = type(x.detach())  # which is no subclass
+        for base in type(x).__mro__:  # x may be of a subclass
+            if base.__name__ == "Value" and base.__module__.startswith(f"{__package__}."):
+                kind = base
     values = [kind(x) if is_number(x) else x for x in inputs]
     for v in values:
         if not isinstance(v, kind):

@@ -14,6 +14,7 @@ from . import MLP as _MLP
 from . import Layer as _Layer
 from . import Module
 from . import Neuron as _Neuron
+from . import Value as Value  # his module has it, too
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Neuron(_Neuron):
     ) -> None:
         super().__init__(nin, nonlin, activation, rng)
 
-    def _weight(self, rng: SupportsUniform, nin: int) -> float:
+    def _initial_weight(self, rng: SupportsUniform, nin: int) -> float:
         return rng.uniform(-1, 1)
 
 

@@ -166,3 +166,12 @@ def test_subclasses(engine):
         pass
 
     assert gradcheck(lambda a, b: a * b, [Own(2.0), 3.0])
+
+
+def test_a_subclass_that_detaches_in_its_own_way(engine):
+    class Own(engine.Value):
+        def detach(self):
+            return Own(self.data)
+
+    assert gradcheck(lambda a, b: a * b, [Own(1.0), engine.Value(2.0)])
+    assert gradcheck(lambda a, b: a * b, [engine.Value(2.0), Own(1.0)])

@@ -139,3 +139,48 @@ def test_cffi_is_required(build, no_cffi):
     run, wheels = build(MICROGRAD_REQUIRE_C="1", **no_cffi)
     assert run.returncode != 0 and not wheels and "WITHOUT" not in run.stdout
     assert ("no cffi here" if IS_CPYTHON else "is for CPython") in run.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not IS_CPYTHON, reason="there is nothing to compile")
+def test_a_build_in_place_compiles_what_has_changed(tmp_path):
+    sources, objects = tmp_path / "sources", tmp_path / "sources" / "build"
+    shutil.copytree(ROOT, sources, ignore=NOT_SOURCES)
+
+    def build(**environment):
+        command = [sys.executable, "setup.py", "build_ext", "--inplace"]
+        run = subprocess.run(
+            command,
+            cwd=sources,
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        return run.returncode, run.stdout.count(" -c ")  # how many files were compiled
+
+    status, all_files = build()
+    assert status == 0 and all_files > 20
+    assert build() == (0, 0)
+    rng, ops = sources / "csrc" / "rng.c", sources / "csrc" / "ops.h"
+    text = rng.read_text()
+    rng.write_text(text + "\n")
+    assert build() == (0, 1)
+    rng.write_text("not C\n")
+    status, _ = build()
+    assert status != 0
+    rng.write_text(text)  # with the bytes that it had before
+    assert build() == (0, 1)
+    text, before = ops.read_text(), ops.stat()
+    ops.write_text(text.replace("*out = tanh(a)", "*out = sin(a)"))
+    assert build() == (0, all_files)
+    ops.write_text(text)
+    os.utime(ops, ns=(before.st_atime_ns, before.st_mtime_ns))  # as an older file moved back
+    rng.touch()
+    assert build() == (0, all_files)
+    rng.touch()  # else setuptools takes what is there
+    assert build(CFLAGS="-O1") == (0, all_files)
+    [one] = objects.rglob("rng.o")
+    one.unlink()
+    rng.touch()
+    assert build(CFLAGS="-O1") == (0, 1)

@@ -14,7 +14,7 @@ from conftest import bits, collect_garbage, outcome
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from test_parity import FUNCTIONS, OPERATIONS, item, numbers, position, take, tame
+from test_parity import FUNCTIONS, OPERATIONS, OPTIMIZERS, item, numbers, position, take, tame
 from test_value import Refuses
 
 from micrograd import RecordingError, compiled, pure
@@ -365,7 +365,7 @@ class Engines(RuleBasedStateMachine):
         activation=st.sampled_from(["tanh", "relu"]),
         seed=st.integers(1, 1000),
         shared=st.none() | position,
-        kind=st.sampled_from(["Adam", "AdamW", "SGD"]),
+        kind=st.sampled_from(OPTIMIZERS),
     )
     def make_network(self, nouts, activation, seed, shared, kind):
         def action(world):

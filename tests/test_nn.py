@@ -576,3 +576,17 @@ def test_a_data_set_in_any_form(engine):
     ):
         with pytest.raises(problem):
             engine.mean_cross_entropy(model, [points[0], *wrong])
+
+
+def test_the_error_of_a_neuron_of_the_user_s_is_the_only_one(engine):
+    """No traceback says that something else went wrong before."""
+
+    class Own(engine.Neuron):
+        def __call__(self, x):
+            raise ValueError("of its own")
+
+    model = engine.MLP(2, [2, 1], rng=engine.RNG(1))
+    model.layers[0].neurons[1] = Own(2)
+    with pytest.raises(ValueError, match="of its own") as raised:
+        model([1.0, 2.0])
+    assert raised.value.__context__ is None

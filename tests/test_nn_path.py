@@ -118,13 +118,11 @@ def test_a_call_is_one_call_into_c(monkeypatch):
             return super().__call__(x)
 
     used = []
-    call, loss = networks._Network.__call__, losses._mean_cross_entropy_of
+    call, loss = networks._Network.__call__, losses._in_one_call
     monkeypatch.setattr(
         networks._Network, "__call__", lambda self, x: used.append(self.nout) or call(self, x)
     )
-    monkeypatch.setattr(
-        losses, "_mean_cross_entropy_of", lambda *args: used.append("loss") or loss(*args)
-    )
+    monkeypatch.setattr(losses, "_in_one_call", lambda *args: used.append("loss") or loss(*args))
     points = [([1.0, 2.0], 0), ([2.0, 1.0], 1)]
     for kind in (nn.MLP, Own):
         used.clear()
@@ -135,6 +133,10 @@ def test_a_call_is_one_call_into_c(monkeypatch):
     used.clear()
     micrograd.mean_cross_entropy(OwnCall(2, [4, 2]), points)
     assert used == [2, 2]
+
+
+def test_names_that_his_module_has():
+    assert nn.Value is micrograd.Value and "Value" not in nn.__all__
 
 
 def test_what_his_cuts_short_is_an_error():

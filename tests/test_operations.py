@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import test_gradcheck
-from conftest import ENGINES
+from conftest import ENGINES, bits
 from test_parity import OPERATIONS
 
 from micrograd import pure
@@ -160,3 +160,26 @@ def test_every_gradient_is_checked():
             checked.update(mark.args[1])
     for line in OPERATIONS:
         assert line in checked, f"tests/test_gradcheck.py: test_every_operation has no {line!r}"
+
+
+@pytest.mark.parametrize(
+    "what", [name for name in OPERATIONS if "detach" not in name and "without" not in name]
+)
+def test_what_an_operation_records_is_computed_again(what):
+    """Three times: the second forward() compiles the graph, and all have new numbers."""
+
+    def run(engine):
+        a, b = engine.Value(0.75), engine.Value(1.25)
+        out = OPERATIONS[what](a * 1, b * 1, 0.5) * 1
+        seen = []
+        for x, y in ((0.75, 1.25), (0.5, 1.5), (0.625, 1.125)):
+            a.data, b.data = x, y
+            out.forward()
+            out.backward()
+            seen += [bits(v.data) for v in (a, b, out)] + [bits(v.grad) for v in (a, b)]
+            fresh = OPERATIONS[what](engine.Value(x) * 1, engine.Value(y) * 1, 0.5) * 1
+            assert bits(fresh.data) == bits(out.data), f"forward() of {what}"
+        return seen
+
+    results = [run(engine) for engine in ENGINES.values()]
+    assert results == results[:1] * len(results), what

@@ -8,6 +8,7 @@ operations, operands, exceptions and their messages.
 import math
 from random import Random
 
+import pytest
 from conftest import bits, outcome
 from hypothesis import given
 from hypothesis import strategies as st
@@ -167,6 +168,34 @@ tame_item = st.tuples(st.just("Value"), position) | st.tuples(st.just("number"),
 def test_random_graphs_of_tame_numbers(leaves, program):
     """Numbers that seldom fail, so that gradients flow far."""
     assert run(compiled, leaves, program) == run(pure, leaves, program)
+
+
+OPTIMIZERS = [
+    name
+    for name in pure.__all__
+    if isinstance(getattr(pure, name), type) and hasattr(getattr(pure, name), "step")
+]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_steps_of_every_optimizer(name):
+    """With the rates that it has if it is given none: gradients large and small, and 0."""
+
+    def run(engine):
+        random = Random(5)
+        parameters = [engine.Value(random.gauss(0, 1)) for _ in range(70)]
+        optimizer = getattr(engine, name)(parameters)
+        before, seen = [p.data for p in parameters], []
+        for _ in range(5):
+            for p in parameters:
+                p.grad = random.choice([0.0, random.gauss(0, 1), random.gauss(0, 1e-6)])
+            optimizer.step()
+            seen += [bits(p.data) for p in parameters]
+        assert sum(p.data != x for p, x in zip(parameters, before)) > 60
+        state = optimizer.state_dict()
+        return seen, {key: x if isinstance(x, int) else str(x) for key, x in state.items()}
+
+    assert len(OPTIMIZERS) > 2 and run(compiled) == run(pure)
 
 
 @given(

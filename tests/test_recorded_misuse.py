@@ -44,6 +44,7 @@ MISUSES = {
     "set data": lambda e, p, v: setattr(p, "data", 1.0),
     "set grad": lambda e, p, v: setattr(p, "grad", 1.0),
     "backward": lambda e, p, v: v.backward(),
+    "backward of a node": lambda e, p, v: v._backward(),
     "forward": lambda e, p, v: v.forward(),
     "detach": lambda e, p, v: v.detach(),
     "copy": lambda e, p, v: copy.copy(p),

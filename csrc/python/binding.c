@@ -241,12 +241,16 @@ static PyObject *sequence_item(PyObject *x, Py_ssize_t k) {
     return Py_TYPE(x) == &PyTuple_Type ? PyTuple_GetItem(x, k) : PyList_GetItem(x, k);
 }
 
-// a point ([x, ...], label) of a data set: 1, or 0 if it has to be looked at in Python, whose checks
-// know what is wrong, or -1 with an exception set
+// is it a point ([x, ...], label) of a data set, with as many inputs as the network has?
+static int is_point(const MLP *mlp, PyObject *point) {
+    return sequence_size(point) == 2 && sequence_size(sequence_item(point, 0)) == (Py_ssize_t)mlp->sizes[0];
+}
+
+// a point: 1, or 0 if it has to be looked at in Python, whose checks know what is wrong, or -1 with
+// an exception set
 static int read_point(const MLP *mlp, PyObject *point, Index *x, double *numbers, int32_t *label) {
-    if (sequence_size(point) != 2) return 0;
     PyObject *inputs = sequence_item(point, 0), *target = sequence_item(point, 1);
-    if (sequence_size(inputs) != (Py_ssize_t)mlp->sizes[0] || Py_TYPE(target) != &PyLong_Type) return 0;
+    if (Py_TYPE(target) != &PyLong_Type) return 0;
     int overflow;
     long long number = PyLong_AsLongLongAndOverflow(target, &overflow);
     if (overflow || number < 0 || number >= mlp->sizes[mlp->nlayers]) return 0;
@@ -264,6 +268,9 @@ int shared_mean_cross_entropy(const MLP *mlp, Object split, Object out) {
     int recording = is_recording(), found = 1, failed = 1;
     Items items;
     if (recording < 0) return give_problem(out);
+    for (size_t i = 0; i < n; i++) {  // before there is memory for them
+        if (!is_point(mlp, PyList_GetItem((PyObject *)split, (Py_ssize_t)i))) return 1;
+    }
     if (items_new(&items, n * nin + n, out) < 0) return -1;
     Index *x = items.nodes;
     int32_t *labels = (int32_t *)(x + n * nin);  // as large as an Index

@@ -1072,7 +1072,7 @@ static int value_set_moment(PyObject *self, PyObject *x, void *closure) {
 
 static PyObject *value_run_rule(PyObject *self, PyObject *none) {
     (void)none;
-    Index i = node_of(self);
+    Index i = is_refused("backward") ? 0 : node_of(self);
     if (!i) return NULL;
     if (node_backward(&tape, i) < 0) return raise_fault();
     Py_RETURN_NONE;

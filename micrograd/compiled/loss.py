@@ -8,7 +8,7 @@ from ..pure import loss as pure
 from ..recorder import Integer
 from .binding import call, lib, raise_from
 from .functions import choose, values_of
-from .nn import MLP, NotPlain, is_called_as
+from .nn import MLP, is_called_as
 from .value import Value
 
 TYPE_CHECKING = False
@@ -33,11 +33,9 @@ def cross_entropy(logits: Iterable[Value | Number], target: SupportsIndex) -> Va
 
 def mean_cross_entropy(model: Model[Value], split: Split[Value]) -> Value:
     split = check_split(split)
-    if is_called_as(model, MLP):
-        try:
-            return _mean_cross_entropy_of(model, split)
-        except NotPlain:
-            pass
+    loss = _in_one_call(model, split) if is_called_as(model, MLP) else None
+    if loss is not None:
+        return loss
     total_loss = Value(0)
     for x, y in split:
         logits = model([xi if isinstance(xi, Value) else Value(xi) for xi in x])
@@ -45,12 +43,17 @@ def mean_cross_entropy(model: Model[Value], split: Split[Value]) -> Value:
     return total_loss * (1.0 / len(split))
 
 
-def _mean_cross_entropy_of(model: Any, split: list[Any]) -> Value:
+def _in_one_call(model: Any, split: list[Any]) -> Value | None:
+    """Return the loss by one call into C; None if C does not know such a network or label."""
     network = model._network()
+    if network is None:
+        return None
     out: list[Any] = []
     result = lib.shared_mean_cross_entropy(network.mlp, id(split), id(out))
     if result > 0:  # something that C does not read as it is
         points = [_plain_point(x, y, network.nin, network.nout) for x, y in split]
+        if None in points:
+            return None
         result = lib.shared_mean_cross_entropy(network.mlp, id(points), id(out))
     if result < 0:
         raise_from(out)
@@ -58,11 +61,14 @@ def _mean_cross_entropy_of(model: Any, split: list[Any]) -> Value:
 
 
 def _plain_point(x: Iterable[Value | Number], label: SupportsIndex, nin: int, nout: int) -> Any:
-    """Return a point of a data set as C reads it: a list of Values and floats, and an int."""
+    """Return a point of a data set as C reads it: a list of Values and floats, and an int.
+
+    None if the label changes from call to call, in a recorded function.
+    """
     x = list(x)
     check_inputs(x, nin)
     if isinstance(label, Integer):
-        raise NotPlain
+        return None
     label = check_target(label, nout)
     return [xi if isinstance(xi, Value) else number(xi) for xi in x], label
 

@@ -34,16 +34,11 @@ class _Network:
 
     def __init__(self, shape: Shape, parameters: list[Value]) -> None:
         self.shape, self.parameters = shape, parameters
-        sizes = [shape[0][0][0]]
-        activations = []
-        for neurons in shape:
-            nin, nonlin, activation = neurons[0]
-            if nin != sizes[-1] or any(neuron != neurons[0] for neuron in neurons):
-                raise NotPlain
-            activations.append(_OPS[check_activation(activation)] if nonlin else 0)
-            sizes.append(len(neurons))
-        if not all(isinstance(p, Value) for p in parameters):
-            raise NotPlain
+        sizes = [shape[0][0][0], *map(len, shape)]
+        activations = [
+            _OPS[check_activation(activation)] if nonlin else 0
+            for [(_, nonlin, activation), *_] in shape
+        ]
         self.nin, self.nout = sizes[0], sizes[-1]
         # C borrows these: they live as long as this object
         self._arrays = (
@@ -65,11 +60,23 @@ class _Network:
 _networks: MutableMapping[Module, _Network] = weakref.WeakKeyDictionary()
 
 
-def _network(module: Module, layers: Sequence[list[pure.Neuron]]) -> _Network:
+def _is_plain(shape: Shape, parameters: list[Value]) -> bool:
+    """Tell whether C can call it: neurons of a layer are alike, and fit the layer before."""
+    nins = [neurons[0][0] for neurons in shape if neurons]
+    return (
+        0 < len(nins) == len(shape)
+        and nins[1:] == [len(neurons) for neurons in shape[:-1]]
+        and all(neuron == neurons[0] for neurons in shape for neuron in neurons)
+        and all(isinstance(p, Value) for p in parameters)
+    )
+
+
+def _network(module: Module, layers: Sequence[list[pure.Neuron]]) -> _Network | None:
     """Return what C sees of a module that consists of these layers, lists of neurons.
 
-    The neurons are read at every call, each list once, for a user, or another thread, may have
-    replaced any part of them; what is made for C is made anew only if something is not as it was.
+    None if it is none that C knows: then the neurons have to be called one by one. They are read at
+    every call, each list once, because a user, or another thread, may have replaced any part of
+    them; what is made for C is made anew only if something is not as it was.
     """
     shape: Shape = []
     parameters: list[Value] = []
@@ -77,21 +84,19 @@ def _network(module: Module, layers: Sequence[list[pure.Neuron]]) -> _Network:
         neurons_shape: list[tuple[int, bool, str]] = []
         for n in neurons:
             if not is_called_as(n, Neuron):
-                raise NotPlain
+                return None
             w = [*n.w]
             neurons_shape.append((len(w), n.nonlin, n.activation))
             parameters += w
             parameters.append(n.b)
-        if not neurons_shape:
-            raise NotPlain
         shape.append(neurons_shape)
-    if not shape:
-        raise NotPlain
     try:
         known = _networks.get(module)
     except TypeError:  # a class of the user's, whose modules have no hash
-        return _Network(shape, parameters)
+        return _Network(shape, parameters) if _is_plain(shape, parameters) else None
     if known is None or known.shape != shape or not _are_same(known.parameters, parameters):
+        if not _is_plain(shape, parameters):
+            return None
         known = _networks[module] = _Network(shape, parameters)
     return known
 
@@ -104,10 +109,6 @@ def is_called_as(x: object, kind: type[Module]) -> bool:
 def _are_same(values: list[Value], others: list[Value]) -> bool:
     """Tell whether they are the same handles: a subclass may have an == of its own."""
     return len(values) == len(others) and all(map(operator.is_, values, others))
-
-
-class NotPlain(Exception):
-    """The network is not one that C knows: its neurons must be called one by one."""
 
 
 # -----------------------------------------------------------------------------
@@ -132,11 +133,11 @@ class Neuron(Module, pure.Neuron):
 
     def __call__(self, x: Iterable[Value | Number]) -> Value:
         x = list(x)
-        try:
-            network = _network(self, [[self]])
-        except NotPlain:
-            return super().__call__(x)
-        return network(x)
+        network = self._network()
+        return super().__call__(x) if network is None else network(x)
+
+    def _network(self) -> _Network | None:
+        return _network(self, [[self]])
 
     __call__.__doc__ = pure.Neuron.__call__.__doc__
 
@@ -148,11 +149,11 @@ class Layer(Module, pure.Layer):
 
     def __call__(self, x: Iterable[Value | Number]) -> Any:
         x = list(x)
-        try:
-            network = _network(self, [self.neurons])
-        except NotPlain:
-            return super().__call__(x)
-        return network(x)
+        network = self._network()
+        return super().__call__(x) if network is None else network(x)
+
+    def _network(self) -> _Network | None:
+        return _network(self, [self.neurons])
 
     __call__.__doc__ = pure.Layer.__call__.__doc__
 
@@ -162,20 +163,16 @@ class MLP(Module, pure.MLP):
 
     _Value, _Layer = Value, Layer
 
-    def _network(self) -> _Network:
-        """Return what C sees of it."""
+    def _network(self) -> _Network | None:
         layers = [*self.layers]
         if not all(is_called_as(layer, Layer) for layer in layers):
-            raise NotPlain
+            return None
         return _network(self, [layer.neurons for layer in layers])
 
     def __call__(self, x: Iterable[Value | Number]) -> Any:
         inputs: list[Value | Number] = [x] if isinstance(x, Value) else list(x)
-        try:
-            network = self._network()
-        except NotPlain:
-            return super().__call__(inputs)
-        return network(inputs)
+        network = self._network()
+        return super().__call__(inputs) if network is None else network(inputs)
 
     __call__.__doc__ = pure.MLP.__call__.__doc__
 

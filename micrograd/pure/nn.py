@@ -67,10 +67,10 @@ class Neuron(Module):
         self.nonlin = bool(nonlin)
         rng = self._random if rng is None else rng
         check_generator(rng)
-        self.w = [self._Value(self._weight(rng, nin)) for _ in range(nin)]
+        self.w = [self._Value(self._initial_weight(rng, nin)) for _ in range(nin)]
         self.b = self._Value(0)
 
-    def _weight(self, rng: SupportsUniform, nin: int) -> float:
+    def _initial_weight(self, rng: SupportsUniform, nin: int) -> float:
         """Return an initial weight. They are scaled so that the sum does not grow with nin."""
         weight: float = rng.uniform(-1, 1) * nin**-0.5
         return weight

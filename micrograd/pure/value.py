@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 
 from ..checks import check_node, is_number, number, user_number
-from ..grad_mode import is_recording, refuse
+from ..grad_mode import is_recording, recorder_blocks, refuse
 from .arithmetic import (
     cos,
     divide,
@@ -246,6 +246,8 @@ class Value(Base):
 
     def _run_rule(self) -> None:
         """Run this node's own rule once: pass its gradient on to its operands."""
+        if recorder_blocks:
+            refuse("backward")
         for operand, slope in zip(self._prev, self._slopes()):
             operand._grad += slope * self._grad
 
