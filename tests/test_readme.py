@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from conftest import needs_c
 
+import micrograd
+
 ROOT = Path(__file__).parent.parent
 PAGES = {  # by their paths, as they name one another
     page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8")
@@ -115,3 +117,16 @@ def test_commands_exist(page):
 def test_the_readme_leads_to_every_page():
     for page in PAGES:
         assert page == "README.md" or page in PAGES["README.md"]
+
+
+def test_the_pages_have_every_public_name():
+    text = PAGES["docs/api.md"]
+    methods = [name for name in dir(micrograd.Value) if not name.startswith("_")]
+    missing = [
+        name
+        for name in [*micrograd.__all__, *methods]
+        if not re.search(rf"\b{name}\b", text) and name not in ("m", "v", "__version__")
+    ]
+    assert not missing, f"docs/api.md lacks {missing}"
+    version = re.search(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)[1]
+    assert version == micrograd.__version__, "CHANGELOG.md begins with another version"

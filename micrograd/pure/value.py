@@ -96,7 +96,8 @@ class Value(Base):
     _rule: str | None = None  # the name in RULES of the operation that made this node
     _exponent: float | None = None  # k, in a node a**k
     _given_slopes: tuple[float, ...] = ()  # the local gradients of a node that a user has made
-    # of a leaf that forward() recomputes: a function, and the Values whose data it takes
+    # of a leaf that forward() recomputes, such as the largest score in softmax: a function, and the
+    # Values whose data it takes. No gradient passes through it
     _source: tuple[Callable[[Iterator[float]], float], list[Value]] | None = None
 
     def __init__(
@@ -131,7 +132,7 @@ class Value(Base):
             out._prev, out._op, out._rule = operands, rule, rule
         return out
 
-    # the operations
+    # the operations. NotImplemented makes Python try the other operand's method, or raise a TypeError
 
     def __add__(self, other: Value | Number) -> Value:  # self + other
         operand = _operand(other)
@@ -222,7 +223,9 @@ class Value(Base):
 
     def detach(self) -> Value:
         """Return a new Value with this number and no graph below it."""
-        refuse("detach")
+        refuse(
+            "detach"
+        )  # raises only while a @recorded function is recorded: no replay could do it
         return Value(self._data)
 
     # backward: the chain rule, from a Value down to all that it was computed from
@@ -252,7 +255,7 @@ class Value(Base):
             operand._grad += slope * self._grad
 
     if not TYPE_CHECKING:
-        _backward = _run_rule  # which the user may replace, in a node of their own
+        _backward = _run_rule  # users may set another, on a node of their own: base.py declares it
 
     def backward(self) -> None:
         """Add to each Value below this one the derivative of this one with respect to it.
