@@ -132,7 +132,7 @@ class Value(Base):
             out._prev, out._op, out._rule = operands, rule, rule
         return out
 
-    # the operations. NotImplemented makes Python try the other operand's method, or raise a TypeError
+    # the operations. NotImplemented makes Python try the method of the other operand
 
     def __add__(self, other: Value | Number) -> Value:  # self + other
         operand = _operand(other)
