@@ -7,7 +7,7 @@ import nox
 
 sys.path.append(str(Path(__file__).resolve().parent / "tests"))
 from sessions import *
-from sessions import REQUIRE_C
+from sessions import CLANG_FORMAT, REQUIRE_C, RUFF
 
 
 @nox.session
@@ -30,6 +30,14 @@ def thorough(session):
     random = [f"tests/test_{name}.py" for name in ("parity", "functions", "machine")]
     thorough = {"HYPOTHESIS_PROFILE": "thorough"}
     session.run("pytest", "-q", *random, *session.posargs, env=thorough)
+
+
+@nox.session
+def template(session):
+    """A port made from the template: its tests, its bench, its packages, and an update of it."""
+    session.install(".[test,template]", "mypy", RUFF, CLANG_FORMAT, env=REQUIRE_C)
+    everything = ["-rs", "-m", "slow or not slow"]
+    session.run("pytest", "-q", *everything, "tests/test_template.py", *session.posargs)
 
 
 @nox.session

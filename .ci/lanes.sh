@@ -70,9 +70,13 @@ pypy() { nox --no-error-on-missing-interpreters -s pypy; }
 sanitized() { nox -s sanitized; }
 valgrind_() { make -C csrc valgrind CFLAGS=-Werror; }
 
-# The wheel, built from the sdist, has the package and the compiled module and nothing else.
 packages() {
     env "${name^^}_REQUIRE_C=1" python -m build --outdir dist
+    check_packages
+}
+
+# The wheel, built from the sdist, has the package and the compiled module and nothing else.
+check_packages() {
     python - "$name" <<'PYTHON'
 import re
 import sys

@@ -8,7 +8,8 @@
 #     make valgrind the program and the tests under valgrind
 #     make clean
 #
-# Arguments of a program in a check are in a variable of its name: VALGRIND_memory = 0.
+# Arguments of a program in a check are in a variable of its name: VALGRIND_memory = 0,
+# ASAN_$(NAME) = FILE. The checks run here, in csrc/.
 
 TESTS ?= test
 WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wconversion
@@ -40,7 +41,7 @@ memory: build/memory
 	./build/memory
 
 asan: build/$(NAME)-asan $(TESTS:%=build/%-asan) build/memory-asan
-	./build/$(NAME)-asan > build/output.txt
+	./build/$(NAME)-asan $(ASAN_$(NAME)) > build/output.txt
 	$(foreach test,$(TESTS) memory,./build/$(test)-asan $(ASAN_$(test)) &&) true
 
 sanitized: asan
@@ -49,7 +50,7 @@ VALGRIND = valgrind --quiet --error-exitcode=1 --leak-check=full --show-leak-kin
            --errors-for-leak-kinds=all
 
 valgrind: $(NAME) $(TESTS:%=build/%) build/memory
-	$(VALGRIND) ./$(NAME) > build/output.txt
+	$(VALGRIND) ./$(NAME) $(VALGRIND_$(NAME)) > build/output.txt
 	$(foreach test,$(TESTS) memory,$(VALGRIND) ./build/$(test) $(VALGRIND_$(test)) &&) true
 
 clean:

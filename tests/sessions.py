@@ -24,7 +24,7 @@ os.environ["PATH"] = os.pathsep.join([*map(str, pyenv.glob("versions/*/bin")), o
 
 
 def run_tests(session, *options, **environment):
-    session.chdir(session.create_tmp())  # where no other micrograd is found
+    session.chdir(session.create_tmp())  # where no other copy of the package is found
     config = ["-c", ROOT / "pyproject.toml", "--rootdir", ROOT]
     what = session.posargs or [ROOT / "tests"]
     session.run("pytest", "-q", "-rs", *config, *options, *what, env=environment)
@@ -57,7 +57,7 @@ def sanitized(session):
     session.install(".[test]", env=REQUIRE_C)
     session.run("make", "-C", "csrc", "sanitized", external=True)
     environment = {**REQUIRE_C, "HYPOTHESIS_PROFILE": "ci"}
-    session.run("tests/sanitized.sh", *session.posargs, env=environment, external=True)
+    session.run("bash", "tests/sanitized.sh", *session.posargs, env=environment, external=True)
 
 
 @nox.session

@@ -4,8 +4,8 @@
 //
 // so that all of the program's calls come here.
 
-#ifndef MICROGRAD_FAILING_H
-#define MICROGRAD_FAILING_H
+#ifndef FAILING_H
+#define FAILING_H
 
 #include <stddef.h>
 

@@ -1,0 +1,1 @@
+../../tests/sessions.py
