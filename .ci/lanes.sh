@@ -10,7 +10,7 @@ lane() {
     local copy=$work/$1 job start status=0
     shift
     mkdir "$copy"
-    tar -c --exclude=./.git --exclude=./.nox --exclude=./build --exclude=./csrc/build \
+    tar -c --exclude=./.git --exclude=./.nox --exclude=build \
         --exclude='*.so' --exclude='*.o' --exclude='*.egg-info' --exclude=__pycache__ . | tar -x -C "$copy"
     for job; do
         start=$SECONDS

@@ -19,7 +19,8 @@ trap 'rm -rf "$built"' EXIT
 
 # not in the sources' own folder: objects that are there, compiled without the sanitizers, would do
 mkdir "$built/source"
-cp -r "$root"/csrc "$root/$name" "$root"/[!.]*.{py,toml,md,in} "$root"/LICENSE "$built/source"
+shopt -s nullglob
+cp -rL "$root"/csrc "$root/$name" "$root"/[!.]*.{py,toml,md,in} "$root"/LICENSE* "$built/source"
 CFLAGS="-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer" \
     env "${name^^}_REQUIRE_C=1" python -m pip install --quiet --no-deps --target "$built/lib" "$built/source"
 if ! grep -q __asan_init "$built"/lib/_"$name"*; then

@@ -70,10 +70,13 @@ def types(session):
 
 def clang_format(session, *options):
     """Run clang-format on all C sources, those of bench/ and tests/ too, in the style of csrc/."""
+    folders = "csrc", "csrc/python", "csrc/tests", "bench", "tests"
+    folders += "examples/*/csrc", "examples/*/csrc/tests"
     sources = [
         path
-        for folder in ("csrc", "csrc/python", "csrc/tests", "bench", "tests")
-        for path in sorted((ROOT / folder).glob("*.[ch]"))
+        for folder in folders
+        for path in sorted(ROOT.glob(f"{folder}/*.[ch]"))
+        if not path.is_symlink()
     ]
     session.run("clang-format", "--style=file:csrc/.clang-format", *options, *sources)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cffi import FFI
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).absolute().parent  # not resolved: it may be a link
 CSRC = HERE.parent
 ROOT = CSRC.parent
 

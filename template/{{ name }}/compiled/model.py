@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 
 from ..checks import check_out, check_smoothing, check_tokens, count
-from ..pure import bigram as pure
+from ..pure import model as pure
 from .faults import call
 from .library import ffi, lib
 from .rng import RNG
