@@ -1,0 +1,162 @@
+// The model run as a C program: it prints what `python -m ngram` prints.
+//
+//     make -C csrc && csrc/ngram [DIRECTORY]
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "ngram.h"
+
+enum { SHORTEST = 3, SEED = 1337, SAMPLED = 200 };  // LONGEST is in ngram.h
+
+static const double smoothings[] = {0.03, 0.1, 0.3, 1.0};
+
+typedef struct Tokens {
+    int32_t *items;
+    size_t n;
+} Tokens;
+
+// say what is wrong with the file, and end
+static void stop(const char *path, const char *problem) {
+    fprintf(stderr, "ngram: %s: %s\n", path, problem);
+    exit(EXIT_FAILURE);
+}
+
+static void *memory_for(size_t n, size_t size, const char *path) {
+    void *memory = calloc(n, size);
+    if (!memory) stop(path, "out of memory");
+    return memory;
+}
+
+// the file's bytes, which the caller frees
+static char *read_file(const char *path, size_t *n) {
+    FILE *file = fopen(path, "rb");
+    if (!file) stop(path, strerror(errno));
+    size_t room = 1 << 16;
+    char *text = memory_for(room, 1, path);
+    *n = 0;
+    while ((*n += fread(text + *n, 1, room - *n, file)) == room) {
+        char *larger = realloc(text, room *= 2);
+        if (!larger) stop(path, "out of memory");
+        text = larger;
+    }
+    if (ferror(file)) stop(path, strerror(errno));  // such as of a folder
+    fclose(file);
+    if (*n == 0) stop(path, "the file is empty");
+    return text;
+}
+
+static Tokens encode(const char *path, const char *text, size_t n) {
+    int32_t *tokens = memory_for(n, sizeof(int32_t), path);
+    Fault fault;
+    char problem[100];
+    if (text_encode(text, n, tokens, &fault) == 0) {
+        if (n >= LONGEST) return (Tokens){tokens, n};
+        snprintf(problem, sizeof problem, "at least %d tokens are needed, and there are %zu", LONGEST, n);
+        stop(path, problem);
+    }
+    size_t line = 1, column = 1;
+    for (size_t i = 0; i < fault.at; i++) {
+        column = text[i] == '\n' ? 1 : column + 1;
+        line += text[i] == '\n';
+    }
+    snprintf(problem, sizeof problem, "line %zu, column %zu: not a letter from a to z", line, column);
+    stop(path, problem);
+    return (Tokens){NULL, 0};
+}
+
+// load(engine, os.path.join(directory, name)): its tokens, which the caller frees
+static Tokens load(const char *directory, const char *name) {
+    size_t length = strlen(directory);
+    int is_complete = length == 0 || directory[length - 1] == '/';
+    char *path = memory_for(length + strlen(name) + 2, 1, directory);
+    sprintf(path, "%s%s%s", directory, is_complete ? "" : "/", name);
+    size_t n;
+    char *text = read_file(path, &n);
+    Tokens tokens = encode(path, text, n);
+    free(text);
+    free(path);
+    return tokens;
+}
+
+// a model that has counted the tokens
+static NGram *trained(size_t n, double smoothing, Tokens train) {
+    NGram *model = ngram_new(n, smoothing);
+    Fault fault;
+    if (!model || ngram_train(model, train.items, train.n, &fault) < 0) {
+        fprintf(stderr, "ngram: %s\n", model ? "too many windows" : "out of memory");
+        exit(EXIT_FAILURE);
+    }
+    return model;
+}
+
+static double loss_of(const NGram *model, Tokens tokens) {
+    double loss = 0.0;
+    Fault fault;
+    ngram_loss(model, tokens.items, tokens.n, &loss, &fault);  // cannot fail: load() has checked
+    return loss;
+}
+
+// a number as Python prints it
+static void print_number(const char *before, double x) {
+    char text[32];
+    number_repr(x, text);
+    printf("%s%s", before, text);
+}
+
+int main(int argc, char **argv) {
+    if (argc > 2) {
+        fprintf(stderr, "usage: ngram [DIRECTORY]\n");
+        return 2;
+    }
+    const char *directory = argc == 2 ? argv[1] : "ngram/data";
+    Tokens train = load(directory, "train.txt");
+    Tokens val = load(directory, "val.txt");
+    Tokens test = load(directory, "test.txt");
+
+    // the validation text chooses: the loss of the training text gets less with each longer n
+    double best_loss = INFINITY, best_smoothing = 0.0;
+    size_t best_n = 0;
+    for (size_t n = SHORTEST; n <= LONGEST; n++) {
+        for (size_t i = 0; i < sizeof smoothings / sizeof *smoothings; i++) {
+            NGram *model = trained(n, smoothings[i], train);
+            double loss = loss_of(model, val);
+            printf("n %zu", n);
+            print_number(" | smoothing ", smoothings[i]);
+            print_number(" | train loss ", loss_of(model, train));
+            print_number(" | val loss ", loss);
+            printf("\n");
+            if (loss < best_loss) {
+                best_loss = loss;
+                best_n = n;
+                best_smoothing = smoothings[i];
+            }
+            ngram_free(model);
+        }
+    }
+
+    printf("best on val: n %zu", best_n);
+    print_number(", smoothing ", best_smoothing);
+    NGram *model = trained(best_n, best_smoothing, train);
+    double loss = loss_of(model, test);
+    print_number("\ntest loss ", loss);
+    print_number(", perplexity ", exp(loss));
+
+    // decode(model.sample(RNG(SEED), SAMPLED))
+    RNG random;
+    rng_init(&random, SEED);
+    int32_t sampled[SAMPLED];
+    char words[SAMPLED];
+    Fault fault;
+    ngram_sample(model, &random, sampled, SAMPLED);
+    text_decode(sampled, SAMPLED, words, &fault);
+    printf("\n%.*s\n", SAMPLED, words);
+
+    ngram_free(model);
+    free(train.items);
+    free(val.items);
+    free(test.items);
+    return EXIT_SUCCESS;
+}

@@ -1,0 +1,1 @@
+../../../../csrc/python/build.py

@@ -1,0 +1,1 @@
+../../../../csrc/tests/checks.h

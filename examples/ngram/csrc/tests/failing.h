@@ -1,0 +1,1 @@
+../../../../csrc/tests/failing.h

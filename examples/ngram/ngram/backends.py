@@ -1,0 +1,1 @@
+../../../micrograd/backends.py

@@ -1,0 +1,46 @@
+"""The command line: `ngram`, or `python -m ngram`, finds the best model and makes up words."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from .backends import engine
+from .run import lines
+from .text import DATA
+from .version import __version__
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit status.
+
+    Args:
+        arguments: a list of words; None takes this process's own.
+    """
+    parser = argparse.ArgumentParser(
+        prog="ngram",
+        description="Find the n-gram model that predicts words best.",
+    )
+    parser.add_argument(
+        "directory",
+        nargs="?",
+        default=DATA,
+        help="of train.txt, val.txt and test.txt: words, one a line, a to z only",
+    )
+    parser.add_argument("--version", action="version", version=f"ngram {__version__}")
+    options = parser.parse_args(arguments)
+    try:
+        for line in lines(engine, options.directory):
+            print(line)
+        sys.stdout.flush()  # so that its failures are reported here
+    except BrokenPipeError:  # the reader has seen enough, as in `ngram | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as problem:
+        print(f"ngram: {problem.filename}: {problem.strerror}", file=sys.stderr)
+        return 1
+    except ValueError as problem:
+        print(f"ngram: {problem}", file=sys.stderr)
+        return 1
+    return 0

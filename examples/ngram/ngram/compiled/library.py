@@ -1,0 +1,1 @@
+../../../../micrograd/compiled/library.py

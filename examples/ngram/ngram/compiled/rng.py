@@ -1,0 +1,1 @@
+../../../../micrograd/compiled/rng.py

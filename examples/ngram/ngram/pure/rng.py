@@ -1,0 +1,1 @@
+../../../../micrograd/pure/rng.py

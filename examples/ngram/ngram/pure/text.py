@@ -1,0 +1,41 @@
+"""Words as tokens, and tokens as words."""
+
+from __future__ import annotations
+
+from array import array
+
+from ..checks import check_text, check_tokens, wrong_character, wrong_token
+from ..text import VOCABULARY
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+
+def encode(text: str) -> array[int]:
+    """Return the tokens of a text, words of a to z, one a line: one token for each character.
+
+    Raises:
+        ValueError: another character is in it. The message has its line and column.
+    """
+    tokens = array("i")
+    for at, character in enumerate(check_text(text)):
+        token = VOCABULARY.find(character)
+        if token < 0:
+            raise wrong_character(text, at)
+        tokens.append(token)
+    return tokens
+
+
+def decode(tokens: Buffer) -> str:
+    """Return the text of an array of tokens.
+
+    Raises:
+        ValueError: one of them is not from 0 to 26.
+    """
+    text = ""
+    for at, token in enumerate(check_tokens(tokens)):
+        if not 0 <= token < len(VOCABULARY):
+            raise wrong_token(at, token)
+        text += VOCABULARY[token]
+    return text

@@ -1,0 +1,29 @@
+"""Files of words, and the characters that a token stands for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from os import PathLike
+
+VOCABULARY = "\nabcdefghijklmnopqrstuvwxyz"  # a token is a place in it; 0 ends a word
+
+DATA = Path(__file__).parent / "data"  # names of rivers: train.txt, val.txt, test.txt
+
+
+def read_text(path: str | PathLike[str]) -> str:
+    """Return the text of a file of words, one a line.
+
+    Each byte is one character of the text. Any encoding would do: `encode` takes nothing but ASCII.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is empty.
+    """
+    with open(path, "rb") as file:  # not Path(path): an error has the path as it was given
+        data = file.read()
+    if not data:
+        raise ValueError(f"{path}: the file is empty")
+    return data.decode("latin-1")
