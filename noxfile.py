@@ -34,10 +34,11 @@ def thorough(session):
 
 @nox.session
 def template(session):
-    """A port made from the template: its tests, its bench, its packages, and an update of it."""
+    """Ports: one made from the template, its bench, packages and update; and examples/ngram."""
     session.install(".[test,template]", "mypy", RUFF, CLANG_FORMAT, env=REQUIRE_C)
     everything = ["-rs", "-m", "slow or not slow"]
-    session.run("pytest", "-q", *everything, "tests/test_template.py", *session.posargs)
+    ports = "tests/test_template.py", "tests/test_example_ngram.py"
+    session.run("pytest", "-q", *everything, *ports, *session.posargs)
 
 
 @nox.session
