@@ -40,9 +40,7 @@ def test_what_the_template_links_is_a_link_there():
     for path in (path for path in template.rglob("*") if path.is_symlink()):
         relative = path.relative_to(template).as_posix().replace("{{ name }}", "ngram")
         copy = EXAMPLE / relative
-        assert not copy.exists() or (copy.is_symlink() and copy.resolve() == path.resolve()), (
-            relative
-        )
+        assert not copy.exists() or (copy.is_symlink() and copy.resolve() == path.resolve()), copy
 
 
 def run(*command, cwd=None, **environment):

@@ -53,6 +53,14 @@ def test_samples_follow_the_counts(engine):
     assert [*model.sample(engine.RNG(7), 0)] == []
 
 
+def test_a_number_that_is_a_cumulative_probability(engine):
+    """The token drawn is the first whose cumulative probability is above the number."""
+    model, random = engine.NGram(1, smoothing=1e-100), engine.RNG(12108632093278387723)
+    model.train(array("i", [0, 1]))
+    assert engine.RNG(random.state).random() == 0.5 == model.probabilities(array("i"))[0]
+    assert [*model.sample(random, 1)] == [1]
+
+
 def test_the_generator_goes_on(engine):
     model, random = engine.NGram(1), engine.RNG(42)
     parts = model.sample(random, 3) + model.sample(random, 0) + model.sample(random, 4)
