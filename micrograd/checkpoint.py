@@ -23,7 +23,6 @@ import math
 import os
 import re
 import reprlib
-import secrets
 import shutil
 import stat
 import sys
@@ -411,7 +410,7 @@ def _replace(path: Path, text: str) -> None:
     if is_there and not (os.path.isfile(path) and os.access(path, os.W_OK)):
         raise PermissionError(f"{path} is no file that may be written")
     folder = os.path.dirname(path)
-    temporary = os.path.join(folder, f".micrograd-{secrets.token_hex(8)}")
+    temporary = os.path.join(folder, f".micrograd-{os.urandom(8).hex()}")
     lock = _lock(folder)
     try:
         with open(temporary, "x", encoding="ascii", newline="\n") as file:
