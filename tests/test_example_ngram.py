@@ -2,12 +2,12 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from conftest import IS_CPYTHON
+from programs import run
 
 pytestmark = pytest.mark.unsanitized
 
@@ -41,21 +41,6 @@ def test_what_the_template_links_is_a_link_there():
         relative = path.relative_to(template).as_posix().replace("{{ name }}", "ngram")
         copy = EXAMPLE / relative
         assert not copy.exists() or (copy.is_symlink() and copy.resolve() == path.resolve()), copy
-
-
-def run(*command, cwd=None, **environment):
-    """Run a program, which has to succeed, and return what it prints."""
-    variables = {k: v for k, v in os.environ.items() if not k.endswith(("_BACKEND", "_REQUIRE_C"))}
-    done = subprocess.run(
-        [*map(str, command)],
-        cwd=cwd,
-        env={**variables, "PIP_DISABLE_PIP_VERSION_CHECK": "1", **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
