@@ -84,7 +84,6 @@ static int reserve_block(Compiler *compiler) {
     compiler->counts = compiler->where + 2 * n;
     memset(compiler->adders, 0, n * sizeof(Adder));
     memset(compiler->uses, 0, n * sizeof(Uses));
-    memset(compiler->seen, 0, n * sizeof(Seen));
     memset(compiler->slots, 0, n * sizeof(Index));
     memset(compiler->where, 0xff, 2 * n * sizeof(Index));
     return 1;
@@ -236,7 +235,7 @@ static int compile(Compiler *compiler, const Index *outputs, size_t noutputs) {
     Replay *replay = compiler->replay;
     if (!compiler_walk(compiler, outputs, noutputs) || !reserve_block(compiler) || !reserve(compiler, noutputs))
         return 0;
-    compiler_count_uses(compiler);
+    compiler_find_uses(compiler);
     if (!compiler_takes_are_used_once(compiler)) return 0;
 
     number_shared(compiler);
@@ -288,8 +287,7 @@ Replay *replay_new(Tape *tape, const Index *outputs, size_t noutputs, const Choi
     int compiled = compiler_open(&compiler, tape, choices, nchoices, replay) && compile(&compiler, outputs, noutputs);
     if (compiler.tape) compiler_close(&compiler);
     if (!compiled) {
-        replay->slots = replay->nterms = 0;
-        replay_free(tape, replay);
+        replay_free(replay);
         return NULL;
     }
     mark_nodes(tape, replay, NODE_REPLAYED);
@@ -303,9 +301,12 @@ static void program_free(Program *program) {
     free(program->dots);
 }
 
-void replay_free(Tape *tape, Replay *replay) {
+void replay_unmark(Tape *tape, const Replay *replay) {
+    mark_nodes(tape, replay, 0);
+}
+
+void replay_free(Replay *replay) {
     if (!replay) return;
-    if (replay->slots) mark_nodes(tape, replay, 0);
     for (Index c = 0; c < replay->nswitches; c++) {
         free(replay->switches[c].items);
         free(replay->switches[c].rows);

@@ -50,7 +50,7 @@ enum {
 typedef struct Place {
     Index node;
     Index kind;
-    Index a, b;      // its operands: nodes, and places once the walk is over; of a dot the start
+    Index a, b;      // its operands: nodes, and places from compiler_find_uses on; of a dot the start
     Index terms;     // of a dot, how many: 0 of anything else;
     Index first;     // where they begin among the links,
     Index since;     // and how many places there were before its operands
@@ -60,7 +60,7 @@ typedef struct Place {
     uint8_t has_leaves;   // a dot whose weights are all leaves
 } Place;
 
-// A term of a dot. The factors are nodes, and places once the walk is over.
+// A term of a dot. The factors are nodes, and places from compiler_find_uses on.
 typedef struct Link {
     Index sum;       // the nodes that compute it
     Index product;   // 0: x alone is added
@@ -139,9 +139,10 @@ struct Compiler {
     Index *where;           // in the program made last: its instruction or dot
 };
 
-// compile_walk.c: find the places and the dots, and what uses what; 0 if it cannot be compiled
+// compile_walk.c: find the places and the dots, 0 if it cannot be compiled; then what uses what, and from
+// there on operands are places
 int compiler_walk(Compiler *compiler, const Index *outputs, size_t n);
-void compiler_count_uses(const Compiler *compiler);
+void compiler_find_uses(const Compiler *compiler);
 void compiler_clear_marks(Compiler *compiler);
 
 // compile_tasks.c: fill compiler->tasks with the instructions of a pass, sorted; how many there are

@@ -14,6 +14,7 @@
 // order. Any other choice among inner nodes is refused, and then there is no replay.
 
 #include <stdlib.h>
+#include <string.h>
 #include "compile.h"
 
 // has each take among inner nodes at most one user that passes a gradient on?
@@ -83,6 +84,7 @@ static inline void note_seen(const Compiler *compiler, Task *task, Index operand
 
 // find the last two users of each place, among the instructions after `after` and up to `end`
 static void scan_users(Compiler *compiler, Index after, Index end) {
+    if (compiler->scans == 0) memset(compiler->seen, 0, ((size_t)compiler->n + 1) * sizeof(Seen));
     compiler->scans++;
     for (Index k = after + 1; k <= end; k++) {
         Task task = {.place = k};

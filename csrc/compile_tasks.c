@@ -78,12 +78,13 @@ static inline void raise_level(const Compiler *compiler, Task *task, Index opera
     if (place->phase == task->phase && place->level <= task->level) place->level = task->level + 1;
 }
 
-static inline void put_forward(const Compiler *compiler, Index k, Task *task) {
+static inline Task forward_task(const Compiler *compiler, Index k) {
     Place *place = &compiler->places[k];
-    *task = (Task){.kind = place->kind, .place = k};
-    visit_operands(compiler, task, 0, raise_phase);
-    place->phase = task->phase;
+    Task task = {.kind = place->kind, .place = k};
+    visit_operands(compiler, &task, 0, raise_phase);
+    place->phase = task.phase;
     place->level = place->kind != PRODUCTS;
+    return task;
 }
 
 // a dot of a level, with its sort keys; it uses the memory of a Task
@@ -115,11 +116,12 @@ static void sort_rows(const Compiler *compiler, Task *tasks, Index n) {
 
 Index compiler_forward_tasks(Compiler *compiler) {
     Index n = compiler->nforward;
-    for (Index k = 0; k < n; k++) put_forward(compiler, compiler->forward[k], &compiler->tasks[k]);
+    for (Index k = 0; k < n; k++) compiler->tasks[k] = forward_task(compiler, compiler->forward[k]);
     for (Index k = n; k > 0; k--) {
-        Task *task = &compiler->tasks[k - 1];
-        task->level = compiler->places[task->place].level;
-        visit_operands(compiler, task, 0, raise_level);
+        Task task = compiler->tasks[k - 1];
+        task.level = compiler->places[task.place].level;
+        visit_operands(compiler, &task, 0, raise_level);
+        compiler->tasks[k - 1] = task;
     }
     join_phases(compiler, compiler->tasks, n, 1);
     for (Index k = 0; k < n; k++) compiler->places[compiler->tasks[k].place].level = compiler->tasks[k].level;
@@ -166,15 +168,13 @@ static inline void note_adder(const Compiler *compiler, Task *task, Index operan
 
 // A task comes after all adders to its own gradient, and after the last ones to those of its operands.
 static inline void put_backward(const Compiler *compiler, Index k, Index *n) {
-    Task *task = &compiler->tasks[*n];
-    Index kind = compiler->places[k].kind;
-    if (!passes_on(kind)) return;
-    *task = (Task){.kind = kind, .place = k};
-    not_before(task, compiler->adders[k].when + 1);
-    visit_operands(compiler, task, 1, follow_adder);
-    if (task->level == 0) task->level = 1;
-    visit_operands(compiler, task, 1, note_adder);
-    ++*n;
+    Task task = {.kind = compiler->places[k].kind, .place = k};
+    if (!passes_on(task.kind)) return;
+    not_before(&task, compiler->adders[k].when + 1);
+    visit_operands(compiler, &task, 1, follow_adder);
+    if (task.level == 0) task.level = 1;
+    visit_operands(compiler, &task, 1, note_adder);
+    compiler->tasks[(*n)++] = task;
 }
 
 // The turn of a take of a choice among inner nodes must not depend on which node it copies: it comes

@@ -296,23 +296,6 @@ static int walk_forward(Compiler *compiler, const Index *outputs, size_t n) {
     return !compiler->has_failed;
 }
 
-// from here on operands are places
-static void find_places(Compiler *compiler) {
-    const Mark *marks = compiler->marks;
-    for (Index k = 0; k < compiler->nlinks; k++) {
-        Link *link = &compiler->links[k];
-        link->w = marks[link->w].place;
-        link->x = marks[link->x].place;
-    }
-    for (Index k = 1; k <= compiler->n; k++) {
-        Place *place = &compiler->places[k];
-        const Node *node = &compiler->nodes[place->node];
-        if (place->kind == OP_LEAF) continue;  // its operand are moments
-        place->a = marks[place->terms ? place->a : node->a].place;
-        place->b = place->terms ? 0 : marks[node->b].place;
-    }
-}
-
 // Where something is no dot, walk again without it; the fourth time without any.
 int compiler_walk(Compiler *compiler, const Index *outputs, size_t n) {
     for (size_t c = 0; c < compiler->nchoices; c++) {
@@ -339,7 +322,6 @@ int compiler_walk(Compiler *compiler, const Index *outputs, size_t n) {
         if (node->op == OP_TAKE && node->flags & NODE_CHOICE && !compiler->notes[compiler->places[k].node].choice)
             return 0;
     }
-    find_places(compiler);
     return 1;
 }
 
@@ -350,19 +332,25 @@ static inline void count_operand(const Compiler *compiler, Index operand, Index 
     if (is_adder) uses->user = user;
 }
 
-void compiler_count_uses(const Compiler *compiler) {
+void compiler_find_uses(const Compiler *compiler) {
+    const Mark *marks = compiler->marks;
+    Place *places = compiler->places;
     for (Index k = 1; k <= compiler->n; k++) {
-        Place *place = &compiler->places[k];
-        const Place *places = compiler->places;
-        const Link *links = compiler->links + place->first;
+        Place *place = &places[k];
+        const Node *node = &compiler->nodes[place->node];
+        Link *links = compiler->links + place->first;
         int is_adder = k <= compiler->m && passes_on(place->kind), has_leaves = 1;
-        if (place->kind == OP_LEAF) continue;
+        if (place->kind == OP_LEAF) continue;  // its operand are moments
         for (Index t = 0; t < place->terms; t++) {
+            links[t].w = marks[links[t].w].place;
+            links[t].x = marks[links[t].x].place;
             count_operand(compiler, links[t].w, k, is_adder);
             count_operand(compiler, links[t].x, k, is_adder);
             has_leaves &= places[links[t].w].kind == OP_LEAF;
         }
         place->has_leaves = (uint8_t)has_leaves;
+        place->a = marks[place->terms ? place->a : node->a].place;
+        place->b = place->terms ? 0 : marks[node->b].place;
         count_operand(compiler, place->a, k, is_adder);
         count_operand(compiler, place->b, k, is_adder);
     }

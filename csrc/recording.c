@@ -61,8 +61,11 @@ static Replay *replay_detach(Tape *tape, const Recording *recording) {
 // After the release: write the numbers to its nodes if any is still alive, and free it.
 static void replay_drop(Tape *tape, Replay *replay) {
     if (!replay) return;
-    if (replay->holds && replay_is_alive(tape, replay)) replay_settle(tape, replay);
-    replay_free(tape, replay);
+    if (replay_is_alive(tape, replay)) {
+        if (replay->holds) replay_settle(tape, replay);
+        replay_unmark(tape, replay);
+    }
+    replay_free(replay);
     tape->trim_later--;
     if (tape->live < tape->trim_below && !tape->trim_later) arena_trim(tape);
 }

@@ -118,7 +118,8 @@ struct Replay {
 // there is no memory, one of the nodes is in another replay or has a backward function of its
 // owner's, or a choice changes the order of backward in a way that compile_choices.c does not know.
 Replay *replay_new(Tape *tape, const Index *outputs, size_t noutputs, const Choice *choices, size_t nchoices);
-void replay_free(Tape *tape, Replay *replay);
+void replay_unmark(Tape *tape, const Replay *replay);  // before replay_free, if a node is in use that it computes
+void replay_free(Replay *replay);
 void compiler_free(Tape *tape);  // the memory that it works in
 
 // replay.c. Both passes return 0; or -1, and leave everything as it was: the pass over the nodes finds

@@ -69,8 +69,11 @@ Schedule *schedule_keep(Tape *tape, Schedule *schedule, Index root, int kinds) {
 
 static void schedule_drop(Tape *tape, Schedule **link) {
     Schedule *schedule = *link;
-    if (schedule->replay) tape_settle(tape);
-    replay_free(tape, schedule->replay);
+    if (schedule->replay) {
+        tape_settle(tape);
+        replay_unmark(tape, schedule->replay);
+    }
+    replay_free(schedule->replay);
     *link = schedule->next;
     tape->scheduled--;
     tape->kept -= schedule->n;

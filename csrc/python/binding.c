@@ -76,6 +76,16 @@ static int read_items(Object xs, Index *nodes, double *numbers, Object out) {
     return 0;
 }
 
+// the same of a list of lists, each of `width` items
+static int read_rows(Object rows, size_t width, Index *nodes, double *numbers, Object out) {
+    for (size_t k = 0; k < size_of(rows); k++) {
+        Object row = (Object)PyList_GetItem((PyObject *)rows, (Py_ssize_t)k);
+        if (size_of(row) != width) return -1;
+        if (read_items(row, nodes + k * width, numbers, out) < 0) return -1;
+    }
+    return 0;
+}
+
 // the nodes and numbers of up to three lists in one block
 typedef struct Items {
     Index *nodes;
@@ -323,17 +333,17 @@ int shared_recording_start(Recording *recording, Object outputs, Object inputs, 
     return failed;
 }
 
-int shared_recording_choice(Recording *recording, size_t integer, Object takes, Object items, size_t n, Object out) {
-    size_t width = size_of(takes), all = size_of(items);
-    Items nodes;
+int shared_recording_choice(Recording *recording, size_t integer, Object takes, Object rows, Object out) {
+    size_t width = size_of(takes), n = size_of(rows);
+    Items items;
     int failed = -1;
-    if (items_new(&nodes, width + all, out) < 0) return -1;
-    Index *rows = nodes.nodes + width;
-    if (all == n * width && read_items(takes, nodes.nodes, nodes.numbers, out) == 0
-        && read_items(items, rows, nodes.numbers, out) == 0) {
-        failed = recording_choice(&tape, recording, integer, nodes.nodes, width, rows, n) ? give_fault(out) : 0;
+    if (items_new(&items, width + n * width, out) < 0) return -1;
+    Index *nodes = items.nodes + width;
+    if (read_items(takes, items.nodes, items.numbers, out) == 0
+        && read_rows(rows, width, nodes, items.numbers, out) == 0) {
+        failed = recording_choice(&tape, recording, integer, items.nodes, width, nodes, n) ? give_fault(out) : 0;
     }
-    items_free(&nodes);
+    items_free(&items);
     return failed;
 }
 

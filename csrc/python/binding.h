@@ -50,7 +50,7 @@ int shared_adamw_step(AdamW *adamw, const Index *parameters, size_t n, Object ou
 // Recordings: outputs, inputs, takes and items are lists of Values, floats and integers of such
 // numbers.
 int shared_recording_start(Recording *recording, Object outputs, Object inputs, Object out);
-int shared_recording_choice(Recording *recording, size_t integer, Object takes, Object items, size_t n, Object out);
+int shared_recording_choice(Recording *recording, size_t integer, Object takes, Object rows, Object out);
 int shared_recording_end(Recording *recording, Object out);
 int shared_recording_run(Recording *recording, Object floats, Object integers, Object out);
 void shared_recording_free(Recording *recording);

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
-
 from ..pure import recording as pure
 from ..recorder import check_range, make_recorded
 from .binding import call, ffi, lib, raise_from
@@ -23,8 +21,7 @@ class Recording:
         recording = ffi.gc(ffi.new("Recording *"), lib.shared_recording_free)
         call(lib.shared_recording_start, recording, id(outputs), id(inputs))
         for position, rows, takes, _ in choices:
-            items = [*chain.from_iterable(rows)]
-            call(lib.shared_recording_choice, recording, position, id(takes), id(items), len(rows))
+            call(lib.shared_recording_choice, recording, position, id(takes), id(rows))
         call(lib.shared_recording_end, recording)
         self._recording = recording
         self._ranges = [(position, len(rows), kind) for position, rows, _, kind in choices]
