@@ -220,13 +220,3 @@ def _limited(graphviz: Any, timeout: float | None) -> Any:
         return {svg: run_dot(self.source, "svg", timeout).decode()}
 
     return type("Digraph", (graphviz.Digraph,), {"_repr_mimebundle_": _repr_mimebundle_})
-
-
-def notebook_picture(root: Any) -> dict[str, str]:
-    """What a notebook shows for a Value: its graph, or its text where there is no picture."""
-    bundle = {"text/plain": repr(root)}
-    try:
-        bundle |= draw_dot(root, outfile=None)._repr_mimebundle_()
-    except Exception:  # without graphviz there is only the text
-        pass
-    return bundle
