@@ -16,6 +16,7 @@ import micrograd
 from micrograd import graph as graph_module
 from micrograd import picture, vis_color
 from micrograd.graph import LARGEST_PICTURE
+from micrograd.network_picture import NEGATIVE, POSITIVE
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -311,6 +312,87 @@ def test_no_picture_in_a_terminal(engine, monkeypatch):
     monkeypatch.setattr("micrograd.svg.document", None)
     for thing in (x, model):
         assert formatter.format(thing) == ({"text/plain": repr(thing)}, {})
+
+
+# -----------------------------------------------------------------------------
+# networks
+
+
+def test_an_mlp_in_a_notebook(engine):
+    model = engine.MLP(2, [16, 3], rng=engine.RNG(1))
+    svg, text = picture_in(model._repr_html_())
+    assert text == "MLP(2, [16, 3], tanh), 99 parameters"
+    root = parsed(svg)
+    assert root[0].text == text
+    circles = [*root.iter(f"{SVG}circle")]
+    lines = [*root[1].iter(f"{SVG}path")]
+    assert len(circles) == 2 + 16 + 3 and len(lines) == 2 * 16 + 16 * 3
+    weights = [w.data for layer in model.layers for n in layer.neurons for w in n.w]
+    colors = [POSITIVE if w > 0 else NEGATIVE for w in weights]
+    assert [line.get("stroke") for line in lines] == colors
+    widths = [float(line.get("stroke-width")) for line in lines]
+    largest = max(weights, key=abs)
+    assert widths[weights.index(largest)] == max(widths) == 4
+    assert repr(model).startswith("MLP of [Layer of [TanHNeuron(2)")
+
+
+@pytest.mark.parametrize(
+    "make, text",
+    [
+        (lambda e, **given: e.Layer(4, 3, **given), "Layer(4, 3, tanh), 15 parameters"),
+        (
+            lambda e, **given: e.Layer(4, 1, nonlin=False, **given),
+            "Layer(4, 1, linear), 5 parameters",
+        ),
+        (
+            lambda e, **given: e.Neuron(3, activation="relu", **given),
+            "Neuron(3, relu), 4 parameters",
+        ),
+        (lambda e, **given: e.MLP(1, [1], "relu", **given), "MLP(1, [1], relu), 2 parameters"),
+    ],
+)
+def test_other_networks_in_a_notebook(engine, make, text):
+    svg, shown = picture_in(make(engine, rng=engine.RNG(1))._repr_html_())
+    assert shown == text and parsed(svg)[0].text == text
+
+
+def test_large_networks(engine):
+    model = engine.MLP(30, [200, 1], rng=engine.RNG(1))
+    svg, text = picture_in(model._repr_html_())
+    assert text == "MLP(30, [200, 1], tanh), 6401 parameters"
+    assert {"10 more", "180 more"} <= set(texts(svg))
+    assert len(svg) < 100_000
+    assert engine.MLP(1, [1] * 100, rng=engine.RNG(1))._repr_html_() is None
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, 0.0])
+def test_strange_weights(engine, number):
+    neuron = engine.Neuron(2, rng=engine.RNG(1))
+    for v in neuron.parameters():
+        v.data = number
+    svg = picture_in(neuron._repr_html_())[0]
+    parsed(svg)
+    assert "nan" not in svg and "inf" not in svg
+
+
+def test_networks_that_were_changed(engine):
+    """A subclass is drawn, under its own name; what is no network of neurons shows as text."""
+
+    class Mine(engine.MLP):
+        pass
+
+    model = Mine(1, [2, 1], rng=engine.RNG(1))
+    assert picture_in(model._repr_html_())[1] == "Mine(1, [2, 1], tanh), 7 parameters"
+    model.layers[0].neurons.append(engine.Neuron(1, rng=engine.RNG(1)))
+    assert model._repr_html_() is None  # the next layer does not fit
+    model.layers = [engine.Layer(1, 1, rng=engine.RNG(1)), engine.Module()]
+    assert model._repr_html_() is None
+    model.layers = []
+    assert model._repr_html_() is None
+    neuron = engine.Neuron(1, rng=engine.RNG(1))
+    neuron.w = [1.0]
+    assert neuron._repr_html_() is None
+    assert not hasattr(engine.Module(), "_repr_html_")
 
 
 # -----------------------------------------------------------------------------
