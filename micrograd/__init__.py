@@ -26,6 +26,7 @@ from .backends import backend
 from .backends import engine as _engine
 from .gradcheck import GradcheckError, gradcheck
 from .graph import draw_dot, trace, vis_color
+from .picture import picture
 from .pure import *
 from .pure import random as random
 from .pure import sum as sum
@@ -35,5 +36,5 @@ from .version import __version__
 globals().update({name: getattr(_engine, name) for name in [*pure.__all__, "random", "sum"]})
 
 __all__ = ["__version__", "backend"]
-__all__ += ["gradcheck", "GradcheckError", "trace", "draw_dot", "vis_color"]
+__all__ += ["gradcheck", "GradcheckError", "trace", "draw_dot", "picture", "vis_color"]
 __all__ += pure.__all__

@@ -53,6 +53,21 @@ class SavedModule:
         """Return the list of the module's parameters (Values)."""
         return []
 
+    def named_parameters(self) -> list[tuple[str, Any]]:
+        """Return the list of pairs (name, Value) of the module's parameters.
+
+        The names and their order are those of `state_dict()`; parameters in dicts and such as
+        are computed from others, which that has not, have names, too.
+
+        Raises:
+            ValueError: `parameters()` has something that no name leads to.
+
+        Example:
+            >>> Neuron(2).named_parameters()[2]
+            ('b', Value(data=0.0, grad=0.0))
+        """
+        return named_parameters(self)
+
     def state_dict(self) -> dict[str, float]:
         """Return a dict of the module's numbers by name: "layers.0.neurons.3.w.1" ...
 
@@ -151,19 +166,50 @@ class SavedOptimizer:
 def _named_leaves(module: SavedModule) -> dict[str, Any]:
     """Return a dict of the leaf Values in a module, by the way that leads to them."""
     leaves: dict[str, Any] = {}
-    _add_leaves(leaves, module, "", frozenset())
+    _add_named(leaves, module, "", frozenset(), _is_leaf, _parts)
     return leaves
 
 
-def _add_leaves(leaves: dict[str, Any], x: Any, name: str, inside: frozenset[int]) -> None:
-    """Add the leaves in x, which has this name and is inside of what has these ids."""
-    if getattr(x, "_is_leaf", False) is True:
-        if name in leaves:
+def named_parameters(module: SavedModule) -> list[tuple[str, Any]]:
+    """What `Module.named_parameters` returns."""
+    parameters = [*module.parameters()]
+    ids = {id(p) for p in parameters}
+    named: dict[str, Any] = {}
+    _add_named(named, module, "", frozenset(), lambda x: id(x) in ids, _parts_and_items)
+    _check_named(parameters, named, "Values in an attribute, a list, a tuple or a dict")
+    return [*named.items()]
+
+
+def _check_named(parameters: Iterable[Any], named: dict[str, Any], where: str) -> None:
+    found = {id(p) for p in named.values()}  # by identity: a subclass may have an == of its own
+    lost = [p for p in parameters if id(p) not in found]
+    if lost:
+        raise ValueError(
+            f"{len(lost)} of the parameters are no {where} of the module: {_some(lost)}"
+        )
+
+
+def _add_named(
+    named: dict[str, Any],
+    x: Any,
+    name: str,
+    inside: frozenset[int],
+    is_wanted: Callable[[Any], bool],
+    parts: Callable[[Any], Iterable[tuple[object, Any]]],
+) -> None:
+    """Add the wanted Values in x, which has this name and is inside of what has these ids."""
+    if is_wanted(x):
+        if name in named:
             raise ValueError(f"two Values have the name {name}")
-        leaves[name] = x
+        named[name] = x
     elif id(x) not in inside:  # a module may well know the one that it is part of
-        for key, part in _parts(x):
-            _add_leaves(leaves, part, f"{name}.{key}" if name else str(key), inside | {id(x)})
+        for key, part in parts(x):
+            its_name = f"{name}.{key}" if name else str(key)
+            _add_named(named, part, its_name, inside | {id(x)}, is_wanted, parts)
+
+
+def _is_leaf(x: Any) -> bool:
+    return getattr(x, "_is_leaf", False) is True
 
 
 def _parts(x: Any) -> Iterable[tuple[object, Any]]:
@@ -173,16 +219,16 @@ def _parts(x: Any) -> Iterable[tuple[object, Any]]:
     return enumerate(x) if isinstance(x, (list, tuple)) else ()
 
 
+def _parts_and_items(x: Any) -> Iterable[tuple[object, Any]]:
+    """The same, and what a dict consists of."""
+    return x.items() if isinstance(x, dict) else _parts(x)
+
+
 def module_state(module: SavedModule) -> dict[str, float]:
     """What `Module.state_dict` returns."""
     leaves = _named_leaves(module)
-    found = {id(p) for p in leaves.values()}  # by identity: a subclass may have an == of its own
-    lost = [p for p in module.parameters() if id(p) not in found]
-    if lost:
-        raise ValueError(
-            f"{len(lost)} of the parameters are no leaf Values in an attribute, a list or a "
-            f"tuple of the module: {_some(lost)}"
-        )
+    where = "leaf Values in an attribute, a list or a tuple"
+    _check_named(module.parameters(), leaves, where)
     return {name: p.data for name, p in leaves.items()}
 
 

@@ -156,7 +156,8 @@ def calls(engine, folder):
     rates = {"lr": 0.1, "betas": (0.9, 0.95), "eps": 1e-8, "weight_decay": 0.1}
     neurons = {"nonlin": True, "activation": "relu", "rng": rng}
     others = {"children": None, "_children": None, "local_grads": None}
-    files = {"outfile": str(folder / "graph"), "rankdir": "LR", "format": "svg"}
+    limits = {"names": {"a": a}, "max_nodes": 9}
+    files = {"outfile": str(folder / "graph"), "rankdir": "LR", "format": "svg", "timeout": 60}
     table = {
         "Value": (e.Value, {"data": 1.0, "_prev": (a, b), "_op": "f", "label": "x", **others}),
         "Value of children": (e.Value, {"children": (a, b), "local_grads": [1.0, 2.0], "data": 1}),
@@ -202,7 +203,8 @@ def calls(engine, folder):
         ),
         "trace": (micrograd.trace, {"root": v}),
         "vis_color": (micrograd.vis_color, {"nodes": [a, b], "color": "red"}),
-        "draw_dot": (micrograd.draw_dot, {"root": v, **files}),
+        "draw_dot": (micrograd.draw_dot, {"root": v, **limits, **files}),
+        "picture": (lambda **given: micrograd.picture(**given).svg, {"root": v, **limits}),
     }  # fmt: skip
     for name, function in operators(v):
         table[name] = function, {"x": 2.0}, v

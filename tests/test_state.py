@@ -351,6 +351,52 @@ def test_states_leave_gradients_and_moments(engine):
     assert [(p.grad, p.m, p.v) for p in model.parameters()] == before and optimizer.t == 3
 
 
+def test_named_parameters(engine):
+    model = engine.MLP(2, [4, 1], rng=engine.RNG(1))
+    named = model.named_parameters()
+    assert [name for name, _ in named] == list(model.state_dict())
+    assert [v.data for _, v in named] == list(model.state_dict().values())
+    assert dict(named)["layers.0.neurons.3.w.1"] is model.layers[0].neurons[3].w[1]
+    assert engine.Module().named_parameters() == []
+
+
+def test_named_parameters_of_other_modules(engine):
+    class Mine(engine.Module):
+        def __init__(self):
+            self.table = {"a": engine.Value(1.0), 2: [engine.Value(2.0)]}
+            self.part = engine.Neuron(1, rng=engine.RNG(1))
+            self.shared = self.part.b
+            self.double = self.part.b * 2
+            self.constant = engine.Value(3.0)
+            self.around = self
+
+        def parameters(self):
+            table = [self.table["a"], *self.table[2]]
+            return [*table, *self.part.parameters(), self.double, *lost]
+
+    lost = []
+    mine = Mine()
+    named = mine.named_parameters()
+    assert [name for name, _ in named] == [
+        "table.a",
+        "table.2.0",
+        "part.w.0",
+        "part.b",
+        "shared",
+        "double",
+    ]
+    assert dict(named)["shared"] is dict(named)["part.b"] is mine.part.b
+    assert dict(named)["double"] is mine.double
+    lost = [engine.Value(9.0)]
+    with pytest.raises(ValueError, match=r"^1 of the parameters are no Values.*data=9\.0"):
+        mine.named_parameters()
+    lost = []
+    mine.table["2"] = [engine.Value(5.0)]
+    mine.parameters = lambda: [*mine.table[2], *mine.table["2"]]
+    with pytest.raises(ValueError, match=r"two Values have the name table\.2\.0"):
+        mine.named_parameters()
+
+
 # -----------------------------------------------------------------------------
 # state_dict and load_state_dict of optimisers
 

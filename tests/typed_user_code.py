@@ -40,6 +40,7 @@ from micrograd import (
     load,
     mean_cross_entropy,
     no_grad,
+    picture,
     pure,
     recorded,
     softmax,
@@ -360,8 +361,14 @@ def drawing(root: Value, path: Path) -> None:
     assert_type(found, list[Value])
     assert_type(pairs, list[tuple[Value, Value]])
     vis_color(found, "lightgreen")
+    drawn = picture(root, names={"root": root}, max_nodes=None)
+    assert_type(drawn.svg, str)
+    drawn.save(path.with_suffix(".svg"))
+    model = MLP(1, [1], rng=RNG(1))
+    drawn = picture(model([1.0]), names=model)
+    assert_type(dict(model.named_parameters()), dict[str, Any])
     if TYPE_CHECKING:  # it needs graphviz
-        draw_dot(root, format="png", outfile=None).render(path)
+        draw_dot(root, format="png", outfile=None, names=model, timeout=None).render(path)
 
 
 def names() -> None:

@@ -11,7 +11,7 @@ import types
 
 from .. import grad_mode
 from ..checks import check_copied, check_node, is_number, number, user_number
-from ..graph import notebook_picture
+from ..picture import shown_in_notebook
 from ..pure.value import Value as _PureValue
 from .binding import call, error, ffi, lib, tape
 
@@ -86,8 +86,8 @@ def __repr__(self: Value) -> str:
 
 
 @_method
-def _repr_mimebundle_(self: Value, include: Any = None, exclude: Any = None) -> dict[str, str]:
-    return notebook_picture(self)  # a notebook shows a Value as its graph
+def _repr_html_(self: Value) -> str:  # which notebooks ask for, and terminals do not
+    return shown_in_notebook(self)
 
 
 def _check_subclass(cls: Any, /, **kwargs: Any) -> None:

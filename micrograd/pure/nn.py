@@ -34,7 +34,16 @@ class Module(SavedModule):
             p.grad = 0
 
 
-class Neuron(Module):
+class _Drawn(Module):
+    """What a notebook shows as a picture."""
+
+    def _repr_html_(self) -> str | None:
+        from ..network_picture import network_in_notebook
+
+        return network_in_notebook(self)
+
+
+class Neuron(_Drawn):
     """A neuron: the weighted sum of its inputs and its bias, through its activation.
 
     Args:
@@ -95,7 +104,7 @@ class Neuron(Module):
         return f"{ACTIVATIONS[self.activation] if self.nonlin else 'Linear'}Neuron({len(self.w)})"
 
 
-class Layer(Module):
+class Layer(_Drawn):
     """Neurons side by side, all with the same inputs.
 
     Args:
@@ -123,7 +132,7 @@ class Layer(Module):
         return f"Layer of [{', '.join(str(n) for n in self.neurons)}]"
 
 
-class MLP(Module):
+class MLP(_Drawn):
     """A multi-layer perceptron: layers one after another, the last one linear.
 
     Args:
