@@ -26,7 +26,7 @@ from .backends import backend
 from .backends import engine as _engine
 from .gradcheck import GradcheckError, gradcheck
 from .graph import draw_dot, trace, vis_color
-from .picture import picture
+from .pictures.picture import picture
 from .pure import *
 from .pure import random as random
 from .pure import sum as sum

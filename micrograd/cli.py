@@ -125,7 +125,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
         if options.graph and needs_graphviz(options.graph):  # before the training, not after it
-            from .dot_program import check_program, graphviz_package
+            from .pictures.dot_program import check_program, graphviz_package
 
             graphviz_package()
             check_program()

@@ -159,7 +159,7 @@ def draw_dot(
     Example:
         draw_dot(loss, outfile="loss")  # writes loss.svg and loss.dot
     """
-    from .dot_program import check_timeout, graphviz_package, run_dot  # slow to import
+    from .pictures.dot_program import check_timeout, graphviz_package, run_dot  # slow to import
 
     if rankdir not in ("LR", "TB"):
         raise ValueError(f"rankdir must be 'LR' or 'TB', not {rankdir!r}")
@@ -215,7 +215,7 @@ def _limited(graphviz: Any, timeout: float | None) -> Any:
         svg = "image/svg+xml"
         if (include and svg not in include) or (exclude and svg in exclude):
             return {}
-        from .dot_program import run_dot
+        from .pictures.dot_program import run_dot
 
         return {svg: run_dot(self.source, "svg", timeout).decode()}
 

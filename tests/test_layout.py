@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from micrograd.layout import layout
+from micrograd.pictures.layout import layout
 
 
 def some_graph(seed):

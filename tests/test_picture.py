@@ -16,7 +16,7 @@ import micrograd
 from micrograd import graph as graph_module
 from micrograd import picture, vis_color
 from micrograd.graph import LARGEST_PICTURE
-from micrograd.network_picture import NEGATIVE, POSITIVE
+from micrograd.pictures.network import NEGATIVE, POSITIVE
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -407,7 +407,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 import micrograd
 from micrograd import MLP, Value, picture
-slow = {"micrograd.dot_program", "micrograd.layout", "micrograd.network_picture"}
+slow = {"micrograd.pictures.dot_program", "micrograd.pictures.layout", "micrograd.pictures.network"}
 print(*slow & sys.modules.keys())
 picture(Value(1.0)).save(sys.argv[1] + "/graph.svg")
 print(*("<svg" in thing._repr_html_() for thing in (Value(1.0), MLP(1, [1]))))

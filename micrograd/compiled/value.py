@@ -11,7 +11,7 @@ import types
 
 from .. import grad_mode
 from ..checks import check_copied, check_node, is_number, number, user_number
-from ..picture import shown_in_notebook
+from ..pictures.picture import shown_in_notebook
 from ..pure.value import Value as _PureValue
 from .binding import call, error, ffi, lib, tape
 

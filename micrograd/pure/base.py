@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..checks import check_copied, is_number, number
 from ..grad_mode import no_grad, recorder_blocks, refuse
-from ..picture import shown_in_notebook
+from ..pictures.picture import shown_in_notebook
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ class _Drawn(Module):
     """What a notebook shows as a picture."""
 
     def _repr_html_(self) -> str | None:
-        from ..network_picture import network_in_notebook
+        from ..pictures.network import network_in_notebook
 
         return network_in_notebook(self)
 

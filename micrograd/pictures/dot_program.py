@@ -11,7 +11,7 @@ import subprocess
 import sys
 from tempfile import TemporaryFile
 
-from .checks import number
+from ..checks import number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 
-from .graph import LARGEST_PICTURE, names_by_id, nodes_below
+from ..graph import LARGEST_PICTURE, names_by_id, nodes_below
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .pure.value import Value
-    from .types import Names, TextPath
+    from ..pure.value import Value
+    from ..types import Names, TextPath
 
 __all__ = ["picture"]
 
