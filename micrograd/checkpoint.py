@@ -29,7 +29,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 
-from .checks import ACTIVATIONS, check_betas, check_steps, is_number, number
+from .checks import ACTIVATIONS, check_betas, check_rate, check_steps, is_number, number
 
 if sys.platform != "win32":
     import fcntl
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 FORMAT = "micrograd"
 VERSION = 1
+RATES = ("lr", "eps", "weight_decay", "momentum")  # which cannot be negative
 TEMPORARY = re.compile(r"\.micrograd-[0-9a-f]{16}")  # names of files that are being written
 
 
@@ -103,6 +104,9 @@ class SavedOptimizer:
 
     _parameters: tuple[Any, ...]
     _moments: tuple[str, ...] = ()  # what an optimiser keeps with each parameter
+
+    def _make_moments(self) -> None:
+        """Set the moments of all parameters to 0."""
 
     @property
     def parameters(self) -> tuple[Any, ...]:
@@ -218,12 +222,21 @@ def optimizer_state(optimizer: SavedOptimizer) -> dict[str, Any]:
 
 def load_optimizer_state(optimizer: SavedOptimizer, state: State) -> None:
     """What `Optimizer.load_state_dict` does."""
-    rates = _rates(optimizer)
-    _check_names(state, [*rates, *optimizer._moments])
+    rates, names = _rates(optimizer), optimizer._moments
+    if "momentum" in rates and isinstance(state, Mapping):
+        state = {"momentum": 0.0, **state}  # which older files have not
+        names = ("m",) if "m" in state else ()
+    _check_names(state, [*rates, *names])
     rates = {name: _rate(state[name], name) for name in rates}
+    for name in [name for name in RATES if name in rates]:
+        check_rate(rates[name], name)
     if "beta1" in rates and "beta2" in rates:
         check_betas((rates["beta1"], rates["beta2"]))
-    moments = {name: _moments(state[name], name, optimizer) for name in optimizer._moments}
+    moments = {name: _moments(state[name], name, optimizer) for name in names}
+    if names != optimizer._moments:
+        if names:
+            optimizer._make_moments()
+        optimizer._moments = names
     for name, x in rates.items():
         setattr(optimizer, name, x)
     for name, numbers in moments.items():

@@ -314,6 +314,10 @@ int shared_adamw_step(AdamW *adamw, const Index *parameters, size_t n, Object ou
     return adamw_step(&tape, adamw, parameters, n) < 0 ? give_fault(out) : 0;
 }
 
+int shared_sgd_momentum_step(double lr, double momentum, const Index *parameters, size_t n, Object out) {
+    return sgd_momentum_step(&tape, lr, momentum, parameters, n) < 0 ? give_fault(out) : 0;
+}
+
 // -----------------------------------------------------------------------------
 // recordings whose inputs change
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from operator import is_
 
-from ..checks import check_steps, number
+from ..checks import check_rate, check_steps, number
 from ..grad_mode import recorder_blocks, refuse
 from ..pure import optim as pure
 from .binding import call, ffi, lib, raise_from, tape
@@ -41,6 +41,9 @@ class Optimizer(pure.Optimizer):
         vars(self).update(attributes)
         self._find_indices()
 
+    def _make_moments(self) -> None:
+        call(lib.shared_adam_init, self._indices, len(self._parameters))
+
     def zero_grad(self) -> None:
         """Set the gradients of all parameters to 0."""
         if recorder_blocks:
@@ -48,20 +51,19 @@ class Optimizer(pure.Optimizer):
         lib.zero_grad(tape, self._indices, len(self._parameters))
 
 
+_set = object.__setattr__  # for what steps set: it does not look at the name
+_RATES = ("lr", "eps", "weight_decay")  # which cannot be negative
 _NO_RATES: tuple[Any, ...] = (object(),) * 5  # which no rate is
 
 
 class Adam(Optimizer, pure.Adam):
     __doc__ = pure.Adam.__doc__
 
-    _for_c = ("_indices", "_adam", "_rates")
-
-    def _make_moments(self) -> None:
-        call(lib.shared_adam_init, self._indices, len(self._parameters))
+    _for_c = ("_indices", "_adam", "_checked")
 
     def _find_indices(self) -> None:
         super()._find_indices()
-        self._adam, self._rates = ffi.new("Adam *"), _NO_RATES
+        self._adam, self._checked = ffi.new("Adam *"), _NO_RATES
 
     def step(self) -> None:
         self._step_in_c(lib.shared_adam_step, 0.0)
@@ -73,12 +75,12 @@ class Adam(Optimizer, pure.Adam):
             refuse("step")
         adam = self._adam
         rates = self.lr, self.eps, weight_decay, self.beta1, self.beta2
-        if not all(map(is_, rates, self._rates)):
-            numbers = [*map(number, rates)]  # that may run code of the user's
-            self._rates = _NO_RATES
+        if not all(map(is_, rates, self._checked)):
+            numbers = [*map(check_rate, rates[:3], _RATES), *map(number, rates[3:])]
+            _set(self, "_checked", _NO_RATES)  # these may have run code of the user's
             adam.lr, adam.eps, adam.weight_decay, adam.beta1, adam.beta2 = numbers
             if {*map(type, rates)} <= {float, int}:  # others can change
-                self._rates = rates
+                _set(self, "_checked", rates)
         t = self.t
         if type(t) is not int or not 0 <= t < 2**53:
             t = check_steps(t)
@@ -89,7 +91,7 @@ class Adam(Optimizer, pure.Adam):
                 raise_from(out)
         finally:  # an interrupt may come after the step, too
             if adam.t != t:
-                self.t = t + 1
+                _set(self, "t", t + 1)
 
 
 class AdamW(Adam, pure.AdamW):
@@ -105,6 +107,21 @@ class SGD(Optimizer, pure.SGD):
     __doc__ = pure.SGD.__doc__
 
     def step(self) -> None:
-        """Move every parameter against its gradient."""
-        refuse("step")
-        lib.sgd_step(tape, number(self.lr), self._indices, len(self._parameters))
+        if recorder_blocks:
+            refuse("step")
+        lr, momentum = self.lr, self.momentum
+        if type(lr) is not float or not lr >= 0:
+            lr = check_rate(lr, "lr")
+        if type(momentum) is not float or momentum:
+            momentum = check_rate(momentum, "momentum")
+            if momentum:
+                self._step_with_momentum(lr, momentum)
+                return
+        lib.sgd_step(tape, lr, self._indices, len(self._parameters))
+
+    step.__doc__ = pure.SGD.step.__doc__
+
+    def _step_with_momentum(self, lr: float, momentum: float) -> None:
+        if not self._moments:  # it has been set since
+            self._start_momentum()
+        call(lib.shared_sgd_momentum_step, lr, momentum, self._indices, len(self._parameters))
