@@ -54,6 +54,10 @@ class SavedModule:
         """Return the list of the module's parameters (Values)."""
         return []
 
+    def _summary_row(self) -> tuple[str, str] | None:
+        """Return the shape and the activation that a summary shows; None for those of the parts."""
+        return None
+
     def state_dict(self) -> dict[str, float]:
         """Return a dict of the module's numbers by name: "layers.0.neurons.3.w.1" ...
 
@@ -107,6 +111,10 @@ class SavedOptimizer:
 
     def _make_moments(self) -> None:
         """Set the moments of all parameters to 0."""
+
+    def _completed(self, state: State) -> tuple[State, tuple[str, ...]]:
+        """Return a state with what older ones have not, and which moments it must have."""
+        return state, self._moments
 
     @property
     def parameters(self) -> tuple[Any, ...]:
@@ -166,11 +174,11 @@ def _add_leaves(leaves: dict[str, Any], x: Any, name: str, inside: frozenset[int
             raise ValueError(f"two Values have the name {name}")
         leaves[name] = x
     elif id(x) not in inside:  # a module may well know the one that it is part of
-        for key, part in _parts(x):
+        for key, part in parts(x):
             _add_leaves(leaves, part, f"{name}.{key}" if name else str(key), inside | {id(x)})
 
 
-def _parts(x: Any) -> Iterable[tuple[object, Any]]:
+def parts(x: Any) -> Iterable[tuple[object, Any]]:
     """Return what a module, a list or a tuple consists of: (name or position, part) each."""
     if isinstance(x, SavedModule):
         return vars(x).items()
@@ -222,10 +230,9 @@ def optimizer_state(optimizer: SavedOptimizer) -> dict[str, Any]:
 
 def load_optimizer_state(optimizer: SavedOptimizer, state: State) -> None:
     """What `Optimizer.load_state_dict` does."""
-    rates, names = _rates(optimizer), optimizer._moments
-    if "momentum" in rates and isinstance(state, Mapping):
-        state = {"momentum": 0.0, **state}  # which older files have not
-        names = ("m",) if "m" in state else ()
+    _check_state(state)
+    rates = _rates(optimizer)
+    state, names = optimizer._completed(state)
     _check_names(state, [*rates, *names])
     rates = {name: _rate(state[name], name) for name in rates}
     for name in [name for name in RATES if name in rates]:
@@ -270,9 +277,13 @@ def _rate(x: Any, name: str) -> float:
     return x if type(x) is int else _number(x, name)
 
 
-def _check_names(state: State, names: Collection[str]) -> None:
+def _check_state(state: State) -> None:
     if not isinstance(state, Mapping):
         raise TypeError(f"a state is a dict of numbers by name, not {state!r}")
+
+
+def _check_names(state: State, names: Collection[str]) -> None:
+    _check_state(state)
     missing = [name for name in names if name not in state]
     unexpected = [name for name in state if name not in names]
     if missing or unexpected:

@@ -8,6 +8,7 @@ import random
 import re
 import threading
 from fractions import Fraction
+from functools import partial
 
 import pytest
 from conftest import ENGINES, bits, needs_c
@@ -191,6 +192,19 @@ def test_states_of_momentum(engine):
     assert optimizer.state_dict() == {**state, "m": [1.75, 1.75]}
 
 
+def test_a_state_of_a_subclass_with_a_momentum_of_its_own(engine):
+    class Own(engine.Adam):
+        def __init__(self, parameters):
+            super().__init__(parameters)
+            self.momentum = 0.5
+
+    own = Own([engine.Value(1.0)])
+    own.parameters[0].v = 0.25
+    twin = Own([engine.Value(1.0)])
+    twin.load_state_dict(own.state_dict())
+    assert twin.state_dict() == own.state_dict() and twin.parameters[0].v == 0.25
+
+
 def test_states_that_fail_make_no_moments(engine, no_new_nodes):
     sgd = engine.SGD([engine.Value(1.0)])
     with pytest.raises(TypeError, match="m must be a number"):
@@ -267,41 +281,51 @@ def refusals(e):
     a_list, a_value = "a list of Values", "a Value of the same engine"
     call = "pass model.parameters()"
     for kind in (e.SGD, e.Adam, e.AdamW):
-        yield lambda: kind(model), TypeError, f"{a_list}, not the MLP itself: {call}"
-        yield lambda: kind([model]), TypeError, f"{a_value}, not the MLP itself: {call}"
-        yield lambda: kind(model.parameters), TypeError, (
-            f"{a_list}, not a function: call it, model.parameters()"
+        yield partial(kind, model), TypeError, f"{a_list}, not the MLP itself: {call}"
+        yield partial(kind, [model]), TypeError, f"{a_value}, not the MLP itself: {call}"
+        yield (
+            partial(kind, model.parameters),
+            TypeError,
+            (f"{a_list}, not a function: call it, model.parameters()"),
         )
         for given, words in ([p], "a list of 17"), ((p, p), "a list of 17"), ([{}], "a dict of 0"):
-            yield lambda: kind(given), TypeError, (
-                f"{a_value}, not {words}: pass one list, such as model.parameters()"
+            yield (
+                partial(kind, given),
+                TypeError,
+                (f"{a_value}, not {words}: pass one list, such as model.parameters()"),
             )
-        yield lambda: kind(p[-1]), TypeError, f"{a_list}, not Value(data=0.0, grad=0.0)"
-        yield lambda: kind(3), TypeError, f"{a_list}, not 3"
-        yield lambda: kind([0.5]), TypeError, f"{a_value}, not 0.5"
-        yield lambda: kind(int), TypeError, f"{a_list}, not <class 'int'>"
+        yield partial(kind, p[-1]), TypeError, f"{a_list}, not Value(data=0.0, grad=0.0)"
+        yield partial(kind, 3), TypeError, f"{a_list}, not 3"
+        yield partial(kind, [0.5]), TypeError, f"{a_value}, not 0.5"
+        yield partial(kind, int), TypeError, f"{a_list}, not <class 'int'>"
         for nothing in ([], (), iter(p[:0])):
-            yield lambda: kind(nothing), ValueError, "needs at least 1 parameter, and was given 0"
+            yield partial(kind, nothing), ValueError, "needs at least 1 parameter, and was given 0"
         for lr, shown in (-1, "-1.0"), (-5e-324, "-5e-324"), (math.nan, "nan"):
-            yield lambda: kind(p, lr=lr), ValueError, f"lr must be 0 or more, not {shown}"
-    yield lambda: e.SGD(p, momentum=-0.9), ValueError, "momentum must be 0 or more, not -0.9"
-    yield lambda: e.SGD(p, 0.1, math.nan), ValueError, "momentum must be 0 or more, not nan"
-    yield lambda: e.AdamW(p, weight_decay=-1), ValueError, "weight_decay must be 0 or more"
+            yield partial(kind, p, lr=lr), ValueError, f"lr must be 0 or more, not {shown}"
+    yield partial(e.SGD, p, momentum=-0.9), ValueError, "momentum must be 0 or more, not -0.9"
+    yield partial(e.SGD, p, 0.1, math.nan), ValueError, "momentum must be 0 or more, not nan"
+    yield partial(e.AdamW, p, weight_decay=-1), ValueError, "weight_decay must be 0 or more"
     for kind in (e.Adam, e.AdamW):
-        yield lambda: kind(p, eps=-1e-8), ValueError, "eps must be 0 or more, not -1e-08"
+        yield partial(kind, p, eps=-1e-8), ValueError, "eps must be 0 or more, not -1e-08"
         pair = "betas must be a pair, such as betas=(0.9, 0.95)"
-        yield lambda: kind(p, 0.1, 0.9), TypeError, f"{pair}, not 0.9"
-        yield lambda: kind(p, 0.1, None), TypeError, f"{pair}, not None"
-        yield lambda: kind(p, 0.1, [0.9]), ValueError, f"{pair}, and 1 were given"
-        yield lambda: kind(p, 0.1, (0.9, 0.95, 0.99)), ValueError, f"{pair}, and 3 were given"
-    yield lambda: setattr(sgd, "learning_rate", 0.01), AttributeError, (
-        "SGD has no attribute 'learning_rate', but has lr, momentum; a name"
+        yield partial(kind, p, 0.1, 0.9), TypeError, f"{pair}, not 0.9"
+        yield partial(kind, p, 0.1, None), TypeError, f"{pair}, not None"
+        yield partial(kind, p, 0.1, [0.9]), ValueError, f"{pair}, and 1 were given"
+        yield partial(kind, p, 0.1, (0.9, 0.95, 0.99)), ValueError, f"{pair}, and 3 were given"
+    yield (
+        lambda: setattr(sgd, "learning_rate", 0.01),
+        AttributeError,
+        ("SGD has no attribute 'learning_rate', but has lr, momentum; a name"),
     )
-    yield lambda: setattr(e.AdamW(p), "betas", (0.5, 0.5)), AttributeError, (
-        "AdamW has no attribute 'betas', but has lr, beta1, beta2, eps, weight_decay, t; a name"
+    yield (
+        lambda: setattr(e.AdamW(p), "betas", (0.5, 0.5)),
+        AttributeError,
+        ("AdamW has no attribute 'betas', but has lr, beta1, beta2, eps, weight_decay, t; a name"),
     )
-    yield lambda: setattr(e.Adam(p), "weight_decay", 0.5), AttributeError, (
-        "Adam has no attribute 'weight_decay', but has lr, beta1, beta2, eps, t; a name"
+    yield (
+        lambda: setattr(e.Adam(p), "weight_decay", 0.5),
+        AttributeError,
+        ("Adam has no attribute 'weight_decay', but has lr, beta1, beta2, eps, t; a name"),
     )
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from ..types import Number
+    from ..types import Number, State
 
 PACKAGE = __name__.partition(".")[0] + "."
 LOST = "a parameter has lost the moments that its optimiser keeps with it"
@@ -107,7 +107,7 @@ class Adam(Optimizer):
     """
 
     _moments = ("m", "v")
-    _names = ("lr", "beta1", "beta2", "eps", "t")
+    _names: tuple[str, ...] = ("lr", "beta1", "beta2", "eps", "t")
 
     lr: float
     eps: float
@@ -251,6 +251,9 @@ class SGD(Optimizer):
         self.momentum = check_rate(momentum, "momentum")
         if self.momentum:
             self._start_momentum()
+
+    def _completed(self, state: State) -> tuple[State, tuple[str, ...]]:
+        return {"momentum": 0.0, **state}, ("m",) if "m" in state else ()
 
     def _start_momentum(self) -> None:
         self._make_moments()
