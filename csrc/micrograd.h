@@ -311,6 +311,10 @@ Index cross_entropy_evaluate(Tape *tape, const Index *logits, size_t n, size_t t
 Index mean_cross_entropy_evaluate(Tape *tape, const MLP *mlp, const Index *x, const double *numbers,
                                   const int32_t *labels, size_t n);
 
+// The share of points whose largest logit, the first one of those, is the label's; 0, or -1.
+int accuracy(Tape *tape, const MLP *mlp, const Index *x, const double *numbers, const int32_t *labels, size_t n,
+             double *share);
+
 // -----------------------------------------------------------------------------
 // the optimisers (optim.c), over leaves. A step that fails changes nothing.
 

@@ -174,6 +174,7 @@ def calls(engine, folder):
         "cross_entropy": (e.cross_entropy, {"logits": [a, b], "target": 1}),
         "mean_cross_entropy": (e.mean_cross_entropy, {"model": model, "split": points}),
         "eval_split": (e.eval_split, {"model": model, "split": points}),
+        "accuracy": (e.accuracy, {"model": model, "split": points}),
         "no_grad.__call__": (lambda function: e.no_grad()(function)(1.0), {"function": e.Value}),
         "RNG": (e.RNG, {"seed": 1}),
         "RNG.state": (setter(rng, "state"), {"value": 3}, rng),
