@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from operator import is_
-
 from ..checks import check_rate, check_steps, number
 from ..grad_mode import recorder_blocks, refuse
 from ..pure import optim as pure
@@ -52,8 +50,7 @@ class Optimizer(pure.Optimizer):
 
 
 _set = object.__setattr__  # for what steps set: it does not look at the name
-_RATES = ("lr", "eps", "weight_decay")  # which cannot be negative
-_NO_RATES: tuple[Any, ...] = (object(),) * 5  # which no rate is
+_NO_RATES: tuple[Any, ...] = (object(),) * 4  # which no rate is
 
 
 class Adam(Optimizer, pure.Adam):
@@ -74,13 +71,23 @@ class Adam(Optimizer, pure.Adam):
         if recorder_blocks:
             refuse("step")
         adam = self._adam
-        rates = self.lr, self.eps, weight_decay, self.beta1, self.beta2
-        if not all(map(is_, rates, self._checked)):
-            numbers = [*map(check_rate, rates[:3], _RATES), *map(number, rates[3:])]
+        lr, eps, beta1, beta2 = self.lr, self.eps, self.beta1, self.beta2
+        if type(lr) is not float or not lr >= 0:
+            lr = check_rate(lr, "lr")
+        a, b, c, d = self._checked
+        if not (eps is a and weight_decay is b and beta1 is c and beta2 is d):
+            rates = eps, weight_decay, beta1, beta2
+            numbers = [
+                check_rate(eps, "eps"),
+                check_rate(weight_decay, "weight_decay"),
+                number(beta1),
+                number(beta2),
+            ]
             _set(self, "_checked", _NO_RATES)  # these may have run code of the user's
-            adam.lr, adam.eps, adam.weight_decay, adam.beta1, adam.beta2 = numbers
+            adam.eps, adam.weight_decay, adam.beta1, adam.beta2 = numbers
             if {*map(type, rates)} <= {float, int}:  # others can change
                 _set(self, "_checked", rates)
+        adam.lr = lr  # which often changes from step to step
         t = self.t
         if type(t) is not int or not 0 <= t < 2**53:
             t = check_steps(t)
