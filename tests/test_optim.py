@@ -92,7 +92,7 @@ def test_momentum_has_the_same_bits_on_both_engines(repeated):
 def test_momentum_over_one_recording(engine, when):
     """A replay keeps numbers in arrays of its own: those of parameters have to be in place."""
 
-    def train(record_once):
+    def train(engine, record_once):
         model = engine.MLP(2, [4, 3], rng=engine.RNG(9))
         split, _, _ = engine.gen_data(engine.RNG(8), n=20)
         optimizer = engine.SGD(model.parameters(), momentum=0.9 if when[0] == "b" else 0.0)
@@ -110,7 +110,7 @@ def test_momentum_over_one_recording(engine, when):
             yield bits(loss.data)
         yield [(bits(p.data), bits(p.m)) for p in model.parameters()]
 
-    assert list(train(True)) == list(train(False))
+    assert list(train(engine, True)) == list(train(engine, False)) == list(train(pure, False))
 
 
 def test_a_parameter_that_has_lost_its_momentum(engine, no_new_nodes):

@@ -111,7 +111,8 @@ def test_shared_parameters_count_once(engine):
         def __eq__(self, other):
             return True
 
-        __hash__ = engine.Value.__hash__
+        def __hash__(self):
+            return 1
 
     model = engine.MLP(2, [2, 2])
     model.layers[1].neurons = model.layers[0].neurons
