@@ -33,7 +33,9 @@ def cross_entropy(logits: Iterable[Value | Number], target: SupportsIndex) -> Va
 
 def mean_cross_entropy(model: Model[Value], split: Split[Value]) -> Value:
     split = check_split(split)
-    loss: Value | None = _in_one_call(lib.shared_mean_cross_entropy, model, split)
+    loss: Value | None = None
+    if is_called_as(model, MLP):
+        loss = _in_one_call(lib.shared_mean_cross_entropy, model, split)
     if loss is not None:
         return loss
     total_loss = Value(0)
@@ -45,7 +47,7 @@ def mean_cross_entropy(model: Model[Value], split: Split[Value]) -> Value:
 
 def _in_one_call(function: Any, model: Any, split: list[Any]) -> Any:
     """Return what C says of a data set; None if it does not know such a network or label."""
-    network = model._network() if is_called_as(model, MLP) else None
+    network = model._network()
     if network is None:
         return None
     out: list[Any] = []
@@ -81,7 +83,9 @@ def eval_split(model: Model[Value], split: Split[Value]) -> float:
 def accuracy(model: Model[Value], split: Split[Value]) -> float:
     with no_grad():
         split = check_split(split)
-        share: float | None = _in_one_call(lib.shared_accuracy, model, split)
+        share: float | None = None
+        if is_called_as(model, MLP):
+            share = _in_one_call(lib.shared_accuracy, model, split)
         return pure.share_of_hits(model, split, Value) if share is None else share
 
 

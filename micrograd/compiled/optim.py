@@ -88,17 +88,18 @@ class Adam(Optimizer, pure.Adam):
             if {*map(type, rates)} <= {float, int}:  # others can change
                 _set(self, "_checked", rates)
         adam.lr = lr  # which often changes from step to step
-        t = self.t
+        t = before = self.t
         if type(t) is not int or not 0 <= t < 2**53:
             t = check_steps(t)
         adam.t = t
         out: list[Any] = []
         try:
+            _set(self, "t", t + 1)  # before the step, because it may find no memory
             if take_step(adam, self._indices, len(self._parameters), id(out)) < 0:
                 raise_from(out)
-        finally:  # an interrupt may come after the step, too
-            if adam.t != t:
-                _set(self, "t", t + 1)
+        finally:  # an interrupt may come before the step or after it
+            if adam.t == t:
+                _set(self, "t", before)
 
 
 class AdamW(Adam, pure.AdamW):
