@@ -27,6 +27,7 @@ from micrograd import (
     Neuron,
     RecordingError,
     Value,
+    accuracy,
     compiled,
     cross_entropy,
     dot,
@@ -149,13 +150,17 @@ def course_run(steps: int = 2) -> float:
         assert_type(loss, Value)
     assert_type(train[0], tuple[list[float], int])
     assert_type(optimizer.t, int)
+    assert_type(accuracy(model, val), float)
+    assert_type(model.num_parameters(), int)
+    assert_type(model.summary(), str)
     return eval_split(model, train)
 
 
 def recorded_once(steps: int = 2) -> Value:
     model = MLP(2, (4, 2), rng=random.Random(1))  # Python's generator has a uniform(), too
     data: list[tuple[list[float], int]] = [([1.0, -1.0], 0), ([0.5, 2.0], 1)]
-    optimizer = SGD(model.parameters(), lr=0.1)
+    optimizer = SGD(model.parameters(), lr=0.1, momentum=0.9)
+    optimizer.momentum = 0.5
     loss = mean_cross_entropy(model, data)
     for _ in range(steps):
         loss.forward()
@@ -422,6 +427,10 @@ if TYPE_CHECKING:
     Neuron(2)(["a", "b"])  # type: ignore[list-item]
     AdamW([1.0])  # type: ignore[list-item]
     AdamW([v], lr="fast")  # type: ignore[arg-type]
+    AdamW([v], 0.1, 0.9)  # type: ignore[arg-type]
+    SGD(MLP(2, [3]))  # type: ignore[arg-type]
+    SGD([v]).learning_rate = 0.1  # type: ignore[attr-defined]
+    accuracy(MLP(2, [3]), [([1.0], 0.5)])  # type: ignore[list-item]
     cross_entropy([v, v], 0.5)  # type: ignore[arg-type]
     Value(1.0, (v,), ("1",))  # type: ignore[arg-type]
     Value(1.0, children=v)  # type: ignore[arg-type]

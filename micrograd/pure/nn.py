@@ -13,6 +13,7 @@ from ..checks import (
     number,
 )
 from ..grad_mode import refuse
+from ..summary import summary
 from .rng import RNG, random
 from .value import Value
 
@@ -32,6 +33,26 @@ class Module(SavedModule):
         refuse("zero_grad")
         for p in self.parameters():
             p.grad = 0
+
+    def num_parameters(self) -> int:
+        """Return how many parameters there are; one that is shared counts once."""
+        return len({id(p): p for p in self.parameters()})  # a subclass may have an == of its own
+
+    def summary(self) -> str:
+        """Return a table of the layers: name, shape, activation, how many parameters; then all.
+
+        The names are those of `state_dict()`. Of a module of your own each attribute has a line
+        that is a module or a list of modules, a Value or a list of Values. A parameter that is
+        shared counts where it comes first.
+
+        Example:
+            >>> print(MLP(2, [16, 3]).summary())
+            layer     shape    activation  parameters
+            layers.0  2 -> 16  tanh                48
+            layers.1  16 -> 3  linear              51
+            total                                  99
+        """
+        return summary(self)
 
 
 class _Drawn(Module):
@@ -100,6 +121,9 @@ class Neuron(_Drawn):
         """Return the weights in order, then the bias."""
         return [*self.w, self.b]
 
+    def _summary_row(self) -> tuple[str, str] | None:
+        return f"{len(self.w)} -> 1", self.activation if self.nonlin else "linear"
+
     def __repr__(self) -> str:
         return f"{ACTIVATIONS[self.activation] if self.nonlin else 'Linear'}Neuron({len(self.w)})"
 
@@ -127,6 +151,11 @@ class Layer(_Drawn):
     def parameters(self) -> list[Value]:
         """Return the neurons' parameters, neuron by neuron."""
         return [p for n in self.neurons for p in n.parameters()]
+
+    def _summary_row(self) -> tuple[str, str] | None:
+        rows = {n._summary_row() if isinstance(n, Neuron) else None for n in self.neurons}
+        row = rows.pop() if len(rows) == 1 else None
+        return row and (f"{len(self.neurons[0].w)} -> {len(self.neurons)}", row[1])
 
     def __repr__(self) -> str:
         return f"Layer of [{', '.join(str(n) for n in self.neurons)}]"
