@@ -8,6 +8,7 @@ import os
 import sys
 
 from . import backend, draw_dot, picture, vis_color
+from .plot import decision_surface, loss_curve
 from .pure.data import split_points
 from .run import DATA_SETS, CourseRun
 from .version import __version__
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 ENGINES = {"c": "compiled", "python": "pure", "torch": "pytorch"}
 
 PICTURES = (".svg", ".png", ".pdf", ".jpg", ".gif", ".ps")
+PLOTS = (".png", ".svg", ".pdf")
 
 
 def positive(text: str) -> int:
@@ -57,6 +59,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         metavar="FILE",
         help="then draw one point's loss into FILE (.svg; .png ... by graphviz)",
     )
+    add("--plot", metavar="FILE", help="then plot the losses and the classes (.png, .svg, .pdf)")
     add("--version", action="version", version=f"micrograd {__version__}")
     options = parser.parse_args(arguments)
     options.hidden = [n for part in options.hidden or [[16]] for n in part]
@@ -67,7 +70,24 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
             parser.error(f"--graph {options.graph!r} must end in one of {' '.join(PICTURES)}")
         if options.backend == "torch":
             parser.error("--graph needs an engine of ours: --backend c or python")
+    if options.plot is not None:
+        check_plot(parser, options)
     return options
+
+
+def check_plot(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Refuse a plot that could not be written after the training."""
+    if not options.plot.endswith(PLOTS):
+        parser.error(f"--plot {options.plot!r} must end in one of {' '.join(PLOTS)}")
+    folder = os.path.dirname(options.plot) or "."
+    if not os.path.isdir(folder):
+        parser.error(f"--plot {options.plot!r}: there is no folder {folder!r}")
+    if options.backend == "torch":
+        parser.error("--plot needs an engine of ours: --backend c or python")
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        parser.error("--plot needs matplotlib: pip install matplotlib")
 
 
 def progress(steps: int) -> Any:
@@ -116,6 +136,17 @@ def needs_graphviz(filename: str) -> bool:
     return not filename.endswith(".svg")
 
 
+def plot(run: CourseRun, filename: str) -> None:
+    """Plot the losses, and beside them the classes that the network sees in the plane."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    loss_curve(run.losses, left)
+    decision_surface(run.model, run.train, right)
+    figure.savefig(filename)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status.
 
@@ -134,6 +165,8 @@ def main(arguments: list[str] | None = None) -> int:
         train(run, options.steps)
         if options.graph:
             draw(run, options.graph)
+        if options.plot:
+            plot(run, options.plot)
         sys.stdout.flush()  # so that its failures are ours to report
     except KeyboardInterrupt:
         print("micrograd: interrupted", file=sys.stderr)

@@ -23,6 +23,7 @@ class CourseRun:
     Attributes:
         model, optimizer: the network and its AdamW.
         train, val, test: the data set's parts.
+        losses: of the latest run: the pairs (step, loss) by "train" and "val".
     """
 
     def __init__(
@@ -41,15 +42,19 @@ class CourseRun:
         self.optimizer = engine.AdamW(
             self.model.parameters(), lr=1e-1, betas=(0.9, 0.95), eps=1e-8, weight_decay=1e-4
         )
+        self.losses: dict[str, list[tuple[int, float]]] = {"train": [], "val": []}
 
     def lines(self, steps: int = 100) -> Iterator[str]:
         """Train for so many steps, and yield the lines to print as they come."""
+        train, val = self.losses["train"], self.losses["val"] = [], []
         for step in range(steps):
             if step % 10 == 0:
                 val_loss = self.engine.eval_split(self.model, self.val)
+                val.append((step, val_loss))
                 yield f"step {step}, val loss {val_loss:.6f}"
             loss = self.engine.mean_cross_entropy(self.model, self.train)
             loss.backward()
             self.optimizer.step()
             self.optimizer.zero_grad()
+            train.append((step, float(loss.data)))
             yield f"step {step}, train loss {float(loss.data)}"

@@ -39,6 +39,9 @@ Parts = tuple[list[T], list[T], list[T]]
 Split = Iterable[tuple[Iterable[AnyValue | Number], SupportsIndex]]
 Model = Callable[[list[AnyValue]], AnyValue | Iterable[AnyValue | Number]]
 
+# Losses, one a step, or each with its step
+Curve = Iterable[Number] | Iterable[tuple[Number, Number]]
+
 class SupportsUniform(Protocol):
     """A generator of random numbers: an RNG, or another that has such a method."""
 

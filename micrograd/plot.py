@@ -1,0 +1,399 @@
+"""Plots with matplotlib: what a model has learned, how its loss fell, and its weights.
+
+    from micrograd.plot import decision_surface, loss_curve, network
+
+Each function draws into the axes that it is given, or into the current ones, and returns them:
+`decision_surface(model, train).set_title("before")`. It neither shows nor saves anything. In a
+notebook the picture appears below the cell; elsewhere call `plt.show()` or `figure.savefig(path)`.
+matplotlib is imported by the first plot, not before.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+
+from . import Value, no_grad
+from .checks import check_split, check_target, count, number
+from .pure import MLP, Layer, Neuron
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    from matplotlib.axes import Axes
+
+    from .types import AnyValue, Curve, Model, Number, Split
+
+__all__ = ["decision_surface", "loss_curve", "network"]
+
+# The colour-blind can tell these apart, and they are seen on white and on black. They are those of
+# Okabe and Ito, but for a lighter blue.
+BLUE, ORANGE, GREEN, PURPLE = "#2f86c8", "#e69f00", "#009e73", "#cc79a7"
+SKY, VERMILION, YELLOW = "#56b4e9", "#d55e00", "#f0e442"
+
+CLASS_COLORS = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW)
+CLASS_MARKERS = "os^Dvp*"
+OPACITY = 0.4  # where a model is sure
+FEW_LOSSES = 30  # so many are drawn as dots, too
+
+# -----------------------------------------------------------------------------
+# the decision surface
+
+
+def decision_surface(
+    model: Model[AnyValue],
+    split: Split[AnyValue],
+    ax: Axes | None = None,
+    *,
+    resolution: int = 100,
+    margin: Number = 0.1,
+) -> Axes:
+    """Colour the plane by the class that a model chooses there, and draw a data set over it.
+
+    The colour is strong where the model is sure, and fades out where two classes are equally
+    likely. Class by class the points have a colour and a marker.
+
+    Args:
+        model: an MLP, or any function of a list of two Values. It returns a Value, whose sign is
+            the class, or a list of logits, one a class. It is called without recording, and
+            no gradient changes.
+        split: a list of (x, label), as `gen_data` makes them: x two numbers; label the index of
+            the class, or for a model of one output a number, above 0 or not.
+        ax: where to draw. The current axes (`plt.gca()`) if None.
+        resolution: at how many places along each axis the model is called, 2 or more.
+        margin: how much wider than the data the picture is on each side, as a part of the
+            data's width.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: the split is empty, a point has not two numbers or none that are finite, or the
+            model has not two inputs or no output.
+        IndexError: the model has no class for a label.
+        TypeError: something is no number, or the model returns no Values.
+        ImportError: matplotlib is missing.
+
+    Example:
+        decision_surface(model, train)
+    """
+    _check_matplotlib()
+    resolution = count(resolution, "resolution", least=2)
+    margin = number(margin)
+    if not 0 <= margin < math.inf:
+        raise ValueError(f"margin must be 0 or more, not {margin}")
+    points, labels = _read(split)
+    xs, ys = (_ticks(side, resolution, margin) for side in zip(*points))
+    scores = _evaluate(model, xs, ys)
+    outputs = len(scores[0])
+    if outputs == 1:  # the sign decides
+        names = ["label 0 or below", "label above 0"]
+        classes = [int(number(label) > 0) for label in labels]
+    else:
+        names = [f"class {i}" for i in range(outputs)]
+        classes = [check_target(label, outputs) for label in labels]
+
+    colors = _class_colors(len(names))
+    axes = _axes(ax)
+    axes.imshow(
+        _shades(scores, colors).reshape(resolution, resolution, 4),
+        extent=(*_edges(xs), *_edges(ys)),
+        origin="lower",
+        aspect="auto",
+        interpolation="bilinear",
+    )
+    for i, name in enumerate(names):
+        chosen = [point for point, c in zip(points, classes) if c == i]
+        if chosen:
+            axes.scatter(
+                *zip(*chosen),
+                color=[colors[i]],
+                marker=CLASS_MARKERS[i % len(CLASS_MARKERS)],
+                edgecolors=axes.get_facecolor(),  # so that each stands out from those below it
+                linewidths=0.6,
+                label=name,
+            )
+    axes.set(xlim=(xs[0], xs[-1]), ylim=(ys[0], ys[-1]), xlabel="x[0]", ylabel="x[1]")
+    axes.legend()
+    return axes
+
+
+def _read(split: Iterable[Any]) -> tuple[list[list[float]], list[Any]]:
+    """Return the points as pairs of floats, and their labels."""
+    points, labels = [], []
+    for i, (x, label) in enumerate(check_split(split)):
+        point = [xi.data if hasattr(type(xi), "backward") else number(xi) for xi in x]
+        if len(point) != 2:
+            raise ValueError(
+                f"a decision surface is for points of 2 numbers, and split[{i}] has {len(point)}"
+            )
+        if not all(map(math.isfinite, point)):
+            raise ValueError(f"a decision surface needs finite points, and split[{i}] is {point}")
+        points.append(point)
+        labels.append(label)
+    return points, labels
+
+
+def _ticks(side: Sequence[float], n: int, margin: float) -> list[float]:
+    """Return n places from below the smallest coordinate to above the largest."""
+    low, high = min(side), max(side)
+    pad = (high - low) * margin or 1.0  # points that are all alike still have a place in a picture
+    low, high = low - pad, high + pad
+    if not math.isfinite(high - low):
+        raise ValueError(f"the points are too far apart for a picture: {min(side)} to {max(side)}")
+    return [low + (high - low) * i / (n - 1) for i in range(n)]
+
+
+def _edges(ticks: list[float]) -> tuple[float, float]:
+    """Return where the first pixel begins and the last ends, if each has its tick in the middle."""
+    half = (ticks[1] - ticks[0]) / 2
+    return ticks[0] - half, ticks[-1] + half
+
+
+def _evaluate(model: Any, xs: list[float], ys: list[float]) -> list[list[float]]:
+    """Return the model's outputs at each place, row by row from the lowest y on."""
+    # the same two Values for all places: a recorded function is then recorded once
+    x, y = _leaf(model), _leaf(model)
+    found = []
+    with no_grad():
+        for row in ys:
+            y.data = row
+            for column in xs:
+                x.data = column
+                found.append(_outputs(model([x, y])))
+    sizes = sorted({len(outputs) for outputs in found})
+    if len(sizes) > 1 or sizes == [0]:
+        raise ValueError(
+            f"a model returns 1 or more Values, as many at each point, and this one {sizes}"
+        )
+    return found
+
+
+def _leaf(model: Any) -> Any:
+    """Return a Value of the engine that the model's parameters are of."""
+    parameters = [*model.parameters()] if hasattr(model, "parameters") else []
+    return parameters[0].detach() if parameters else Value(0)
+
+
+def _outputs(out: Any) -> list[float]:
+    """Return the numbers of what a model has returned: a Value, or a list of them."""
+    try:
+        outputs = [out] if hasattr(type(out), "backward") else [*out]
+        return [v.data if hasattr(type(v), "backward") else number(v) for v in outputs]
+    except TypeError:
+        raise TypeError(f"a model returns a Value or a list of Values, not {out!r}") from None
+
+
+def _class_colors(n: int) -> list[Any]:
+    """Return a colour for each of n classes."""
+    if n <= len(CLASS_COLORS):
+        return [*CLASS_COLORS[:n]]
+    import matplotlib
+
+    viridis = matplotlib.colormaps["viridis"]
+    return [viridis(i / (n - 1)) for i in range(n)]
+
+
+def _shades(scores: list[list[float]], colors: list[Any]) -> Any:
+    """Return red, green, blue and opacity for each place: of the likeliest class, if it is sure.
+
+    How sure the model is, is how far its likeliest class is ahead of the next, in probability:
+    0 at a border between two. Where a score is not finite nothing is drawn.
+    """
+    import numpy as np
+    from matplotlib.colors import to_rgba_array
+
+    logits = np.array(scores)
+    if logits.shape[1] == 1:  # the same as two classes, so far apart
+        logits = np.hstack([-logits / 2, logits / 2])
+    with np.errstate(invalid="ignore"):
+        likelihoods = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities = likelihoods / likelihoods.sum(axis=1, keepdims=True)
+    *_, second, first = np.sort(probabilities).T
+    shades = to_rgba_array(colors)[probabilities.argmax(axis=1)]
+    shades[:, 3] = np.nan_to_num(first - second) * OPACITY
+    return shades
+
+
+# -----------------------------------------------------------------------------
+# the loss curve
+
+
+def loss_curve(
+    losses: Curve | Mapping[str, Curve], ax: Axes | None = None, **line_style: Any
+) -> Axes:
+    """Draw losses over the steps of a training run.
+
+    Args:
+        losses: a list of numbers, one a step from step 0 on; or of pairs (step, loss), for a loss
+            that is not computed in each step. Or several of them by name, in a dict such as
+            {"train": losses, "val": val_losses}.
+        ax: where to draw. The current axes (`plt.gca()`) if None.
+        **line_style: what `Axes.plot` takes: `color=`, `linewidth=` ...
+
+    Returns:
+        The axes. `loss_curve(losses).set_yscale("log")` makes the axis logarithmic.
+
+    Raises:
+        ValueError: there are no losses.
+        TypeError: a loss is no number.
+        ImportError: matplotlib is missing.
+
+    Example:
+        loss_curve({"train": losses, "val": val_losses})
+    """
+    _check_matplotlib()
+    curves: Mapping[Any, Any] = losses if isinstance(losses, Mapping) else {"losses": losses}
+    lines = [_line(name, curve) for name, curve in curves.items()]
+    if not lines:
+        raise ValueError("there are no losses to draw: the dict is empty")
+
+    axes = _axes(ax)
+    for name, (steps, numbers) in zip(curves, lines):
+        marker = "." if len(steps) <= FEW_LOSSES else ""
+        axes.plot(steps, numbers, **{"marker": marker, "label": name, **line_style})
+    axes.set(xlabel="step", ylabel="loss")
+    if curves is losses:
+        axes.legend()
+    return axes
+
+
+def _line(name: str, curve: Iterable[Any]) -> tuple[list[float], list[float]]:
+    """Return the steps and the losses of a curve."""
+    steps, losses = [], []
+    for i, item in enumerate(curve):
+        pair: Any = item if isinstance(item, tuple) and len(item) == 2 else (i, item)
+        step, loss = pair
+        try:
+            steps.append(number(step))
+            losses.append(number(loss))
+        except TypeError as problem:
+            raise TypeError(f"{name}[{i}]: {problem}") from None
+    if not losses:
+        raise ValueError(f"there are no losses to draw: {name} is empty")
+    return steps, losses
+
+
+# -----------------------------------------------------------------------------
+# the network
+
+
+def network(model: Neuron | Layer | MLP, ax: Axes | None = None, *, colorbar: bool = True) -> Axes:
+    """Draw a network: its neurons in columns, and each weight as a line between two of them.
+
+    A line is the wider, and its colour the stronger, the larger the weight: blue above 0, orange
+    below. A neuron is filled with the colour of its bias; the inputs, on the left, are empty.
+
+    Args:
+        model: an MLP, a Layer or a Neuron.
+        ax: where to draw. The current axes (`plt.gca()`) if None.
+        colorbar: whether to add a bar that says which colour means which number. It takes its
+            place from the axes.
+
+    Returns:
+        The axes.
+
+    Raises:
+        TypeError: the model is none of the three.
+        ValueError: a layer has no neurons, or not as many inputs as the layer before has neurons.
+        ImportError: matplotlib is missing.
+
+    Example:
+        network(MLP(2, [16, 3]))
+    """
+    _check_matplotlib()
+    layers = _layers(model)
+    sizes = [len(layers[0][0].w), *map(len, layers)]
+    places = [[(x, (n - 1) / 2 - i) for i in range(n)] for x, n in enumerate(sizes)]
+    lines, weights = [], []
+    for neurons, before, here in zip(layers, places, places[1:]):
+        for neuron, end in zip(neurons, here):
+            lines += [(start, end) for start in before]
+            weights += [w.data for w in neuron.w]
+    biases = [neuron.b.data for neurons in layers for neuron in neurons]
+
+    from matplotlib.collections import LineCollection
+    from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgba
+
+    axes = _axes(ax)
+    background, ink = axes.get_facecolor(), axes.xaxis.label.get_color()  # white and black, or not
+    pale = [0.8 * a + 0.2 * b for a, b in zip(to_rgba(background), to_rgba(ink))]
+    largest = max((abs(x) for x in weights + biases if math.isfinite(x)), default=0.0) or 1.0
+    scale: dict[str, Any] = {
+        "cmap": LinearSegmentedColormap.from_list("weights", [ORANGE, pale, BLUE]),
+        "norm": Normalize(-largest, largest),
+    }
+    widths = [0.3 + 2.7 * min(1.0, abs(w) / largest) for w in weights]
+    drawn = LineCollection(lines, array=weights, linewidths=widths, zorder=1, **scale)
+    axes.add_collection(drawn)
+    circles: dict[str, Any] = {
+        "s": min(16.0, 160 / max(sizes)) ** 2,
+        "edgecolors": ink,
+        "linewidths": 0.8,
+    }
+    xs, ys = zip(*places[0])
+    axes.scatter(xs, ys, color=[background], **circles)
+    xs, ys = zip(*itertools.chain(*places[1:]))
+    axes.scatter(xs, ys, c=biases, **scale, **circles)
+
+    axes.set_xticks(range(len(sizes)), [f"{sizes[0]} in", *map(_description, layers)])
+    axes.set_yticks([])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.margins(0.1)
+    if colorbar:
+        axes.figure.colorbar(drawn, ax=axes, label="weights and biases")
+    return axes
+
+
+def _layers(model: Any) -> list[list[Any]]:
+    """Return a model's layers as lists of neurons."""
+    if isinstance(model, Neuron):
+        layers = [[model]]
+    elif isinstance(model, Layer):
+        layers = [[*model.neurons]]
+    elif isinstance(model, MLP):
+        layers = [[*layer.neurons] for layer in model.layers]
+    else:
+        raise TypeError(f"network draws an MLP, a Layer or a Neuron, not {model!r}")
+    if not layers or not all(layers):
+        raise ValueError(f"there is nothing to draw: a layer of {model!r} has no neurons")
+    inputs = len(layers[0][0].w)
+    for i, neurons in enumerate(layers):
+        for neuron in neurons:
+            if len(neuron.w) != inputs:
+                raise ValueError(
+                    f"a neuron of layer {i} has {len(neuron.w)} weights for {inputs} inputs"
+                )
+        inputs = len(neurons)
+    return layers
+
+
+def _description(neurons: list[Any]) -> str:
+    """Say how many neurons a layer has, and of what kind: "16 tanh", "3 linear"."""
+    kinds = {neuron.activation if neuron.nonlin else "linear" for neuron in neurons}
+    return f"{len(neurons)} {kinds.pop() if len(kinds) == 1 else 'mixed'}"
+
+
+# -----------------------------------------------------------------------------
+# matplotlib
+
+
+def _check_matplotlib() -> None:
+    """Raise an ImportError that says what to install if matplotlib is missing."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as problem:
+        raise ImportError("plots need matplotlib: pip install matplotlib") from problem
+
+
+def _axes(ax: Axes | None) -> Axes:
+    """Return the axes to draw into."""
+    if ax is None:
+        from matplotlib import pyplot
+
+        ax = pyplot.gca()
+    return ax
