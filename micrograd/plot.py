@@ -251,11 +251,15 @@ def loss_curve(
     if not lines:
         raise ValueError("there are no losses to draw: the dict is empty")
 
+    from matplotlib.ticker import AutoLocator
+
     axes = _axes(ax)
     for name, (steps, numbers) in zip(curves, lines):
         marker = "." if len(steps) <= FEW_LOSSES else ""
         axes.plot(steps, numbers, **{"marker": marker, "label": name, **line_style})
     axes.set(xlabel="step", ylabel="loss")
+    if isinstance(axes.xaxis.get_major_locator(), AutoLocator):  # and no user's, nor a logarithm's
+        axes.locator_params(axis="x", integer=True)  # there is no step 2.5
     if curves is losses:
         axes.legend()
     return axes

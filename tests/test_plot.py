@@ -349,6 +349,17 @@ def test_one_loss_is_seen(ax):
     assert line.get_marker() == "."
 
 
+def test_steps_are_whole_numbers(ax):
+    plot.loss_curve([3.0, 2.0, 1.0, 0.5], ax)
+    assert all(tick == int(tick) for tick in ax.get_xticks())
+
+
+def test_a_logarithmic_axis(ax):
+    plot.loss_curve([3.0, 2.0], ax).set(xscale="log", yscale="log")
+    plot.loss_curve([2.0, 1.0], ax)
+    assert ax.get_xscale() == ax.get_yscale() == "log" and len(ax.lines) == 2
+
+
 @pytest.mark.parametrize(
     "losses, kind, problem",
     [
