@@ -473,7 +473,7 @@ def test_what_the_network_refuses(engine, ax):
 def test_the_command_line(engine, tmp_path, capsys, ending, start):
     """It writes the file, and prints what it would print without."""
     backend = "python" if engine is pure else "c"
-    words = ["--steps", "2", "--points", "20", "--backend", backend]
+    words = ["--steps", "2", "--points", "20", "--hidden", "1", "--backend", backend]
     assert cli.main(words) == 0
     expected = capsys.readouterr()
     path = tmp_path / f"loss.{ending}"
