@@ -74,7 +74,7 @@ def decision_surface(
         ValueError: the split is empty, a point has not two numbers or none that are finite, or the
             model has not two inputs or no output.
         IndexError: the model has no class for a label.
-        TypeError: something is no number, or the model returns no Values.
+        TypeError: something is no number, the model returns no Values, or ax is no Axes.
         ImportError: matplotlib is missing.
 
     Example:
@@ -239,7 +239,7 @@ def loss_curve(
 
     Raises:
         ValueError: there are no losses.
-        TypeError: a loss is no number.
+        TypeError: a loss is no number, or ax no Axes.
         ImportError: matplotlib is missing.
 
     Example:
@@ -301,7 +301,7 @@ def network(model: Neuron | Layer | MLP, ax: Axes | None = None, *, colorbar: bo
         The axes.
 
     Raises:
-        TypeError: the model is none of the three.
+        TypeError: the model is none of the three, or ax no Axes.
         ValueError: a layer has no neurons, or not as many inputs as the layer before has neurons.
         ImportError: matplotlib is missing.
 
@@ -400,4 +400,6 @@ def _axes(ax: Axes | None) -> Axes:
         from matplotlib import pyplot
 
         ax = pyplot.gca()
+    elif not hasattr(ax, "scatter"):
+        raise TypeError(f"ax must be one of matplotlib's Axes, such as axes[0], and not {ax!r}")
     return ax

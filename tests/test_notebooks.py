@@ -76,7 +76,7 @@ def test_they_run(name, backend):
     pytest.importorskip("matplotlib", reason="matplotlib is optional")
     program = "\n".join(cells_of(PAIRS[name][0], "code"))
     run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program],
+        [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", "-c", program],
         env={**os.environ, "MICROGRAD_BACKEND": backend, "MPLBACKEND": "agg"},
         capture_output=True,
         text=True,

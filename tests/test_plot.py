@@ -96,6 +96,12 @@ def test_it_is_seen_on_the_background(engine, draw, style):
         assert abs(sum(to_rgba(color)[:3]) - background) > 2
 
 
+@pytest.mark.parametrize("draw", DRAWINGS, ids=plot.__all__)
+def test_an_array_of_axes_is_refused(engine, draw):
+    with pytest.raises(TypeError, match=r"one of matplotlib's Axes, such as axes\[0\], and not arr"):
+        draw(engine, Figure().subplots(1, 2))
+
+
 def test_importing_micrograd_does_not_import_matplotlib():
     program = "import sys, micrograd.plot, micrograd.cli; print('matplotlib' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -56,7 +56,7 @@ def test_examples(page, tmp_path):
     run = subprocess.run(
         [sys.executable, "-c", program],
         cwd=tmp_path,  # they write files
-        env={**os.environ, **backend, "PYTHONIOENCODING": "utf-8"},
+        env={**os.environ, **backend, "PYTHONIOENCODING": "utf-8", "MPLBACKEND": "agg"},
         capture_output=True,
         encoding="utf-8",
     )
