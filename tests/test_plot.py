@@ -98,7 +98,7 @@ def test_it_is_seen_on_the_background(engine, draw, style):
 
 @pytest.mark.parametrize("draw", DRAWINGS, ids=plot.__all__)
 def test_an_array_of_axes_is_refused(engine, draw):
-    with pytest.raises(TypeError, match=r"one of matplotlib's Axes, such as axes\[0\], and not arr"):
+    with pytest.raises(TypeError, match=r"matplotlib's Axes, such as axes\[0\], and not arr"):
         draw(engine, Figure().subplots(1, 2))
 
 
