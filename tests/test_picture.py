@@ -309,7 +309,7 @@ def test_no_picture_in_a_terminal(engine, monkeypatch):
         assert "<svg" in formats["text/html"]
     assert formatter.format(picture(x))[0]["image/svg+xml"] == picture(x).svg
     formatter.active_types = ["text/plain"]
-    monkeypatch.setattr("micrograd.svg.document", None)
+    monkeypatch.setattr("micrograd.pictures.svg.document", None)
     for thing in (x, model):
         assert formatter.format(thing) == ({"text/plain": repr(thing)}, {})
 
