@@ -899,6 +899,17 @@ static PyObject *value_float(PyObject *self) {
     return is_refused("float") ? NULL : value_get_data(self, NULL);
 }
 
+static PyObject *value_item(PyObject *self, PyObject *none) {
+    (void)none;
+    return value_float(self);
+}
+
+static PyObject *value_int(PyObject *self) {
+    PyObject *number = value_float(self), *integer = number ? PyNumber_Long(number) : NULL;
+    Py_XDECREF(number);
+    return integer;
+}
+
 static int value_bool(PyObject *self) {  // true for every number, as for any object in Python
     (void)self;
     return is_refused("bool") ? -1 : 1;
@@ -1161,6 +1172,7 @@ static PyMethodDef value_methods[] = {
     // clang-format off
     UNARY_METHODS(UNARY_METHOD)
     // clang-format on
+    METHOD(item, "Return the number, a float: what `float(self)` and `self.data` are."),
     METHOD(detach, "Return a new Value with this number and no graph below it."),
     METHOD(backward,
            "Add to each Value below this one the derivative of this one with respect to it.\n\n"
@@ -1236,6 +1248,7 @@ static PyType_Slot value_slots[] = {
     {Py_nb_negative, value_negative},
     {Py_nb_absolute, value_absolute},
     {Py_nb_float, value_float},
+    {Py_nb_int, value_int},
     {Py_nb_bool, value_bool},
     {0, NULL},
     // clang-format on

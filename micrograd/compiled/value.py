@@ -12,6 +12,7 @@ import types
 from .. import grad_mode
 from ..checks import check_copied, check_node, is_number, number, user_number
 from ..graph import notebook_picture
+from ..pure.base import Base as _Base
 from ..pure.value import Value as _PureValue
 from .binding import call, error, ffi, lib, tape
 
@@ -83,6 +84,10 @@ def _method(function: Callable[..., Any]) -> Callable[..., Any]:
 def __repr__(self: Value) -> str:
     grad_mode.refuse("repr")
     return f"Value(data={self.data}, grad={self.grad})"
+
+
+for _name in ("__format__", "__round__", "__trunc__"):  # these go by `data` and float()
+    setattr(Value, _name, vars(_Base)[_name])
 
 
 @_method
