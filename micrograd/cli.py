@@ -108,8 +108,8 @@ def main(arguments: list[str] | None = None) -> int:
     Args:
         arguments: a list of words; None takes this process's own.
     """
-    options = parse(arguments)
     try:
+        options = parse(arguments)
         engine = importlib.import_module(f".{ENGINES[options.backend]}", __package__)
         run = CourseRun(engine, options.hidden, options.points, options.data, options.seed)
         train(run, options.steps)
@@ -121,6 +121,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader has seen enough, as in `micrograd | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except MemoryError as problem:  # Python's own has no text
+        print(f"micrograd: error: {str(problem) or 'there is not enough memory'}", file=sys.stderr)
         return 1
     except (ImportError, ValueError, ArithmeticError, RuntimeError, OSError) as problem:
         print(f"micrograd: error: {problem}", file=sys.stderr)
