@@ -43,7 +43,7 @@ static PyTypeObject *value_type;
 // the hooks that handle_type_new was given: see binding.h
 static PyObject *make_error, *make_number, *tell_number, *read_node, *recompute;
 static PyObject *tell_recording, *no_grad_blocks;
-static PyObject *refuse_recorded, *recorders;
+static PyObject *refuse_recorded, *recorders, *unsupported;
 static PyObject *methods;            // their names: set of attributes that cannot be set
 static PyObject *name_data, *name_grad, *name_op, *name_backward, *name_label, *name_m, *name_v;
 
@@ -761,16 +761,14 @@ static Index record_mul_number(Tape *t, Index a, double k) {
     return tape_binary(t, OP_MUL, a, tape_leaf(t, k));
 }
 
-// a op x, where a is a Value and x may be anything
-static inline PyObject *binary(PyObject *a, PyObject *x, Record *record, RecordNumber *record_number) {
+// a op x, where a is a Value and x may be anything; form is how to write it
+static inline PyObject *binary(PyObject *a, PyObject *x, const char *form, Record *record,
+                               RecordNumber *record_number) {
     Index index;
     double number = 0.0;
     int recording = is_recording();
     Kind kind = recording < 0 ? KIND_FAILED : operand_read(x, &index, &number);
-    if (kind == KIND_OTHER) {
-        Py_INCREF(Py_NotImplemented);
-        return Py_NotImplemented;
-    }
+    if (kind == KIND_OTHER) return PyObject_CallFunction(unsupported, "OOs", a, x, form);
     Index i = kind == KIND_FAILED ? 0 : node_of(a);  // only now: what ran before may have called a.__init__ again
     if (!i) return NULL;
     i = kind == KIND_VALUE ? record(&tape, i, index) : record_number(&tape, i, number);
@@ -778,22 +776,26 @@ static inline PyObject *binary(PyObject *a, PyObject *x, Record *record, RecordN
 }
 
 // x op a, where a is a Value and x, on the left, is not
-static inline PyObject *reflected(PyObject *x, PyObject *a, RecordNumber *record_number) {
-    return binary(a, x, NULL, record_number);
+static inline PyObject *reflected(PyObject *x, PyObject *a, const char *form, RecordNumber *record_number) {
+    return binary(a, x, form, NULL, record_number);
 }
 
 // x + a and x * a are a + x and a * x; if a is of a subclass, with its own operator
-static PyObject *swapped(PyObject *x, PyObject *a, const char *method, RecordNumber *record_number) {
-    if (Py_TYPE(a) == value_type) return reflected(x, a, record_number);
+static PyObject *swapped(PyObject *x, PyObject *a, const char *method, const char *form, RecordNumber *record_number) {
+    if (Py_TYPE(a) == value_type) return reflected(x, a, form, record_number);
     return PyObject_CallMethod(a, method, "O", x);
 }
 
 static PyObject *value_add(PyObject *a, PyObject *b) {
-    return is_value(a) ? binary(a, b, record_add, record_add_number) : swapped(a, b, "__add__", record_add_number);
+    const char *form = "a + x";
+    if (!is_value(a)) return swapped(a, b, "__add__", form, record_add_number);
+    return binary(a, b, form, record_add, record_add_number);
 }
 
 static PyObject *value_multiply(PyObject *a, PyObject *b) {
-    return is_value(a) ? binary(a, b, record_mul, record_mul_number) : swapped(a, b, "__mul__", record_mul_number);
+    const char *form = "a * x";
+    if (!is_value(a)) return swapped(a, b, "__mul__", form, record_mul_number);
+    return binary(a, b, form, record_mul, record_mul_number);
 }
 
 // clang-format off
@@ -802,11 +804,13 @@ static Index record_number_div(Tape *t, Index a, double k) { return tape_number_
 // clang-format on
 
 static PyObject *value_subtract(PyObject *a, PyObject *b) {
-    return is_value(a) ? binary(a, b, tape_sub, tape_sub_number) : reflected(a, b, record_number_sub);
+    if (!is_value(a)) return reflected(a, b, "x - a", record_number_sub);
+    return binary(a, b, "a - x", tape_sub, tape_sub_number);
 }
 
 static PyObject *value_divide(PyObject *a, PyObject *b) {
-    return is_value(a) ? binary(a, b, tape_div, tape_div_number) : reflected(a, b, record_number_div);
+    if (!is_value(a)) return reflected(a, b, "x / a", record_number_div);
+    return binary(a, b, "a / x", tape_div, tape_div_number);
 }
 
 // clang-format off
@@ -824,9 +828,9 @@ static PyObject *value_power(PyObject *a, PyObject *b, PyObject *modulus) {
         Py_INCREF(Py_NotImplemented);
         return Py_NotImplemented;
     }
-    if (!is_value(a)) return reflected(a, b, record_number_power);
+    if (!is_value(a)) return reflected(a, b, "x ** a", record_number_power);
     // an exponent that is an integer is written as one: **2, not **2.0
-    return binary(a, b, record_power, PyIndex_Check(b) ? record_pow_integer : record_pow);
+    return binary(a, b, "a ** x", record_power, PyIndex_Check(b) ? record_pow_integer : record_pow);
 }
 
 static PyObject *unary(PyObject *self, Op op) {
@@ -1264,9 +1268,9 @@ static PyType_Spec value_spec = {
 int handle_type_new(Object hooks, Object out) {
     PyObject *types[CONTAINERS];
     int is_again = value_type != NULL;  // the package is imported anew: it gets the same type
-    if (!PyArg_ParseTuple((PyObject *)hooks, "OOOOOOOOO(OOOO)", &make_error, &make_number, &tell_number, &read_node,
-                          &recompute, &tell_recording, &no_grad_blocks, &refuse_recorded, &recorders, &types[0],
-                          &types[1], &types[2], &types[3]))
+    if (!PyArg_ParseTuple((PyObject *)hooks, "OOOOOOOOOO(OOOO)", &make_error, &make_number, &tell_number, &read_node,
+                          &recompute, &tell_recording, &no_grad_blocks, &refuse_recorded, &recorders, &unsupported,
+                          &types[0], &types[1], &types[2], &types[3]))
         goto failed;
     Py_INCREF((PyObject *)hooks);  // never released: handles live to the end of the process
     for (int i = 0; i < CONTAINERS; i++) {

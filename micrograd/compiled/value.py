@@ -10,7 +10,7 @@ import functools
 import types
 
 from .. import grad_mode
-from ..checks import check_copied, check_node, is_number, number, user_number
+from ..checks import check_copied, check_node, is_number, number, unsupported, user_number
 from ..graph import notebook_picture
 from ..pure.base import Base as _Base
 from ..pure.value import Value as _PureValue
@@ -53,7 +53,7 @@ def _new_type() -> type[Value]:
     hooks = (
         error, number, is_number, _node, user_number,
         grad_mode.is_recording, grad_mode.no_grad_blocks,
-        grad_mode.refuse, grad_mode.recorder_blocks, containers,
+        grad_mode.refuse, grad_mode.recorder_blocks, unsupported, containers,
     )  # fmt: skip
     out: list[type[Value]] = []
     if lib.handle_type_new(id(hooks), id(out)) < 0:

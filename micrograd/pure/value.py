@@ -19,13 +19,14 @@ from __future__ import annotations
 
 import math
 
-from ..checks import check_node, is_number, number, user_number
+from ..checks import check_node, is_number, number, unsupported, user_number
 from ..grad_mode import is_recording, recorder_blocks, refuse
 from .arithmetic import (
     cos,
     divide,
     exp,
     log,
+    no_quotient,
     power,
     power_slope,
     relu,
@@ -136,17 +137,21 @@ class Value(Base):
 
     def __add__(self, other: Value | Number) -> Value:  # self + other
         operand = _operand(other)
-        return self._record("+", operand) if operand is not None else NotImplemented
+        if operand is None:
+            return unsupported(self, other, "a + x")
+        return self._record("+", operand)
 
     def __mul__(self, other: Value | Number) -> Value:  # self * other
         operand = _operand(other)
-        return self._record("*", operand) if operand is not None else NotImplemented
+        if operand is None:
+            return unsupported(self, other, "a * x")
+        return self._record("*", operand)
 
     def __pow__(self, other: Value | Number) -> Value:  # self ** other
         if isinstance(other, Value):
             return self._record("**", other)
         if not is_number(other):
-            return NotImplemented
+            return unsupported(self, other, "a ** x")
         k = number(other)
         out = Value(power(self._data, k))
         if is_recording():
@@ -156,7 +161,9 @@ class Value(Base):
 
     def __rpow__(self, other: Number) -> Value:  # other ** self
         operand = _operand(other)
-        return operand._record("**", self) if operand is not None else NotImplemented
+        if operand is None:
+            return unsupported(self, other, "x ** a")
+        return operand._record("**", self)
 
     def relu(self) -> Value:
         """max(0, self): the rectified linear unit. Its slope at 0 is 0."""
@@ -200,13 +207,18 @@ class Value(Base):
 
     def __sub__(self, other: Value | Number) -> Value:  # self - other
         if not isinstance(other, Value) and not is_number(other):
-            return NotImplemented
+            return unsupported(self, other, "a - x")
         return self + (-other if isinstance(other, Value) else -number(other))
 
     def __truediv__(self, other: Value | Number) -> Value:  # self / other
         if not isinstance(other, Value) and not is_number(other):
-            return NotImplemented
-        return self * (other**-1 if isinstance(other, Value) else power(number(other), -1.0))
+            return unsupported(self, other, "a / x")
+        try:
+            inverse = other**-1 if isinstance(other, Value) else power(number(other), -1.0)
+        except ZeroDivisionError:  # of 0 ** -1, which nobody has written
+            divisor = other._data if isinstance(other, Value) else number(other)
+            raise no_quotient(self._data, divisor) from None
+        return self * inverse
 
     def __radd__(self, other: Number) -> Value:  # other + self
         return self.__add__(other)
@@ -215,11 +227,19 @@ class Value(Base):
         return self.__mul__(other)
 
     def __rsub__(self, other: Number) -> Value:  # other - self
-        return -self + other if is_number(other) else NotImplemented
+        if not is_number(other):
+            return unsupported(self, other, "x - a")
+        return -self + other
 
     def __rtruediv__(self, other: Number) -> Value:  # other / self
         operand = _operand(other)
-        return self**-1 * operand if operand is not None else NotImplemented
+        if operand is None:
+            return unsupported(self, other, "x / a")
+        try:
+            inverse = self**-1
+        except ZeroDivisionError:
+            raise no_quotient(operand._data, self._data) from None
+        return inverse * operand
 
     def detach(self) -> Value:
         """Return a new Value with this number and no graph below it."""
