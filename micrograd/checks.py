@@ -48,7 +48,7 @@ def is_number(x: object) -> bool:
     return converts and not hasattr(type(x), "__len__") and not hasattr(type(x), "backward")
 
 
-def unsupported(a: Value, x: object, form: str) -> Any:
+def unsupported(a: Value, x: object, form: str) -> Value:
     """Return NotImplemented for an operand that is none, or raise what says what to write.
 
     Args:
@@ -59,17 +59,19 @@ def unsupported(a: Value, x: object, form: str) -> Any:
         TypeError: x is text, a list, a tuple or a NumPy array, with which no operation of a
             Value is ever defined.
     """
+    ask_x: Value = NotImplemented
     kind = type(x)
-    if hasattr(type(a), "__iter__"):  # a subclass that may go into a list by +=
-        return NotImplemented
+    if hasattr(type(a), "__iter__"):  # a subclass, which may be added to a list by +=
+        return ask_x
     if kind is str:
-        found, instead = f"the text {x!r}", "float(x)" if _is_number_in_text(x) else "str(a), for text"
+        found = f"the text {x!r}"
+        instead = "float(x)" if _is_number_in_text(x) else "str(a) to join texts"
     elif kind in (list, tuple):
         found, instead = f"a {kind.__name__}", f"[{form} for x in xs]"
     elif kind.__module__ == "numpy" and kind.__name__ == "ndarray":
         found, instead = "a NumPy array", f"[{form} for x in array.tolist()]"
     else:
-        return NotImplemented
+        return ask_x
     raise TypeError(f"{form} takes a number or a Value for x, not {found}: write {instead}")
 
 
@@ -322,9 +324,7 @@ def check_activation(activation: str) -> str:
     return activation
 
 
-def check_sizes(
-    nin: SupportsIndex, nouts: Iterable[SupportsIndex], *others: object
-) -> list[int]:
+def check_sizes(nin: SupportsIndex, nouts: Iterable[SupportsIndex], *others: object) -> list[int]:
     """Return the sizes of an MLP as a list: its inputs, then each layer's neurons.
 
     Args:
@@ -368,7 +368,7 @@ def check_inputs(x: list[Any], nin: int) -> None:
         raise ValueError(f"a neuron with {nin} inputs was given {len(x)}{_if_table(x)}")
 
 
-def check_numbers(x: list[Any], kind: type[T]) -> list[T | float]:
+def check_numbers(x: list[Any], kind: type[T]) -> list[Any]:
     """Return a point as a list of Values of this kind and floats, or raise a TypeError."""
     try:
         return [xi if isinstance(xi, kind) else number(xi) for xi in x]
@@ -380,7 +380,7 @@ def check_numbers(x: list[Any], kind: type[T]) -> list[T | float]:
 
 def _if_table(x: list[Any]) -> str:
     """Return what to write instead if x is a table of points, and "" if it is not."""
-    if not x or not (isinstance(x[0], (list, tuple)) or getattr(x[0], "ndim", 0)):
+    if not x or not (isinstance(x[0], (list, tuple)) or getattr(x[0], "ndim", None)):
         return ""
     return "; for a table of points write [model(x) for x in X]"
 

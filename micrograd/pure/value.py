@@ -213,10 +213,11 @@ class Value(Base):
     def __truediv__(self, other: Value | Number) -> Value:  # self / other
         if not isinstance(other, Value) and not is_number(other):
             return unsupported(self, other, "a / x")
+        x = other if isinstance(other, Value) else number(other)
         try:
-            inverse = other**-1 if isinstance(other, Value) else power(number(other), -1.0)
+            inverse = x**-1 if isinstance(x, Value) else power(x, -1.0)
         except ZeroDivisionError:  # of 0 ** -1, which nobody has written
-            divisor = other._data if isinstance(other, Value) else number(other)
+            divisor = x._data if isinstance(x, Value) else x
             raise no_quotient(self._data, divisor) from None
         return self * inverse
 
