@@ -186,6 +186,13 @@ def check_copied(v: Any) -> None:
         )
 
 
+# what backward() warns of
+UNRECORDED = (
+    "backward() of a Value that was computed under no_grad(): it has no graph, so that no other "
+    "Value gets a gradient. Compute it outside of no_grad()"
+)
+
+
 def user_number(v: Value) -> float:
     """Return the number of a node that the user has made, from its `_forward`."""
     if hasattr(v, "_forward"):

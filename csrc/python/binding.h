@@ -26,6 +26,7 @@ Tape *shared_tape(void);
 //     refuse(what)                           a RecordingError if that is being recorded
 //     recorders                              a set: while it is empty nothing is refused anywhere
 //     unsupported(value, x, form)            NotImplemented, or a TypeError that says what to write
+//     unrecorded                             what backward() warns of, a text
 //     types                                  of functions, cells, methods and partials
 int handle_type_new(Object hooks, Object out);
 

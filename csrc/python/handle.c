@@ -43,7 +43,7 @@ static PyTypeObject *value_type;
 // the hooks that handle_type_new was given: see binding.h
 static PyObject *make_error, *make_number, *tell_number, *read_node, *recompute;
 static PyObject *tell_recording, *no_grad_blocks;
-static PyObject *refuse_recorded, *recorders, *unsupported;
+static PyObject *refuse_recorded, *recorders, *unsupported, *unrecorded_text;
 static PyObject *methods;            // their names: set of attributes that cannot be set
 static PyObject *name_data, *name_grad, *name_op, *name_backward, *name_label, *name_m, *name_v;
 
@@ -230,12 +230,17 @@ static PyObject *handle_new(Index i) {
     return no_memory();
 }
 
+void mark_unrecorded(Index i) {
+    tape.nodes[i].flags |= NODE_UNRECORDED;
+}
+
 PyObject *new_handle(Index i, int recording) {
     if (!i) return raise_fault();
     if (!recording) {
         Index leaf = tape_leaf(&tape, *tape_data(&tape, i));
         node_discard(i);
         if (!leaf) return raise_fault();
+        mark_unrecorded(leaf);
         i = leaf;
     }
     return handle_new(i);
@@ -733,6 +738,7 @@ static int value_init(PyObject *object, PyObject *args, PyObject *kwargs) {
         failed = set_node(self, data, operands, slopes);
     } else {
         failed = set_leaf(self, data);
+        if (!failed && PyTuple_Size(operands) > 0) mark_unrecorded(self->index);
     }
     int has_name = PyUnicode_Check(op) && PyUnicode_GetLength(op) > 0;
     if (!failed) failed = recording && has_name ? attribute_set(self, name_op, op) : forget_name(self);
@@ -1020,6 +1026,25 @@ static PyObject *value_get_is_leaf(PyObject *self, void *closure) {
     return i ? PyBool_FromLong(tape.nodes[i].op == OP_LEAF) : NULL;
 }
 
+static int is_unrecorded(Index i) {
+    return tape.nodes[i].op == OP_LEAF && tape.nodes[i].flags & NODE_UNRECORDED;
+}
+
+static PyObject *value_get_is_unrecorded(PyObject *self, void *closure) {
+    (void)closure;
+    Index i = node_of(self);
+    return i ? PyBool_FromLong(is_unrecorded(i)) : NULL;
+}
+
+// for copies
+static int value_set_is_unrecorded(PyObject *self, PyObject *x, void *closure) {
+    (void)closure;
+    Index i = node_of(self);
+    if (!i) return -1;
+    if (x == Py_True && tape.nodes[i].op == OP_LEAF) mark_unrecorded(i);
+    return 0;
+}
+
 static PyObject *value_get_dict(PyObject *self, void *closure) {
     (void)closure;
     PyObject *attributes = attributes_of((Handle *)self);
@@ -1129,6 +1154,10 @@ static PyObject *value_backward(PyObject *self, PyObject *none) {
     (void)none;
     Index i = is_refused("backward") ? 0 : node_of(self);
     if (!i) return NULL;
+    if (is_unrecorded(i) && !(tape.nodes[i].flags & NODE_FUNCTION)) {
+        if (PyErr_WarnFormat(PyExc_UserWarning, 1, "%U", unrecorded_text) < 0) return NULL;
+        i = index_of(self);  // a filter of warnings may have called self.__init__ again
+    }
     if (tape_backward(&tape, i) == 0) Py_RETURN_NONE;
     if (tape.fault.code != FAULT_USER) return raise_fault();
     if (pass_backward(i) < 0) return NULL;
@@ -1185,7 +1214,9 @@ static PyMethodDef value_methods[] = {
            "between steps (`zero_grad`).\n\n"
            "Raises:\n"
            "    ZeroDivisionError, OverflowError, ValueError: a derivative does not exist,\n"
-           "        like that of sqrt at 0. All grads are then as they were before."),
+           "        like that of sqrt at 0. All grads are then as they were before.\n\n"
+           "Warns:\n"
+           "    UserWarning: this Value was computed under no_grad, and has no graph."),
     METHOD(forward,
            "Recompute everything below this Value, and itself, from the leaves' present data.\n\n"
            "Each inner node gets the data that building the graph anew would give, and grad\n"
@@ -1217,6 +1248,8 @@ static PyGetSetDef value_attributes[] = {
     {"_place", value_get_index, NULL, "The same for an array that is kept: the Value cannot be made anew from then on.",
      "exported"},
     {"_is_leaf", value_get_is_leaf, NULL, "Whether this Value is computed from no others.", NULL},
+    {"_is_unrecorded", value_get_is_unrecorded, value_set_is_unrecorded,
+     "Whether this Value is a leaf because it was computed under no_grad.", NULL},
     {"__dict__", value_get_dict, NULL, "The attributes that have been set.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
@@ -1268,9 +1301,9 @@ static PyType_Spec value_spec = {
 int handle_type_new(Object hooks, Object out) {
     PyObject *types[CONTAINERS];
     int is_again = value_type != NULL;  // the package is imported anew: it gets the same type
-    if (!PyArg_ParseTuple((PyObject *)hooks, "OOOOOOOOOO(OOOO)", &make_error, &make_number, &tell_number, &read_node,
+    if (!PyArg_ParseTuple((PyObject *)hooks, "OOOOOOOOOOO(OOOO)", &make_error, &make_number, &tell_number, &read_node,
                           &recompute, &tell_recording, &no_grad_blocks, &refuse_recorded, &recorders, &unsupported,
-                          &types[0], &types[1], &types[2], &types[3]))
+                          &unrecorded_text, &types[0], &types[1], &types[2], &types[3]))
         goto failed;
     Py_INCREF((PyObject *)hooks);  // never released: handles live to the end of the process
     for (int i = 0; i < CONTAINERS; i++) {

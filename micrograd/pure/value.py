@@ -18,8 +18,9 @@ Karpathy's micrograd.
 from __future__ import annotations
 
 import math
+import warnings
 
-from ..checks import check_node, is_number, number, unsupported, user_number
+from ..checks import UNRECORDED, check_node, is_number, number, unsupported, user_number
 from ..grad_mode import is_recording, recorder_blocks, refuse
 from .arithmetic import (
     cos,
@@ -97,6 +98,7 @@ class Value(Base):
     _rule: str | None = None  # the name in RULES of the operation that made this node
     _exponent: float | None = None  # k, in a node a**k
     _given_slopes: tuple[float, ...] = ()  # the local gradients of a node that a user has made
+    _is_unrecorded: bool = False  # whether it is a leaf because it was computed under no_grad
     # of a leaf that forward() recomputes, such as the largest score in softmax: a function, and the
     # Values whose data it takes. No gradient passes through it
     _source: tuple[Callable[[Iterator[float]], float], list[Value]] | None = None
@@ -122,6 +124,7 @@ class Value(Base):
             self._given_slopes = slopes
         if (operands or op) and not is_recording():
             self._prev, self._op, self._given_slopes = (), "", ()  # a leaf
+            self._is_unrecorded = bool(operands)
         if label:
             self.label = label
 
@@ -131,6 +134,8 @@ class Value(Base):
         out = Value(RULES[rule][0](*[v._data for v in operands]))
         if is_recording():
             out._prev, out._op, out._rule = operands, rule, rule
+        else:
+            out._is_unrecorded = True
         return out
 
     # the operations. NotImplemented makes Python try the method of the other operand
@@ -157,6 +162,8 @@ class Value(Base):
         if is_recording():
             out._prev, out._rule, out._exponent = (self,), "**k", k
             out._op = f"**{int(k)}" if hasattr(type(other), "__index__") else f"**{k}"
+        else:
+            out._is_unrecorded = True
         return out
 
     def __rpow__(self, other: Number) -> Value:  # other ** self
@@ -288,8 +295,13 @@ class Value(Base):
         Raises:
             ZeroDivisionError, OverflowError, ValueError: a derivative does not exist,
                 like that of sqrt at 0. All grads are then as they were before.
+
+        Warns:
+            UserWarning: this Value was computed under no_grad, and has no graph.
         """
         refuse("backward")
+        if self._is_unrecorded and "_backward" not in vars(self):
+            warnings.warn(UNRECORDED, stacklevel=2)
         order = topological_order(self)
         with restored_on_error(order):
             self._grad = 1.0
@@ -324,6 +336,14 @@ class Value(Base):
 def _operand(x: Value | Number) -> Value | None:
     """x if it is a Value, a leaf with its number if it is a number, else None."""
     return x if isinstance(x, Value) else Value(x) if is_number(x) else None
+
+
+def computed(x: float) -> Value:
+    """Return a leaf with a number that was computed from numbers only."""
+    leaf = Value(x)
+    if not is_recording():
+        leaf._is_unrecorded = True
+    return leaf
 
 
 def recompute(order: list[Value]) -> None:
