@@ -187,7 +187,9 @@ def test_the_tests_of_another_tree(tree):
         file.write("// edited\n")
     status, output = run_tests()
     assert status == pytest.ExitCode.USAGE_ERROR and "Traceback" not in output
-    changed = "micrograd/checks.py, micrograd/new.py, micrograd/run.py" + ", csrc/rng.c" * IS_CPYTHON
+    changed = (
+        "micrograd/checks.py, micrograd/new.py, micrograd/run.py" + ", csrc/rng.c" * IS_CPYTHON
+    )
     assert f"before {changed} changed: run 'pip install .' again" in output
 
 
