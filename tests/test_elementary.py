@@ -65,7 +65,7 @@ def test_of_a_number_it_is_a_float(engine, no_new_nodes, name, x):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("x", ["1", None, 1j, [1.0], numpy.zeros(2)], ids=repr)
 def test_of_anything_else_it_is_a_type_error(name, x):
-    with pytest.raises(TypeError, match="expected a number, not"):
+    with pytest.raises(TypeError, match=r"a number, not|complex"):  # Python 3.9 knows those
         functions()[name](x)
 
 
