@@ -176,25 +176,59 @@ Index cross_entropy_evaluate(Tape *tape, const Index *logits, size_t n, size_t t
     return failed ? 0 : tape_leaf(tape, loss);
 }
 
-// total_loss = Value(0.0)
+// 1.0 if the target's logit is the largest, the first one of those that are, and 0.0 if not. With nan
+// among the logits none is.
+//
+// chosen = logits[target]
+// return all(x < chosen for x in logits[:target]) and all(x <= chosen for x in logits[target:])
+static int is_largest(Tape *tape, double *logits, size_t n, size_t target, double *out) {
+    (void)tape;
+    int is = 1;
+    for (size_t i = 0; i < target; i++) is &= logits[i] < logits[target];
+    for (size_t i = target; i < n; i++) is &= logits[i] <= logits[target];
+    *out = is;
+    return 0;
+}
+
+// What is computed of one point's logits, which may be overwritten; 0, or -1.
+typedef int Measure(Tape *tape, double *logits, size_t n, size_t target, double *out);
+
+// total = 0.0
 // for x, y in split:
-//     total_loss = total_loss + cross_entropy(model(x), y)
-// return total_loss * (1.0 / len(split))
-Index mean_cross_entropy_evaluate(Tape *tape, const MLP *mlp, const Index *x, const double *numbers,
-                                  const int32_t *labels, size_t n) {
+//     total = total + measure(model(x), y)
+static int total_of(Tape *tape, Measure *measure, const MLP *mlp, const Index *x, const double *numbers,
+                    const int32_t *labels, size_t n, double *total) {
     size_t count = mlp_parameters(mlp), width = mlp_width(mlp);
     size_t nin = mlp->sizes[0], nout = mlp->sizes[mlp->nlayers];
-    double *parameters = numbers_new(tape, count + 4 * width), total = 0.0, loss = 0.0;
-    if (!parameters) return 0;
+    double *parameters = numbers_new(tape, count + 4 * width), one = 0.0;
+    if (!parameters) return -1;
     double *inputs = parameters + count, *logits = inputs + width, *hidden = logits + width;
     numbers_of(tape, mlp->parameters, NULL, count, parameters);
     int failed = 0;
+    *total = 0.0;
     for (size_t i = 0; i < n && !failed; i++) {
         numbers_of(tape, x + i * nin, numbers + i * nin, nin, inputs);
         mlp_numbers(mlp, parameters, hidden, width, inputs, logits);
-        failed = cross_entropy_number(tape, logits, nout, (size_t)labels[i], &loss);
-        total = total + loss;
+        failed = measure(tape, logits, nout, (size_t)labels[i], &one);
+        *total = *total + one;
     }
     free(parameters);
-    return failed ? 0 : tape_leaf(tape, total * (1.0 / (double)n));
+    return failed;
+}
+
+// return total_loss * (1.0 / len(split))
+Index mean_cross_entropy_evaluate(Tape *tape, const MLP *mlp, const Index *x, const double *numbers,
+                                  const int32_t *labels, size_t n) {
+    double total;
+    if (total_of(tape, cross_entropy_number, mlp, x, numbers, labels, n, &total)) return 0;
+    return tape_leaf(tape, total * (1.0 / (double)n));
+}
+
+// return hits / len(split)
+int accuracy(Tape *tape, const MLP *mlp, const Index *x, const double *numbers, const int32_t *labels, size_t n,
+             double *share) {
+    double hits;
+    if (total_of(tape, is_largest, mlp, x, numbers, labels, n, &hits)) return -1;
+    *share = hits / (double)n;
+    return 0;
 }

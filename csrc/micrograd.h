@@ -90,7 +90,7 @@ typedef enum FaultCode {
     FAULT_FORWARD,   // op(a, b) has no value: log(0), exp(1000), 0**-1 ...
     FAULT_BACKWARD,  // nor has its derivative: 1/0, 0**-0.5 ...
     FAULT_DIVISION,  // a / b where b is zero
-    FAULT_MOMENTS,   // Adam's moments of a parameter are gone
+    FAULT_MOMENTS,   // an optimiser's moments of a parameter are gone
     FAULT_USER,      // the graph has nodes that only their owner can run
     FAULT_INDEX      // there is no item a among b of them
 } FaultCode;
@@ -202,7 +202,7 @@ size_t tape_operands(const Tape *tape, Index i, Index *operands);
 // or -1 if one does not exist. User nodes have none unless they were recorded with them.
 ptrdiff_t tape_slopes(Tape *tape, Index i, double *slopes);
 
-// Adam's moments (optim.c)
+// the moments of optimisers (optim.c)
 Index tape_moments(const Tape *tape, Index i);  // the node of a leaf's m (data) and v (grad), or 0
 int tape_make_moments(Tape *tape, Index i);  // 0, or -1 without memory
 void tape_forget_moments(Tape *tape, Index i);
@@ -312,6 +312,10 @@ Index cross_entropy_evaluate(Tape *tape, const Index *logits, size_t n, size_t t
 Index mean_cross_entropy_evaluate(Tape *tape, const MLP *mlp, const Index *x, const double *numbers,
                                   const int32_t *labels, size_t n);
 
+// The share of points whose largest logit, the first one of those, is the label's; 0, or -1.
+int accuracy(Tape *tape, const MLP *mlp, const Index *x, const double *numbers, const int32_t *labels, size_t n,
+             double *share);
+
 // -----------------------------------------------------------------------------
 // the optimisers (optim.c), over leaves. A step that fails changes nothing.
 
@@ -328,7 +332,11 @@ typedef Adam AdamW;
 int adam_init(Tape *tape, const Index *parameters, size_t n);
 int adam_step(Tape *tape, Adam *adam, const Index *parameters, size_t n);
 int adamw_step(Tape *tape, AdamW *adamw, const Index *parameters, size_t n);
+
+// SGD, and SGD with momentum, which is kept in Adam's m: adam_init sets it to 0.
 void sgd_step(Tape *tape, double lr, const Index *parameters, size_t n);
+int sgd_momentum_step(Tape *tape, double lr, double momentum, const Index *parameters, size_t n);
+
 void zero_grad(Tape *tape, const Index *parameters, size_t n);
 
 #endif

@@ -42,7 +42,7 @@ void sgd_step(Tape *tape, double lr, const Index *parameters, size_t n) {
 }
 
 // -----------------------------------------------------------------------------
-// Adam and AdamW: the moments
+// the moments: of Adam and AdamW two; SGD with momentum uses the first
 
 // The two moments of a leaf are in a node of their own, the leaf's hidden operand: m is its
 // data and v its gradient.
@@ -84,8 +84,28 @@ int adam_init(Tape *tape, const Index *parameters, size_t n) {
     return 0;
 }
 
+static int lack_moments(const Tape *tape, const Index *parameters, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (!tape_moments(tape, parameters[i])) return 1;
+    }
+    return 0;
+}
+
+// p.m = momentum * p.m + p.grad
+// p.data -= lr * p.m
+int sgd_momentum_step(Tape *tape, double lr, double momentum, const Index *parameters, size_t n) {
+    if (lack_moments(tape, parameters, n)) return fault(tape, FAULT_MOMENTS);
+    for (size_t i = 0; i < n; i++) {
+        Index p = parameters[i];
+        double *m = &tape->data[tape_moments(tape, p)];
+        *m = momentum * *m + tape->grad[p];
+        tape->data[p] -= lr * *m;
+    }
+    return 0;
+}
+
 // -----------------------------------------------------------------------------
-// one parameter
+// one parameter of Adam or AdamW
 
 typedef enum Kind { ADAM, ADAMW } Kind;
 
@@ -242,9 +262,7 @@ static void update_together(Tape *tape, const AdamStep *step, size_t n) {
 
 // one by one up to the first fault, and then undone in reverse, because a parameter may be listed twice
 static int update_apart(Tape *tape, const AdamStep *step, const Index *parameters, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        if (!tape_moments(tape, parameters[i])) return fault(tape, FAULT_MOMENTS);
-    }
+    if (lack_moments(tape, parameters, n)) return fault(tape, FAULT_MOMENTS);
     double *saved = malloc((3 * n + 1) * sizeof *saved);
     size_t done = 0;
     if (!saved) return out_of_memory(tape);

@@ -9,7 +9,8 @@
 #     make clean
 #
 # Arguments of a program in a check are in a variable of its name: VALGRIND_memory = 0,
-# ASAN_$(NAME) = FILE. The checks run here, in csrc/.
+# ASAN_$(NAME) = FILE. With each file in WRONG the program has to end with status 1, and without a
+# report. The checks run here, in csrc/.
 
 TESTS ?= test
 WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wconversion
@@ -42,15 +43,20 @@ memory: build/memory
 
 asan: build/$(NAME)-asan $(TESTS:%=build/%-asan) build/memory-asan
 	./build/$(NAME)-asan $(ASAN_$(NAME)) > build/output.txt
+	export ASAN_OPTIONS=exitcode=99:detect_leaks=0 UBSAN_OPTIONS=exitcode=99; $(call refuses_wrong,./build/$(NAME)-asan)
 	$(foreach test,$(TESTS) memory,./build/$(test)-asan $(ASAN_$(test)) &&) true
 
 sanitized: asan
+
+refuses_wrong = $(foreach file,$(WRONG),{ $(1) $(file) > build/output.txt 2>&1; \
+    [ $$? = 1 ] || { cat build/output.txt; false; }; } &&) true
 
 VALGRIND = valgrind --quiet --error-exitcode=1 --leak-check=full --show-leak-kinds=all \
            --errors-for-leak-kinds=all
 
 valgrind: $(NAME) $(TESTS:%=build/%) build/memory
 	$(VALGRIND) ./$(NAME) $(VALGRIND_$(NAME)) > build/output.txt
+	$(call refuses_wrong,valgrind --quiet --error-exitcode=99 ./$(NAME))
 	$(foreach test,$(TESTS) memory,$(VALGRIND) ./build/$(test) $(VALGRIND_$(test)) &&) true
 
 clean:

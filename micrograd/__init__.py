@@ -28,6 +28,7 @@ from .backends import engine as _engine
 from .elementary import *
 from .gradcheck import GradcheckError, gradcheck
 from .graph import draw_dot, trace, vis_color
+from .pictures.picture import picture
 from .pure import *
 from .pure import random as random
 from .pure import sum as sum
@@ -38,7 +39,7 @@ globals().update({name: getattr(_engine, name) for name in dir(pure)})
 
 # without what Python has under the same name, in itself or in `math`: scripts use both
 __all__ = ["__version__", "backend"]
-__all__ += ["gradcheck", "GradcheckError", "trace", "draw_dot", "vis_color"]
+__all__ += ["gradcheck", "GradcheckError", "trace", "draw_dot", "picture", "vis_color"]
 __all__ += pure.__all__
 
 

@@ -29,7 +29,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 
-from .checks import ACTIVATIONS, check_betas, check_steps, is_number, number
+from .checks import ACTIVATIONS, check_betas, check_rate, check_steps, is_number, number
 
 if sys.platform != "win32":
     import fcntl
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 FORMAT = "micrograd"
 VERSION = 1
+RATES = ("lr", "eps", "weight_decay", "momentum")  # which cannot be negative
 TEMPORARY = re.compile(r"\.micrograd-[0-9a-f]{16}")  # names of files that are being written
 
 
@@ -52,6 +53,25 @@ class SavedModule:
     def parameters(self) -> list[Any]:
         """Return the list of the module's parameters (Values)."""
         return []
+
+    def named_parameters(self) -> list[tuple[str, Any]]:
+        """Return the list of pairs (name, Value) of the module's parameters.
+
+        The names and their order are those of `state_dict()`; parameters in dicts and such as
+        are computed from others, which that has not, have names, too.
+
+        Raises:
+            ValueError: `parameters()` has something that no name leads to.
+
+        Example:
+            >>> Neuron(2).named_parameters()[2]
+            ('b', Value(data=0.0, grad=0.0))
+        """
+        return named_parameters(self)
+
+    def _summary_row(self) -> tuple[str, str] | None:
+        """Return the shape and the activation that a summary shows; None for those of the parts."""
+        return None
 
     def state_dict(self) -> dict[str, float]:
         """Return a dict of the module's numbers by name: "layers.0.neurons.3.w.1" ...
@@ -104,6 +124,13 @@ class SavedOptimizer:
     _parameters: tuple[Any, ...]
     _moments: tuple[str, ...] = ()  # what an optimiser keeps with each parameter
 
+    def _make_moments(self) -> None:
+        """Set the moments of all parameters to 0."""
+
+    def _completed(self, state: State) -> tuple[State, tuple[str, ...]]:
+        """Return a state with what older ones have not, and which moments it must have."""
+        return state, self._moments
+
     @property
     def parameters(self) -> tuple[Any, ...]:
         """The parameters, a tuple of Values. Another list needs another optimiser."""
@@ -151,38 +178,69 @@ class SavedOptimizer:
 def _named_leaves(module: SavedModule) -> dict[str, Any]:
     """Return a dict of the leaf Values in a module, by the way that leads to them."""
     leaves: dict[str, Any] = {}
-    _add_leaves(leaves, module, "", frozenset())
+    _add_named(leaves, module, "", frozenset(), _is_leaf, parts)
     return leaves
 
 
-def _add_leaves(leaves: dict[str, Any], x: Any, name: str, inside: frozenset[int]) -> None:
-    """Add the leaves in x, which has this name and is inside of what has these ids."""
-    if getattr(x, "_is_leaf", False) is True:
-        if name in leaves:
+def named_parameters(module: SavedModule) -> list[tuple[str, Any]]:
+    """What `Module.named_parameters` returns."""
+    parameters = [*module.parameters()]
+    ids = {id(p) for p in parameters}
+    named: dict[str, Any] = {}
+    _add_named(named, module, "", frozenset(), lambda x: id(x) in ids, _parts_and_items)
+    _check_named(parameters, named, "Values in an attribute, a list, a tuple or a dict")
+    return [*named.items()]
+
+
+def _check_named(parameters: Iterable[Any], named: dict[str, Any], where: str) -> None:
+    found = {id(p) for p in named.values()}  # by identity: a subclass may have an == of its own
+    lost = [p for p in parameters if id(p) not in found]
+    if lost:
+        raise ValueError(
+            f"{len(lost)} of the parameters are no {where} of the module: {_some(lost)}"
+        )
+
+
+def _add_named(
+    named: dict[str, Any],
+    x: Any,
+    name: str,
+    inside: frozenset[int],
+    is_wanted: Callable[[Any], bool],
+    parts_of: Callable[[Any], Iterable[tuple[object, Any]]],
+) -> None:
+    """Add the wanted Values in x, which has this name and is inside of what has these ids."""
+    if is_wanted(x):
+        if name in named:
             raise ValueError(f"two Values have the name {name}")
-        leaves[name] = x
+        named[name] = x
     elif id(x) not in inside:  # a module may well know the one that it is part of
-        for key, part in _parts(x):
-            _add_leaves(leaves, part, f"{name}.{key}" if name else str(key), inside | {id(x)})
+        for key, part in parts_of(x):
+            its_name = f"{name}.{key}" if name else str(key)
+            _add_named(named, part, its_name, inside | {id(x)}, is_wanted, parts_of)
 
 
-def _parts(x: Any) -> Iterable[tuple[object, Any]]:
+def _is_leaf(x: Any) -> bool:
+    return getattr(x, "_is_leaf", False) is True
+
+
+def parts(x: Any) -> Iterable[tuple[object, Any]]:
     """Return what a module, a list or a tuple consists of: (name or position, part) each."""
     if isinstance(x, SavedModule):
         return vars(x).items()
     return enumerate(x) if isinstance(x, (list, tuple)) else ()
 
 
+def _parts_and_items(x: Any) -> Iterable[tuple[object, Any]]:
+    """The same, and what a dict consists of."""
+    return x.items() if isinstance(x, dict) else parts(x)
+
+
 def module_state(module: SavedModule) -> dict[str, float]:
     """What `Module.state_dict` returns."""
     leaves = _named_leaves(module)
-    found = {id(p) for p in leaves.values()}  # by identity: a subclass may have an == of its own
-    lost = [p for p in module.parameters() if id(p) not in found]
-    if lost:
-        raise ValueError(
-            f"{len(lost)} of the parameters are no leaf Values in an attribute, a list or a "
-            f"tuple of the module: {_some(lost)}"
-        )
+    where = "leaf Values in an attribute, a list or a tuple"
+    _check_named(module.parameters(), leaves, where)
     return {name: p.data for name, p in leaves.items()}
 
 
@@ -218,12 +276,20 @@ def optimizer_state(optimizer: SavedOptimizer) -> dict[str, Any]:
 
 def load_optimizer_state(optimizer: SavedOptimizer, state: State) -> None:
     """What `Optimizer.load_state_dict` does."""
+    _check_state(state)
     rates = _rates(optimizer)
-    _check_names(state, [*rates, *optimizer._moments])
+    state, names = optimizer._completed(state)
+    _check_names(state, [*rates, *names])
     rates = {name: _rate(state[name], name) for name in rates}
+    for name in [name for name in RATES if name in rates]:
+        check_rate(rates[name], name)
     if "beta1" in rates and "beta2" in rates:
         check_betas((rates["beta1"], rates["beta2"]))
-    moments = {name: _moments(state[name], name, optimizer) for name in optimizer._moments}
+    moments = {name: _moments(state[name], name, optimizer) for name in names}
+    if names != optimizer._moments:
+        if names:
+            optimizer._make_moments()
+        optimizer._moments = names
     for name, x in rates.items():
         setattr(optimizer, name, x)
     for name, numbers in moments.items():
@@ -257,9 +323,13 @@ def _rate(x: Any, name: str) -> float:
     return x if type(x) is int else _number(x, name)
 
 
-def _check_names(state: State, names: Collection[str]) -> None:
+def _check_state(state: State) -> None:
     if not isinstance(state, Mapping):
         raise TypeError(f"a state is a dict of numbers by name, not {state!r}")
+
+
+def _check_names(state: State, names: Collection[str]) -> None:
+    _check_state(state)
     missing = [name for name in names if name not in state]
     unexpected = [name for name in state if name not in names]
     if missing or unexpected:

@@ -403,21 +403,56 @@ def check_target(target: SupportsIndex, n: int) -> int:
 
 def check_parameters(parameters: Iterable[AnyValue], kind: type[AnyValue]) -> tuple[AnyValue, ...]:
     """Return the parameters, Values of this kind, as a tuple; raise what optimisers raise."""
+    if not _is_iterable(parameters):
+        raise TypeError(f"the parameters must be a list of Values, not {_instead(parameters)}")
     parameters = tuple(parameters)
+    if not parameters:
+        raise ValueError("an optimiser needs at least 1 parameter, and was given 0")
     for p in parameters:
         if not isinstance(p, kind):
-            raise TypeError(f"a parameter must be a Value of the same engine, not {p!r}")
+            raise TypeError(f"a parameter must be a Value of the same engine, not {_instead(p)}")
         if not p._is_leaf:
             raise ValueError(f"a parameter must be a leaf, but {p!r} is computed from others")
     return parameters
 
 
+def _is_iterable(x: object) -> bool:
+    return hasattr(type(x), "__iter__") or hasattr(type(x), "__getitem__")
+
+
+def _instead(x: Any) -> str:
+    """Return what stands in the place of parameters as text, and what to write instead."""
+    if isinstance(x, (list, tuple, dict)):  # of Values, say, too many to print
+        return f"a {type(x).__name__} of {len(x)}: pass one list, such as model.parameters()"
+    if not isinstance(x, type):
+        if callable(getattr(x, "parameters", None)):
+            return f"the {type(x).__name__} itself: pass model.parameters()"
+        if callable(x):
+            return "a function: call it, model.parameters()"
+    return repr(x)
+
+
 def check_betas(betas: Iterable[Number]) -> tuple[float, float]:
-    """Return both betas as floats, or raise a ValueError that names them."""
-    beta1, beta2 = (number(beta) for beta in betas)
+    """Return both betas as floats, or raise an exception that says what is wrong with them."""
+    if not _is_iterable(betas):
+        raise TypeError(f"betas must be a pair, such as betas=(0.9, 0.95), not {betas!r}")
+    numbers = [number(beta) for beta in betas]
+    if len(numbers) != 2:
+        raise ValueError(
+            f"betas must be a pair, such as betas=(0.9, 0.95), and {len(numbers)} were given"
+        )
+    beta1, beta2 = numbers
     if not (0 <= beta1 < 1 and 0 <= beta2 < 1):
         raise ValueError(f"betas must be from 0 up to below 1, not {beta1} and {beta2}")
     return beta1, beta2
+
+
+def check_rate(x: Number, name: str) -> float:
+    """Return a rate of an optimiser as a float, or raise a ValueError if it is negative or nan."""
+    rate = number(x)
+    if not rate >= 0:
+        raise ValueError(f"{name} must be 0 or more, not {rate}")
+    return rate
 
 
 def check_steps(t: SupportsIndex) -> int:

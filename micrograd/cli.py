@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 
-from . import backend, draw_dot, vis_color
+from . import backend, draw_dot, picture, vis_color
 from .pure.data import split_points
 from .run import DATA_SETS, CourseRun
 from .version import __version__
@@ -52,7 +52,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--data", choices=DATA_SETS, default="simple", help="the data set (simple)")
     add("--seed", type=int, default=42, metavar="N", help="of the random numbers (42)")
     add("--backend", choices=ENGINES, default=backend, help=f"the engine ({backend})")
-    add("--graph", metavar="FILE", help="then draw one point's loss into FILE (.svg, .png ...)")
+    add(
+        "--graph",
+        metavar="FILE",
+        help="then draw one point's loss into FILE (.svg; .png ... by graphviz)",
+    )
     add("--version", action="version", version=f"micrograd {__version__}")
     options = parser.parse_args(arguments)
     options.hidden = [n for part in options.hidden or [[16]] for n in part]
@@ -92,14 +96,24 @@ def train(run: CourseRun, steps: int) -> None:
 
 def draw(run: CourseRun, filename: str) -> None:
     """Draw the graph of the first training point's loss, parameters and inputs in colour."""
-    outfile, ending = os.path.splitext(filename)
     vis_color(run.model.parameters(), "lightgreen")
     x, label = run.train[0]
-    x = [run.engine.Value(xi) for xi in x]
+    x = [run.engine.Value(xi, label=f"x{i}") for i, xi in enumerate(x)]
     vis_color(x, "lightblue")
     loss = run.engine.mean_cross_entropy(run.model, [(x, label)])
     loss.backward()
-    draw_dot(loss, format=ending[1:], outfile=outfile)
+    if not needs_graphviz(filename):
+        picture(loss, names=run.model, max_nodes=None).save(filename)
+        return
+    outfile, ending = os.path.splitext(filename)
+    draw_dot(
+        loss, format=ending[1:], outfile=outfile, names=run.model, max_nodes=None, timeout=60.0
+    )
+
+
+def needs_graphviz(filename: str) -> bool:
+    """Tell whether a picture in this file is graphviz's; .svg is our own."""
+    return not filename.endswith(".svg")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -110,6 +124,11 @@ def main(arguments: list[str] | None = None) -> int:
     """
     try:
         options = parse(arguments)
+        if options.graph and needs_graphviz(options.graph):  # before the training, not after it
+            from .pictures.dot_program import check_program, graphviz_package
+
+            graphviz_package()
+            check_program()
         engine = importlib.import_module(f".{ENGINES[options.backend]}", __package__)
         run = CourseRun(engine, options.hidden, options.points, options.data, options.seed)
         train(run, options.steps)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import os
+from collections.abc import Mapping
+
+from .checkpoint import SavedModule
+from .checks import count
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,15 +14,20 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .pure.value import Value
-    from .types import AnyValue
+    from .types import AnyValue, Names
 
 __all__ = ["trace", "draw_dot", "vis_color"]
 
-LARGEST_PICTURE = 300  # nodes: a Value with more below it shows as text in a notebook
+LARGEST_PICTURE = 300  # nodes, unless one asks for more; a notebook shows a larger graph as text
+
+
+def is_value(v: object) -> bool:
+    """Tell whether v is a Value of either engine."""
+    return hasattr(type(v), "backward")
 
 
 def _check_value(v: object) -> None:
-    if not hasattr(type(v), "backward"):
+    if not is_value(v):
         raise TypeError(f"expected a Value, not {v!r}")
 
 
@@ -28,15 +36,17 @@ def _walk(root: Any) -> Iterator[Any]:
     _check_value(root)
     # by identity: subclasses may have an == of their own. What is visited is kept alive, for
     # only as long does _prev give the same objects again
-    visited = {id(root): root}
-    stack = [root]
+    visited: dict[int, Any] = {}
+    stack = [iter((root,))]  # for each node we are below, the operands not looked at so far
     while stack:
-        v = stack.pop()
-        yield v
-        for operand in reversed(v._prev):
-            if id(operand) not in visited:
-                visited[id(operand)] = operand
-                stack.append(operand)
+        for v in stack[-1]:
+            if id(v) not in visited:
+                visited[id(v)] = v
+                yield v
+                stack.append(iter(v._prev))
+                break
+        else:
+            stack.pop()
 
 
 def trace(root: AnyValue) -> tuple[list[AnyValue], list[tuple[AnyValue, AnyValue]]]:
@@ -63,7 +73,8 @@ def vis_color(nodes: Iterable[Value], color: str) -> None:
 
     Args:
         nodes: the Values.
-        color: a graphviz colour: "lightgreen", "#ffcc00" ...
+        color: a colour of graphviz and of SVG: "lightgreen", "#ffcc00" ... `picture` leaves
+            white what only graphviz knows.
 
     Raises:
         TypeError: something is no Value. Nothing is coloured then.
@@ -75,10 +86,52 @@ def vis_color(nodes: Iterable[Value], color: str) -> None:
         v._vis_color = color
 
 
+def nodes_below(root: Any, max_nodes: int | None) -> list[Any]:
+    """List all Values below root, root first, or raise a ValueError if there are too many."""
+    if max_nodes is None:
+        return [*_walk(root)]
+    max_nodes = count(max_nodes, "max_nodes", least=1)
+    nodes: list[Any] = []
+    for v in _walk(root):
+        if len(nodes) == max_nodes:
+            raise ValueError(
+                f"the graph has more than {max_nodes} nodes: give max_nodes a larger number to "
+                "draw it all the same, or None for any number"
+            )
+        nodes.append(v)
+    return nodes
+
+
+def names_by_id(names: Names | None) -> dict[int, str]:
+    """Return what the Values are called in a drawing, by their ids; the first of several names."""
+    if names is None:
+        return {}
+    if isinstance(names, Mapping):
+        pairs = [*names.items()]
+    elif isinstance(names, SavedModule):
+        pairs = names.named_parameters()
+    else:
+        raise TypeError(f"names must be a Module or a dict of Values by name, not {names!r}")
+    called: dict[int, str] = {}
+    for name, v in pairs:
+        if not isinstance(name, str) or not is_value(v):
+            raise TypeError(f"names must be a dict of Values by name, and has {name!r}: {v!r}")
+        called.setdefault(id(v), name)
+    return called
+
+
 def draw_dot(
-    root: Value, format: str = "svg", rankdir: str = "LR", outfile: str | None = "graph"
+    root: Value,
+    format: str = "svg",
+    rankdir: str = "LR",
+    outfile: str | None = "graph",
+    names: Names | None = None,
+    max_nodes: int | None = LARGEST_PICTURE,
+    timeout: float | None = 10.0,
 ) -> Any:
-    """Draw the graph below a Value: a box for each Value, an ellipse for each operation.
+    """Draw the graph below a Value with graphviz; `picture` does so without.
+
+    Each Value is a box with its label, data and grad, and each operation an ellipse.
 
     Args:
         root: the Value.
@@ -86,20 +139,28 @@ def draw_dot(
         rankdir: "LR" draws from left to right, "TB" from top to bottom.
         outfile: the files' name without ending: the picture goes to outfile.format and
             its source to outfile.dot. None writes no files.
+        names: a Module, whose parameters get their names in `named_parameters()`, or a
+            dict of Values by name. A Value's own label comes first.
+        max_nodes: how many nodes the graph may have. None for any number.
+        timeout: how many seconds graphviz's program `dot` may take. None for any time.
 
     Returns:
-        The graphviz.Digraph. A notebook shows it as a picture.
+        The graphviz.Digraph. A notebook shows it as a picture, in the same time limit.
 
     Raises:
         ValueError: rankdir is another word, outfile names no file, or graphviz knows no such
-            format.
-        TypeError: root is no Value, or format or outfile no text.
+            format; the graph has more nodes; or max_nodes or timeout is not positive.
+        TypeError: root is no Value, format or outfile no text, timeout no number, or names
+            something else.
         ImportError: the graphviz package is missing.
-        RuntimeError: graphviz's program `dot` is missing. outfile.dot is written then.
+        RuntimeError: graphviz's program `dot` is missing, or fails. outfile.dot is written then.
+        TimeoutError: `dot` took longer and was stopped. outfile.dot is written then.
 
     Example:
         draw_dot(loss, outfile="loss")  # writes loss.svg and loss.dot
     """
+    from .pictures.dot_program import check_timeout, graphviz_package, run_dot  # slow to import
+
     if rankdir not in ("LR", "TB"):
         raise ValueError(f"rankdir must be 'LR' or 'TB', not {rankdir!r}")
     if not isinstance(format, str):
@@ -107,62 +168,55 @@ def draw_dot(
     if outfile is not None:
         if not os.path.basename(outfile):
             raise ValueError(f"outfile must end in a file's name, and {outfile!r} does not")
-        outfile = os.path.join(".", outfile)  # for dot, what starts with - is an option
-    try:
-        import graphviz
-    except ImportError as problem:
-        raise ImportError(
-            "drawing needs the graphviz package: pip install 'micrograd[viz]'"
-        ) from problem
-
-    dot = graphviz.Digraph(
+        outfile = os.path.join(".", outfile)
+    timeout = check_timeout(timeout)
+    nodes = nodes_below(root, max_nodes)
+    called = names_by_id(names)
+    graphviz = graphviz_package()
+    dot = _limited(graphviz, timeout)(
         format=format,
         graph_attr={"rankdir": rankdir, "nodesep": "0.1", "ranksep": "0.4"},
         node_attr={"fontsize": "10", "width": "0.1", "height": "0.1"},
     )
-    nodes, edges = trace(root)
-    names = {id(v): f"n{i}" for i, v in enumerate(nodes)}
+    places = {id(v): f"n{i}" for i, v in enumerate(nodes)}
     for v in nodes:
-        name = names[id(v)]
-        label = f"data {v.data:.4f}\ngrad {v.grad:.4f}"
-        if v.label:
-            label = f"{graphviz.escape(str(v.label))}\n{label}"
-        color = getattr(v, "_vis_color", "white")
-        dot.node(name, label, shape="box", style="filled", fillcolor=color)
+        place = places[id(v)]
+        text = f"data {v.data:.4g}\ngrad {v.grad:.4g}"
+        label = str(v.label) if v.label else called.get(id(v), "")
+        if label:
+            text = f"{graphviz.escape(label)}\n{text}"
+        color = graphviz.escape(str(getattr(v, "_vis_color", "white")))
+        dot.node(place, text, shape="box", style="filled", fillcolor=color)
         if v._prev:
-            dot.node(f"{name}op", graphviz.escape(v._op))
-            dot.edge(f"{name}op", name)
-    for operand, v in edges:
-        dot.edge(names[id(operand)], f"{names[id(v)]}op")
+            dot.node(f"{place}op", graphviz.escape(v._op))
+            dot.edge(f"{place}op", place)
+    for v in nodes:
+        for operand in {id(x): x for x in v._prev}.values():
+            dot.edge(places[id(operand)], f"{places[id(v)]}op")
 
     if outfile is not None:
         source = dot.save(f"{outfile}.dot")
         try:
-            dot.render(source, outfile=f"{outfile}.{format}")
-        except graphviz.ExecutableNotFound as problem:
-            raise RuntimeError(
-                f"graphviz's program 'dot' is missing, so only {source} was written. "
-                "Install it: 'apt install graphviz', 'brew install graphviz', or see "
-                "https://graphviz.org/download"
-            ) from problem
+            drawn = run_dot(dot.source, format, timeout)
+        except (RuntimeError, TimeoutError) as problem:
+            problem.args = (f"{problem} Only {source} was written.",)
+            raise
+        with open(f"{outfile}.{format}", "wb") as file:
+            file.write(drawn)
     return dot
 
 
-def notebook_picture(root: Any) -> dict[str, str]:
-    """What a notebook shows for a Value: its graph, or its text where there is no picture.
+def _limited(graphviz: Any, timeout: float | None) -> Any:
+    """Return a Digraph that a notebook shows, too, in limited time only."""
 
-    Args:
-        root: the Value.
+    def _repr_mimebundle_(
+        self: Any, include: Any = None, exclude: Any = None, **_: Any
+    ) -> dict[str, str]:
+        svg = "image/svg+xml"
+        if (include and svg not in include) or (exclude and svg in exclude):
+            return {}
+        from .pictures.dot_program import run_dot
 
-    Returns:
-        A MIME bundle, as IPython's `_repr_mimebundle_` asks for: always "text/plain",
-        and "image/svg+xml" if graphviz is installed and the graph is small.
-    """
-    bundle = {"text/plain": repr(root)}
-    size = sum(1 for _ in itertools.islice(_walk(root), LARGEST_PICTURE + 1))
-    if size <= LARGEST_PICTURE:
-        try:
-            bundle["image/svg+xml"] = draw_dot(root, outfile=None).pipe(encoding="utf-8")
-        except Exception:  # without graphviz there is only the text
-            pass
-    return bundle
+        return {svg: run_dot(self.source, "svg", timeout).decode()}
+
+    return type("Digraph", (graphviz.Digraph,), {"_repr_mimebundle_": _repr_mimebundle_})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from .checks import check_split, check_target
 from .pure import RNG, gen_data, gen_data_circles, gen_data_yinyang
+from .pure.loss import is_largest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ __all__ = [
     "cross_entropy",
     "mean_cross_entropy",
     "eval_split",
+    "accuracy",
     "AdamW",
 ]
 
@@ -94,6 +96,18 @@ def eval_split(model: Callable[[Any], Any], split: Iterable[Point]) -> float:
     with _torch().no_grad():
         loss: float = mean_cross_entropy(model, split).item()
     return loss
+
+
+def accuracy(model: Callable[[Any], Any], split: Iterable[Point]) -> float:
+    """The share of points whose largest logit, the first one of those, is the label's."""
+    torch = _torch()
+    xs, labels = zip(*check_split(split))
+    with torch.no_grad():
+        logits = model(torch.tensor(xs, dtype=torch.float64))
+    hits = 0
+    for row, label in zip(logits.tolist(), labels):
+        hits += is_largest(row, label)
+    return hits / len(labels)
 
 
 def AdamW(

@@ -6,6 +6,7 @@ from typing import Any, Protocol, SupportsFloat, SupportsIndex, TypeVar, overloa
 
 from typing_extensions import ParamSpec, Self
 
+from .checkpoint import SavedModule
 from .pure.value import Value
 from .recorder import CacheInfo
 
@@ -19,6 +20,11 @@ AnyValue = TypeVar("AnyValue", bound=Value)  # of either engine: to type checker
 Number = SupportsFloat | SupportsIndex
 
 Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+
+TextPath = str | os.PathLike[str]
+
+# What names Values in drawings: a module, or the Values by name
+Names = SavedModule | Mapping[str, Value]
 
 # Numbers by name, and of an optimiser lists of them, too
 State = Mapping[str, Any]

@@ -200,7 +200,7 @@ def test_every_public_name_is_documented():
             for member, function in vars(thing).items() if isinstance(thing, type) else ():
                 if callable(function) and not member.startswith("_"):
                     assert function.__doc__, f"{name}.{member}"
-    for name in ("gradcheck", "trace", "draw_dot", "vis_color"):
+    for name in ("gradcheck", "trace", "draw_dot", "picture", "vis_color"):
         assert "Args:" in getattr(micrograd, name).__doc__
 
 

@@ -156,7 +156,8 @@ def calls(engine, folder):
     rates = {"lr": 0.1, "betas": (0.9, 0.95), "eps": 1e-8, "weight_decay": 0.1}
     neurons = {"nonlin": True, "activation": "relu", "rng": rng}
     others = {"children": None, "_children": None, "local_grads": None}
-    files = {"outfile": str(folder / "graph"), "rankdir": "LR", "format": "svg"}
+    limits = {"names": {"a": a}, "max_nodes": 9}
+    files = {"outfile": str(folder / "graph"), "rankdir": "LR", "format": "svg", "timeout": 60}
     table = {
         "Value": (e.Value, {"data": 1.0, "_prev": (a, b), "_op": "f", "label": "x", **others}),
         "Value of children": (e.Value, {"children": (a, b), "local_grads": [1.0, 2.0], "data": 1}),
@@ -174,6 +175,7 @@ def calls(engine, folder):
         "cross_entropy": (e.cross_entropy, {"logits": [a, b], "target": 1}),
         "mean_cross_entropy": (e.mean_cross_entropy, {"model": model, "split": points}),
         "eval_split": (e.eval_split, {"model": model, "split": points}),
+        "accuracy": (e.accuracy, {"model": model, "split": points}),
         "no_grad.__call__": (lambda function: e.no_grad()(function)(1.0), {"function": e.Value}),
         "RNG": (e.RNG, {"seed": 1}),
         "RNG.state": (setter(rng, "state"), {"value": 3}, rng),
@@ -195,14 +197,15 @@ def calls(engine, folder):
         "load": (e.load, {"path": path}),
         "Adam": (e.Adam, {"parameters": [a], "lr": 0.1, "betas": (0.9, 0.95), "eps": 1e-8}),
         "AdamW": (e.AdamW, {"parameters": [a], **rates}),
-        "SGD": (e.SGD, {"parameters": [a], "lr": 0.1}),
+        "SGD": (e.SGD, {"parameters": [a], "lr": 0.1, "momentum": 0.9}),
         "gradcheck": (
             micrograd.gradcheck,
             {"f": lambda x, y: x * y, "inputs": [a, b], "eps": 1e-5, "tolerance": 1e-6},
         ),
         "trace": (micrograd.trace, {"root": v}),
         "vis_color": (micrograd.vis_color, {"nodes": [a, b], "color": "red"}),
-        "draw_dot": (micrograd.draw_dot, {"root": v, **files}),
+        "draw_dot": (micrograd.draw_dot, {"root": v, **limits, **files}),
+        "picture": (lambda **given: micrograd.picture(**given).svg, {"root": v, **limits}),
     }  # fmt: skip
     for name, function in operators(v):
         table[name] = function, {"x": 2.0}, v
@@ -211,6 +214,7 @@ def calls(engine, folder):
     for rate in ("lr", "beta1", "beta2", "eps", "t"):
         table[f"Adam.{rate}"] = step_with(adam, rate), {"value": 1}, adam
     table["SGD.lr"] = step_with(sgd, "lr"), {"value": 1}, sgd
+    table["SGD.momentum"] = step_with(sgd, "momentum"), {"value": 1}, sgd
     for kind in (adam, adamw, sgd):
         name = f"{type(kind).__name__}."
         table[name + "load_state_dict"] = kind.load_state_dict, {"state": kind.state_dict()}, kind

@@ -80,12 +80,45 @@ def test_version_and_script():
         assert run.stdout == f"micrograd {__version__}\n"
 
 
-def test_graph(tmp_path, capsys):
+@pytest.mark.parametrize("backend", ["c", "python"])
+def test_graph(tmp_path, monkeypatch, backend):
+    """An .svg file needs neither graphviz's package nor its program."""
+    monkeypatch.setitem(sys.modules, "graphviz", None)
+    monkeypatch.setenv("PATH", "")
+    path = tmp_path / "loss.svg"
+    words = ["--steps", "1", "--hidden", "2", "--backend", backend, "--graph", str(path)]
+    assert cli.main(words) == 0
+    svg = path.read_text("utf-8")
+    assert svg.count('"lightgreen"') == 2 * 3 + 3 * 3 and svg.count('"lightblue"') == 2
+    for name in ("x0", "x1", "layers.0.neurons.1.b", "layers.1.neurons.2.w.0"):
+        assert svg.count(f">{name}<") == 1
+    assert os.listdir(tmp_path) == ["loss.svg"]
+    assert cli.main(["--steps", "1", "--hidden", "20", "--graph", str(path)]) == 0
+    assert len(path.read_text("utf-8")) > 2 * len(svg)
+
+
+def test_graph_by_graphviz(tmp_path):
     pytest.importorskip("graphviz")
-    assert cli.main(["--steps", "1", "--hidden", "2", "--graph", str(tmp_path / "loss.svg")]) == 0
+    assert cli.main(["--steps", "1", "--hidden", "2", "--graph", str(tmp_path / "loss.png")]) == 0
     source = (tmp_path / "loss.dot").read_text()
     assert source.count("lightgreen") == 2 * 3 + 3 * 3 and source.count("lightblue") == 2
-    assert (tmp_path / "loss.svg").read_text().startswith("<?xml")
+    assert "layers.0.neurons.1.b" in source and '"x0\n' in source
+    assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("missing", ["package", "program"])
+def test_graph_without_graphviz(tmp_path, monkeypatch, capsys, missing):
+    """Said before the training."""
+    pytest.importorskip("graphviz")
+    if missing == "package":
+        monkeypatch.setitem(sys.modules, "graphviz", None)
+    else:
+        monkeypatch.setenv("PATH", "")
+    assert cli.main(["--steps", "1", "--graph", str(tmp_path / "loss.png")]) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("micrograd: error: ")
+    hint = {"package": "pip install graphviz", "program": "apt install graphviz"}
+    assert hint[missing] in err and os.listdir(tmp_path) == []
 
 
 def test_interrupt():

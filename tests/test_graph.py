@@ -1,8 +1,13 @@
 """Drawings."""
 
 import math
+import os
+import select
+import signal
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
@@ -62,14 +67,120 @@ def test_draw_dot(engine, tmp_path):
     dot = draw_dot(b, outfile=str(tmp_path / "graph"))
     assert isinstance(dot, graphviz.Digraph)
     source = (tmp_path / "graph.dot").read_text()
-    for text in ("data 2.0000", "grad ", "lightgreen", "tanh", "**2", "rankdir=LR", "a <&>"):
+    for text in ("data 2\ngrad", "grad ", "lightgreen", "tanh", "**2", "rankdir=LR", "a <&>"):
         assert text in source
     svg = (tmp_path / "graph.svg").read_text()
-    assert "data 6.0000" in svg and "a &lt;&amp;&gt;" in svg
+    assert "data 6" in svg and "a &lt;&amp;&gt;" in svg
     draw_dot(b, format="png", rankdir="TB", outfile=str(tmp_path / "other"))
     assert (tmp_path / "other.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(ValueError, match="'RL'"):
         draw_dot(b, rankdir="RL")
+
+
+def test_names(engine):
+    model = engine.Neuron(1, rng=engine.RNG(1))
+    model.b.label = "its own"
+    y = model([engine.Value(3.0)])
+    source = draw_dot(y, outfile=None, names=model).source
+    assert 'label="w.0\n' in source and 'label="its own\n' in source and '"b\n' not in source
+    assert 'label="y <>\n' in draw_dot(y, outfile=None, names={"y <>": y}).source
+    with pytest.raises(TypeError, match="names must be a Module or a dict"):
+        draw_dot(y, outfile=None, names=[y])
+
+
+def test_limits(engine):
+    v = engine.Value(1.0)
+    for _ in range(200):
+        v = v + 1.0
+    with pytest.raises(ValueError, match=r"more than 300 nodes.*max_nodes.*None for any number"):
+        draw_dot(v, outfile=None)
+    with pytest.raises(ValueError, match="more than 400 nodes"):
+        draw_dot(v, outfile=None, max_nodes=400)
+    for enough in (401, None):
+        assert draw_dot(v, outfile=None, max_nodes=enough).source.count("shape=box") == 401
+    for wrong in (0, -1.0, math.nan):
+        with pytest.raises(ValueError, match="timeout must be above 0 seconds"):
+            draw_dot(v, timeout=wrong, max_nodes=None)
+
+
+@pytest.fixture
+def endless_dot(tmp_path, monkeypatch):
+    """A program `dot` that waits for a child; what it gives is a pipe that both hold open."""
+    program, pipe = tmp_path / "bin" / "dot", tmp_path / "pipe"
+    program.parent.mkdir()
+    os.mkfifo(pipe)
+    program.write_text(f"#!/bin/sh\nexec 3>{pipe}\necho started >&3\nsleep 60 &\nwait\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    yield end
+    os.close(end)
+
+
+def read(pipe):
+    assert select.select([pipe], [], [], 20)[0], "nothing comes, and somebody holds it open"
+    return os.read(pipe, 100)
+
+
+def test_a_slow_program_is_stopped(engine, tmp_path, endless_dot):
+    v = engine.Value(1.0) * 2
+    (tmp_path / "graph.svg").write_text("an old picture")
+    with pytest.raises(TimeoutError, match=r"stopped.*0\.5 sec.*fewer nodes.*picture.*graph\.dot"):
+        draw_dot(v, outfile=str(tmp_path / "graph"), timeout=0.5)
+    assert read(endless_dot) == b"started\n" and read(endless_dot) == b""
+    assert (tmp_path / "graph.svg").read_text() == "an old picture"
+    assert "digraph" in (tmp_path / "graph.dot").read_text()
+
+
+def test_a_notebook_stops_a_slow_program(engine, endless_dot):
+    dot = draw_dot(engine.Value(1.0), outfile=None, timeout=0.5)
+    with pytest.raises(TimeoutError, match="stopped"):
+        dot._repr_mimebundle_()
+    assert read(endless_dot) == b"started\n" and read(endless_dot) == b""
+
+
+def test_an_interrupt_stops_the_program(engine, tmp_path, endless_dot):
+    def functions_of_main_thread():
+        frame = sys._current_frames()[threading.main_thread().ident]
+        while frame:
+            yield frame.f_code.co_name
+            frame = frame.f_back
+
+    def interrupt():
+        read(endless_dot)
+        while "wait" not in functions_of_main_thread():  # it is still starting the program
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        draw_dot(engine.Value(1.0), outfile=str(tmp_path / "graph"), timeout=None)
+    thread.join()
+    assert read(endless_dot) == b""
+
+
+def test_a_program_that_fails(engine, tmp_path, endless_dot):
+    (tmp_path / "bin" / "dot").write_text("#!/bin/sh\necho no such font >&2\nexit 3\n")
+    with pytest.raises(
+        RuntimeError, match=r"failed with status 3: no such font\. Only .*graph.dot"
+    ):
+        draw_dot(engine.Value(1.0), outfile=str(tmp_path / "graph"))
+    assert not (tmp_path / "graph.svg").exists()
+
+
+def test_what_is_returned_in_a_notebook(engine):
+    dot = draw_dot(engine.Value(2.0) * 3, outfile=None)
+    assert "data 6" in dot._repr_mimebundle_()["image/svg+xml"]
+    assert dot._repr_mimebundle_(include={"text/plain"}) == {}
+    assert dot._repr_mimebundle_(exclude={"image/svg+xml"}) == {}
+
+
+def test_a_colour_that_is_no_name(engine):
+    v = engine.Value(1.0)
+    for color in ('<b>"\\', 7):
+        vis_color([v], color)
+        assert draw_dot(v, outfile=None)._repr_mimebundle_()
 
 
 def test_without_the_program(engine, tmp_path, monkeypatch):
@@ -78,7 +189,6 @@ def test_without_the_program(engine, tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match="apt install graphviz"):
         draw_dot(v, outfile=str(tmp_path / "graph"))
     assert "digraph" in (tmp_path / "graph.dot").read_text()
-    assert v._repr_mimebundle_() == {"text/plain": "Value(data=2.0, grad=0.0)"}
 
 
 def test_without_the_package(tmp_path):
@@ -87,24 +197,15 @@ def test_without_the_package(tmp_path):
 import sys
 sys.path.insert(0, sys.argv[1])
 from micrograd import Value, draw_dot
-v = Value(1.0)
-assert list(v._repr_mimebundle_()) == ["text/plain"]
 try:
-    draw_dot(v)
+    draw_dot(Value(1.0))
 except ImportError as problem:
     print(problem)
 """
     run = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True
     )
-    assert run.stdout.strip() == "drawing needs the graphviz package: pip install 'micrograd[viz]'"
-
-
-def test_in_a_notebook(engine):
-    v = engine.Value(1.0, label="v")
-    bundle = (v * 2)._repr_mimebundle_()
-    assert bundle["text/plain"] == "Value(data=2.0, grad=0.0)"
-    assert "<svg" in bundle["image/svg+xml"]
-    for _ in range(400):
-        v = v + 1.0
-    assert list(v._repr_mimebundle_()) == ["text/plain"]
+    assert run.stdout == (
+        "drawing with graphviz needs its Python package: pip install graphviz. micrograd.picture "
+        "draws SVG without it\n"
+    )

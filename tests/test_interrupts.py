@@ -10,7 +10,7 @@ from conftest import bits
 from test_value import sine
 
 from micrograd import compiled
-from micrograd.compiled import AdamW, Value
+from micrograd.compiled import MLP, RNG, AdamW, Value, mean_cross_entropy
 
 
 @pytest.fixture
@@ -183,3 +183,16 @@ def test_an_interrupt_beside_an_error(interrupted):
         x.grad = 5.0
         interrupted(fail, seconds)
         assert (x.grad, root.grad) == (5.0, 0.0)
+
+
+def test_a_loss_is_whole_or_none(interrupted, no_new_nodes):
+    """A data set is read and its graph recorded in one call."""
+    random = RNG(7)
+    model = MLP(2, [16, 3], rng=random)
+    split = [([random.uniform(-1, 1), random.uniform(-1, 1)], k % 3) for k in range(300)]
+    expected = bits(mean_cross_entropy(model, split).data)
+    losses = []
+    for delay in delays(lambda: mean_cross_entropy(model, split), 60):
+        interrupted(lambda: losses.append(mean_cross_entropy(model, split)), delay)
+        gc.collect()
+    assert losses and {bits(loss.data) for loss in losses} == {expected}

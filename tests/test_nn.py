@@ -243,7 +243,7 @@ def test_other_people_s_modules(engine):
         (lambda e: e.gen_data_yinyang(e.RNG(1), 5, 1.0, math.inf), ValueError, ("inf",)),
         (lambda e: e.AdamW([e.Value(1) * 2]), ValueError, ("2.0",)),
         (lambda e: e.AdamW([1.0]), TypeError, ("1.0",)),
-        (lambda e: e.AdamW([], betas=(0.9, 1.0)), ValueError, ("0.9", "1.0")),
+        (lambda e: e.AdamW([e.Value(1)], betas=(0.9, 1.0)), ValueError, ("0.9", "1.0")),
         (lambda e: e.SGD([e.Value(1)], lr="fast"), TypeError, ("fast",)),
     ],
 )

@@ -1145,6 +1145,7 @@ FAILING = """
     rule = Rule(Value(0.0), Value(0.0))
     leaf, sub = Value(1.0), Sub(1.0)
     table, adam = [[x, y], [y, Value(2.0)]], Adam([Value(1.0)])
+    sgd = SGD([Value(1.0)], momentum=0.5)
     replayed = recorded(scores)
     replayed([0, 1], 1.0)
     leaf.note = sub.slot = sub.note = [1]
@@ -1171,7 +1172,8 @@ FAILING = """
         lambda: repr(x), lambda: optimizer.step(), lambda: optimizer.zero_grad(),
         lambda: leaf.__reduce_ex__(2), lambda: linear([x, 2.0], [[y, x], [1, y]]),
         lambda: take([[x, 1.0], [y, x]], 1), lambda: take([x, y], 0), lambda: Adam([y]),
-        lambda: adam.step(),
+        lambda: adam.step(), lambda: sgd.step(), lambda: accuracy(model, split),
+        lambda: SGD([y], momentum=0.5), lambda: repr(adam),
     ]
 
     def numbers():

@@ -351,6 +351,52 @@ def test_states_leave_gradients_and_moments(engine):
     assert [(p.grad, p.m, p.v) for p in model.parameters()] == before and optimizer.t == 3
 
 
+def test_named_parameters(engine):
+    model = engine.MLP(2, [4, 1], rng=engine.RNG(1))
+    named = model.named_parameters()
+    assert [name for name, _ in named] == list(model.state_dict())
+    assert [v.data for _, v in named] == list(model.state_dict().values())
+    assert dict(named)["layers.0.neurons.3.w.1"] is model.layers[0].neurons[3].w[1]
+    assert engine.Module().named_parameters() == []
+
+
+def test_named_parameters_of_other_modules(engine):
+    class Mine(engine.Module):
+        def __init__(self):
+            self.table = {"a": engine.Value(1.0), 2: [engine.Value(2.0)]}
+            self.part = engine.Neuron(1, rng=engine.RNG(1))
+            self.shared = self.part.b
+            self.double = self.part.b * 2
+            self.constant = engine.Value(3.0)
+            self.around = self
+
+        def parameters(self):
+            table = [self.table["a"], *self.table[2]]
+            return [*table, *self.part.parameters(), self.double, *lost]
+
+    lost = []
+    mine = Mine()
+    named = mine.named_parameters()
+    assert [name for name, _ in named] == [
+        "table.a",
+        "table.2.0",
+        "part.w.0",
+        "part.b",
+        "shared",
+        "double",
+    ]
+    assert dict(named)["shared"] is dict(named)["part.b"] is mine.part.b
+    assert dict(named)["double"] is mine.double
+    lost = [engine.Value(9.0)]
+    with pytest.raises(ValueError, match=r"^1 of the parameters are no Values.*data=9\.0"):
+        mine.named_parameters()
+    lost = []
+    mine.table["2"] = [engine.Value(5.0)]
+    mine.parameters = lambda: [*mine.table[2], *mine.table["2"]]
+    with pytest.raises(ValueError, match=r"two Values have the name table\.2\.0"):
+        mine.named_parameters()
+
+
 # -----------------------------------------------------------------------------
 # state_dict and load_state_dict of optimisers
 
@@ -368,7 +414,7 @@ def test_states_of_optimisers(engine):
     twin = engine.AdamW([engine.Value(1.0), engine.Value(2.0)])
     twin.load_state_dict(state)
     assert twin.state_dict() == state and type(twin.t) is int
-    assert engine.SGD([p], lr=0.25).state_dict() == {"lr": 0.25}
+    assert engine.SGD([p], lr=0.25).state_dict() == {"lr": 0.25, "momentum": 0.0}
     optimizer.lr = "fast"
     with pytest.raises(TypeError, match=r"lr must be .*fast"):
         optimizer.state_dict()
@@ -410,6 +456,9 @@ def test_states_of_adam(engine):
         ({"t": -1}, ValueError, ("t must be at least 0", "-1")),
         ({"t": 2**53}, ValueError, ("t must be below 2**53", str(2**53))),
         ({"beta1": 5.0}, ValueError, ("betas", "5.0")),
+        ({"lr": -0.5}, ValueError, ("lr must be 0 or more", "-0.5")),
+        ({"eps": math.nan}, ValueError, ("eps must be 0 or more", "nan")),
+        ({"weight_decay": -1}, ValueError, ("weight_decay must be 0 or more", "-1")),
         ({"v": [1.0, -1.0]}, ValueError, ("mean of squares", "-1.0")),
         ({"momentum": 1.0}, ValueError, ("1 unknown (momentum)",)),
     ],
@@ -423,10 +472,11 @@ def test_states_that_do_not_fit_an_optimiser(engine, change, exception, words):
         optimizer.load_state_dict({name: x for name, x in state.items() if x is not None})
     assert all(word in str(caught.value) for word in words), str(caught.value)
     assert optimizer.state_dict() == before
+    sgd = engine.SGD([engine.Value(1.0)])
     with pytest.raises(ValueError, match="7 missing"):
-        optimizer.load_state_dict(engine.SGD([]).state_dict())
+        optimizer.load_state_dict(sgd.state_dict())
     with pytest.raises(ValueError, match="unknown"):
-        engine.SGD([]).load_state_dict(before)
+        sgd.load_state_dict(before)
 
 
 def test_a_run_that_is_resumed_gives_the_same_bits(engine):
@@ -689,7 +739,7 @@ def test_files_of_others(engine, path):
     for attempt in (model.load, engine.load):
         with pytest.raises(ValueError, match=r"model\.json: there is no module"):
             attempt(path)
-    engine.SGD([]).save(path)
+    engine.SGD([engine.Value(1.0)]).save(path)
     with pytest.raises(ValueError, match=r"model\.json: of 8 names 7 missing"):
         optimizer.load(path)
     assert numbers(model, optimizer) == before

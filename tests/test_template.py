@@ -39,6 +39,8 @@ def is_well_formed(name):
 def test_modules_of_the_standard_library_are_refused():
     modules = {name for name in sys.stdlib_module_names if is_well_formed(name)}
     assert modules <= {*refused("standard")}
+    hidden = {name[1:] for name in sys.stdlib_module_names if name.startswith("_")}
+    assert {*filter(is_well_formed, hidden)} <= {*refused("standard"), *refused("hidden")}
 
 
 def test_keywords_are_refused():
@@ -135,7 +137,8 @@ def test_what_the_validator_says(copier):
 
     environment = Environment(extensions=["jinja2_ansible_filters.AnsibleCoreFiltersExtension"])
     validator = environment.from_string(yaml.safe_load(QUESTIONS)["name"]["validator"])
-    for kind in "keywords", "standard", "others", "files", "headers":
+    kinds = "keywords", "standard", "hidden", "commands", "devices", "others", "files", "headers"
+    for kind in kinds:
         names = refused(kind)
         assert len({*names}) == len(names) > 5
         for name in names:
@@ -143,6 +146,7 @@ def test_what_the_validator_says(copier):
     for name in "Ngram", "n gram", "2gram", "_ngram", "ngram_", "n__gram", "größe", "ngram\n":
         assert f"'{name}' is no name for a package" in validator.render(name=name)
     assert "a file or a folder of its own" in validator.render(name="test_ngram")
+    assert validator.render(name=21 * "a") == f"{21 * 'a'} has 21 letters, and 20 are the most"
     for name in "ngram", "mlp", "tensor", "attention", "bigram", "a", "gpt2", "my_port":
         assert validator.render(name=name) == ""
 
@@ -228,7 +232,7 @@ def test_its_tests_and_its_bench(port, python):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["a", "transformer"])
+@pytest.mark.parametrize("name", ["a", "transformer", "attention_mechanisms"])
 def test_its_lint_and_types(copier, template, tmp_path, name):
     for module in "ruff", "clang_format", "mypy":
         pytest.importorskip(module)

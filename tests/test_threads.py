@@ -220,6 +220,31 @@ def test_losses_of_one_model():
     assert gradients == [p.grad for p in model.parameters()]
 
 
+def test_a_data_set_that_another_thread_replaces():
+    """A loss is that of one set or of the other, not of a mixture."""
+    random = RNG(7)
+    model = MLP(2, [3, 2], rng=random)
+    sets = [
+        [([random.uniform(-1, 1), random.uniform(-1, 1)], k % 2) for k in range(n)] for n in (40, 9)
+    ]
+    expected = {bits(mean_cross_entropy(model, points).data) for points in sets}
+    split, done = [*sets[0]], threading.Event()
+
+    def replace():
+        while not done.is_set():
+            for points in sets:
+                split[:] = points
+
+    writer = threading.Thread(target=replace)
+    writer.start()
+    try:
+        found = {bits(mean_cross_entropy(model, split).data) for _ in range(300)}
+    finally:
+        done.set()
+        writer.join()
+    assert found <= expected
+
+
 def test_optimisers_over_shared_parameters():
     """Every step takes 1 off; nothing is lost where steps are whole."""
     parameters = [Value(1000.0 * i) for i in range(5)]

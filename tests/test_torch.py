@@ -105,6 +105,27 @@ def test_the_command_line(capsys):
     assert second.startswith("step 0, train loss 0.98118977")
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
+def test_sgd(momentum):
+    def loss(p, q):
+        return (p * q - 1.0) ** 2 + 0.5 * p * p
+
+    ours, theirs = [compiled.Value(x) for x in (1.5, -0.5)], [tensor(x) for x in (1.5, -0.5)]
+    sgd = compiled.SGD(ours, lr=0.05, momentum=momentum)
+    torch_sgd = torch.optim.SGD(theirs, lr=0.05, momentum=momentum)
+    for _ in range(10):
+        loss(*ours).backward()
+        loss(*theirs).backward()
+        sgd.step()
+        torch_sgd.step()
+        sgd.zero_grad()
+        torch_sgd.zero_grad()
+        assert all(close(p.data, q) for p, q in zip(ours, theirs))
+    if momentum:
+        buffers = [torch_sgd.state[q]["momentum_buffer"] for q in theirs]
+        assert all(close(p.m, buffer) for p, buffer in zip(ours, buffers))
+
+
 def test_cross_entropy():
     from micrograd import pytorch
 

@@ -15,7 +15,7 @@ from micrograd import compiled, pure
 
 USER_CODE = Path(__file__).parent / "typed_user_code.py"
 NAMES = [*pure.__all__, "sum"]
-OURS = ["gradcheck", "GradcheckError", "trace", "draw_dot", "vis_color"]  # of no engine
+OURS = ["gradcheck", "GradcheckError", "trace", "draw_dot", "picture", "vis_color"]  # of no engine
 
 
 def test_the_installed_package_says_that_it_is_typed(tmp_path):
@@ -51,7 +51,7 @@ def functions_of(thing):
             continue
         for name, member in vars(kind).items():
             is_special = name.startswith("__") and name.endswith("__")
-            if name.startswith("_") and not is_special and name != "_repr_mimebundle_":
+            if name.startswith("_") and not is_special and name != "_repr_html_":
                 continue
             if isinstance(member, property):
                 functions[name] = member.fget

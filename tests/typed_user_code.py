@@ -27,6 +27,7 @@ from micrograd import (
     Neuron,
     RecordingError,
     Value,
+    accuracy,
     compiled,
     cross_entropy,
     dot,
@@ -40,6 +41,7 @@ from micrograd import (
     load,
     mean_cross_entropy,
     no_grad,
+    picture,
     pure,
     recorded,
     softmax,
@@ -154,13 +156,17 @@ def course_run(steps: int = 2) -> float:
         assert_type(loss, Value)
     assert_type(train[0], tuple[list[float], int])
     assert_type(optimizer.t, int)
+    assert_type(accuracy(model, val), float)
+    assert_type(model.num_parameters(), int)
+    assert_type(model.summary(), str)
     return eval_split(model, train)
 
 
 def recorded_once(steps: int = 2) -> Value:
     model = MLP(2, (4, 2), rng=random.Random(1))  # Python's generator has a uniform(), too
     data: list[tuple[list[float], int]] = [([1.0, -1.0], 0), ([0.5, 2.0], 1)]
-    optimizer = SGD(model.parameters(), lr=0.1)
+    optimizer = SGD(model.parameters(), lr=0.1, momentum=0.9)
+    optimizer.momentum = 0.5
     loss = mean_cross_entropy(model, data)
     for _ in range(steps):
         loss.forward()
@@ -366,8 +372,14 @@ def drawing(root: Value, path: Path) -> None:
     assert_type(found, list[Value])
     assert_type(pairs, list[tuple[Value, Value]])
     vis_color(found, "lightgreen")
+    drawn = picture(root, names={"root": root}, max_nodes=None)
+    assert_type(drawn.svg, str)
+    drawn.save(path.with_suffix(".svg"))
+    model = MLP(1, [1], rng=RNG(1))
+    drawn = picture(model([1.0]), names=model)
+    assert_type(dict(model.named_parameters()), dict[str, Any])
     if TYPE_CHECKING:  # it needs graphviz
-        draw_dot(root, format="png", outfile=None).render(path)
+        draw_dot(root, format="png", outfile=None, names=model, timeout=None).render(path)
 
 
 def names() -> None:
@@ -421,6 +433,10 @@ if TYPE_CHECKING:
     Neuron(2)(["a", "b"])  # type: ignore[list-item]
     AdamW([1.0])  # type: ignore[list-item]
     AdamW([v], lr="fast")  # type: ignore[arg-type]
+    AdamW([v], 0.1, 0.9)  # type: ignore[arg-type]
+    SGD(MLP(2, [3]))  # type: ignore[arg-type]
+    SGD([v]).learning_rate = 0.1  # type: ignore[attr-defined]
+    accuracy(MLP(2, [3]), [([1.0], 0.5)])  # type: ignore[list-item]
     cross_entropy([v, v], 0.5)  # type: ignore[arg-type]
     Value(1.0, (v,), ("1",))  # type: ignore[arg-type]
     Value(1.0, children=v)  # type: ignore[arg-type]

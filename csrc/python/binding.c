@@ -44,6 +44,13 @@ static int give_node(Index i, int recording, Object out) {
     return i ? give_nodes(&i, 1, recording, out) : give_fault(out);
 }
 
+static int give_float(double x, Object out) {
+    PyObject *number = PyFloat_FromDouble(x);
+    int failed = !number || PyList_Append((PyObject *)out, number) < 0;
+    Py_XDECREF(number);
+    return failed ? give_problem(out) : 0;
+}
+
 int shared_are_plain(Object xs) {
     PyObject *list = (PyObject *)xs;
     int plain = 2;
@@ -275,29 +282,47 @@ static int read_point(const MLP *mlp, PyObject *point, Index *x, double *numbers
     return 1;
 }
 
-int shared_mean_cross_entropy(const MLP *mlp, Object split, Object out) {
-    size_t n = size_of(split), nin = mlp->sizes[0], k = 0;
-    int recording = is_recording(), found = 1, failed = 1;
-    Items items;
-    if (recording < 0) return give_problem(out);
+// All points of a data set: 0, or what read_point found of one that is something else. Only after 0
+// there are items to free.
+static int read_split(const MLP *mlp, Object split, Items *items, int32_t **labels, Object out) {
+    size_t n = size_of(split), nin = mlp->sizes[0];
+    int found = 1;
     for (size_t i = 0; i < n; i++) {  // before there is memory for them
         if (!is_point(mlp, PyList_GetItem((PyObject *)split, (Py_ssize_t)i))) return 1;
     }
-    if (items_new(&items, n * nin + n, out) < 0) return -1;
-    Index *x = items.nodes;
-    int32_t *labels = (int32_t *)(x + n * nin);  // as large as an Index
-    while (k < n && found > 0) {
+    if (items_new(items, n * nin + n, out) < 0) return -1;
+    *labels = (int32_t *)(items->nodes + n * nin);  // as large as an Index
+    for (size_t k = 0; k < n && found > 0; k++) {
         PyObject *point = PyList_GetItem((PyObject *)split, (Py_ssize_t)k);
-        found = read_point(mlp, point, x + k * nin, items.numbers + k * nin, &labels[k]);
-        k++;
+        found = read_point(mlp, point, items->nodes + k * nin, items->numbers + k * nin, &(*labels)[k]);
     }
-    if (found > 0) {
-        Index loss =
-            (recording ? mean_cross_entropy : mean_cross_entropy_evaluate)(&tape, mlp, x, items.numbers, labels, n);
-        failed = give_node(loss, recording, out);
-    } else if (found < 0) {
-        failed = give_problem(out);
-    }
+    if (found > 0) return 0;
+    items_free(items);
+    return found < 0 ? give_problem(out) : 1;
+}
+
+int shared_mean_cross_entropy(const MLP *mlp, Object split, Object out) {
+    int recording = is_recording();
+    Items items;
+    int32_t *labels;
+    if (recording < 0) return give_problem(out);
+    int failed = read_split(mlp, split, &items, &labels, out);
+    if (failed) return failed;
+    failed = give_node((recording ? mean_cross_entropy : mean_cross_entropy_evaluate)(
+                           &tape, mlp, items.nodes, items.numbers, labels, size_of(split)),
+                       recording, out);
+    items_free(&items);
+    return failed;
+}
+
+int shared_accuracy(const MLP *mlp, Object split, Object out) {
+    Items items;
+    int32_t *labels;
+    int failed = read_split(mlp, split, &items, &labels, out);
+    if (failed) return failed;
+    double share;
+    failed = accuracy(&tape, mlp, items.nodes, items.numbers, labels, size_of(split), &share);
+    failed = failed ? give_fault(out) : give_float(share, out);
     items_free(&items);
     return failed;
 }
@@ -314,6 +339,10 @@ int shared_adam_step(Adam *adam, const Index *parameters, size_t n, Object out) 
 
 int shared_adamw_step(AdamW *adamw, const Index *parameters, size_t n, Object out) {
     return adamw_step(&tape, adamw, parameters, n) < 0 ? give_fault(out) : 0;
+}
+
+int shared_sgd_momentum_step(double lr, double momentum, const Index *parameters, size_t n, Object out) {
+    return sgd_momentum_step(&tape, lr, momentum, parameters, n) < 0 ? give_fault(out) : 0;
 }
 
 // -----------------------------------------------------------------------------

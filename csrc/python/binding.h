@@ -45,9 +45,11 @@ int shared_mlp_call(const MLP *mlp, Object xs, Object out);
 // Of a list of points ([x, ...], label), with a plain x and an int. 1, and nothing appended, if a
 // point is something else or does not fit the network.
 int shared_mean_cross_entropy(const MLP *mlp, Object split, Object out);
+int shared_accuracy(const MLP *mlp, Object split, Object out);  // a float
 int shared_adam_init(const Index *parameters, size_t n, Object out);
 int shared_adam_step(Adam *adam, const Index *parameters, size_t n, Object out);
 int shared_adamw_step(AdamW *adamw, const Index *parameters, size_t n, Object out);
+int shared_sgd_momentum_step(double lr, double momentum, const Index *parameters, size_t n, Object out);
 
 // Recordings: outputs, inputs, takes and items are lists of Values, floats and integers of such
 // numbers.

@@ -282,6 +282,16 @@ static int evaluate_network(Run *run) {
     return kept_all(run, mlp_evaluate(&run->tape, &mlp, x, numbers, out), out, OUTPUTS);
 }
 
+static int evaluate_accuracy(Run *run) {
+    MLP mlp = network(run);
+    Index x[2 * INPUTS] = {run->parameters[0]};
+    double numbers[2 * INPUTS] = {0}, share = 0.0;
+    int32_t labels[2] = {0, 1};
+    if (accuracy(&run->tape, &mlp, x, numbers, labels, 2, &share) < 0) return -1;
+    CHECK(share == 0.0 || share == 0.5 || share == 1.0);
+    return 0;
+}
+
 static int evaluate_softmax(Run *run) {
     Index out[4];
     return kept_all(run, softmax_evaluate(&run->tape, run->parameters, 4, out), out, 4);
@@ -403,6 +413,7 @@ static int forward(Run *run) {
 static int optimise(Run *run) {
     if (adamw_step(&run->tape, &run->adamw, run->parameters, PARAMETERS) < 0) return -1;
     sgd_step(&run->tape, 0.01, run->parameters, PARAMETERS);
+    CHECK(sgd_momentum_step(&run->tape, 0.01, 0.9, run->parameters, PARAMETERS) == 0);
     zero_grad(&run->tape, run->parameters, PARAMETERS);
     return 0;
 }
@@ -516,6 +527,7 @@ static const Step scenario[] = {
     evaluate_dot,
     evaluate_sum,
     evaluate_cross_entropy,
+    evaluate_accuracy,
     evaluate_loss,
     record_loss_of_leaves,
     backward,

@@ -741,6 +741,25 @@ static void test_network(void) {
     tape_free(&tape);
 }
 
+// of two classes, by one weight each and no bias: the larger of x and -x
+static void test_accuracy(void) {
+    Tape tape;
+    tape_init(&tape);
+    static const uint32_t sizes[] = {1, 2};
+    static const uint8_t activations[] = {OP_LEAF};
+    Index parameters[4] = {leaf(&tape, 1.0), leaf(&tape, 0.0), leaf(&tape, -1.0), leaf(&tape, 0.0)};
+    MLP model = {1, sizes, activations, parameters};
+    Index x[5] = {0, 0, 0, leaf(&tape, 2.0), 0};
+    double numbers[5] = {0.5, -0.5, 0.0, 0.0, NAN}, share = 0.0;
+    int32_t right[5] = {0, 1, 0, 0, 0}, wrong[5] = {1, 0, 1, 1, 1};
+    CHECK(accuracy(&tape, &model, x, numbers, right, 4, &share) == 0 && share == 1.0);
+    CHECK(accuracy(&tape, &model, x, numbers, wrong, 4, &share) == 0 && share == 0.0);
+    CHECK(accuracy(&tape, &model, x, numbers, right, 5, &share) == 0 && share == 0.8);  // nan is wrong
+    CHECK(accuracy(&tape, &model, x, numbers, wrong, 5, &share) == 0 && share == 0.0);
+    CHECK(tape.live == 5);
+    tape_free(&tape);
+}
+
 // the same inputs in every point: an order lists a node once
 static void test_repeated_inputs(void) {
     enum { INPUTS = 10, POINTS = 50 };
@@ -1206,6 +1225,44 @@ static void test_steps(int is_shuffled) {
     tape_free(&tape);
 }
 
+// the same of SGD with momentum: parameters in any order, and each one twice
+static void test_momentum(void) {
+    enum { N = 50 };
+    Tape tape;
+    RNG rng;
+    tape_init(&tape);
+    rng_init(&rng, 17);
+    Index p[2 * N];
+    double x[N], m[N] = {0};
+    for (size_t i = 0; i < N; i++) x[i] = rng_uniform(&rng, -1, 1);
+    for (size_t i = N; i-- > 0;) p[i] = p[2 * N - 1 - i] = leaf(&tape, x[i]);
+    CHECK(sgd_momentum_step(&tape, 0.1, 0.875, p, 2 * N) == -1 && tape.fault.code == FAULT_MOMENTS);
+    CHECK(data(&tape, p[0]) == x[0]);
+    CHECK(adam_init(&tape, p, 2 * N) == 0);
+    int wrong = 0;
+    for (int t = 0; t < 20; t++) {
+        for (size_t i = 0; i < N; i++) tape.grad[p[i]] = rng_uniform(&rng, -1, 1);
+        for (size_t i = 0; i < N; i++) {
+            for (int again = 0; again < 2; again++) {
+                m[i] = 0.875 * m[i] + tape.grad[p[i]];
+                x[i] -= 0.1 * m[i];
+            }
+        }
+        CHECK(sgd_momentum_step(&tape, 0.1, 0.875, p, 2 * N) == 0);
+        for (size_t i = 0; i < N; i++) {
+            Index moments = tape_moments(&tape, p[i]);
+            wrong += data(&tape, p[i]) != x[i] || data(&tape, moments) != m[i] || grad(&tape, moments) != 0;
+        }
+    }
+    CHECK(wrong == 0);
+    tape_forget_moments(&tape, p[N - 1]);
+    CHECK(sgd_momentum_step(&tape, 0.1, 0.875, p, 2 * N) == -1 && tape.fault.code == FAULT_MOMENTS);
+    for (size_t i = 0; i < N; i++) CHECK(data(&tape, p[i]) == x[i]);  // those before it have not moved
+    CHECK(sgd_momentum_step(&tape, 0.1, 0.875, p, 0) == 0);
+    CHECK(tape_is_whole(&tape, NULL));
+    tape_free(&tape);
+}
+
 // -----------------------------------------------------------------------------
 // numbers as text
 
@@ -1280,6 +1337,8 @@ int main(void) {
     test_inverse(-1.5, inverse_cube_is_sure);
     test_steps(0);
     test_steps(1);
+    test_momentum();
+    test_accuracy();
     test_sigmoid();
     test_repr();
     return check_report();

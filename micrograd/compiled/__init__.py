@@ -11,7 +11,7 @@ from ..recording_errors import RecordingError
 from .data import gen_data, gen_data_circles, gen_data_yinyang
 from .functions import dot, linear, softmax, take
 from .functions import sum as sum
-from .loss import cross_entropy, eval_split, mean_cross_entropy
+from .loss import accuracy, cross_entropy, eval_split, mean_cross_entropy
 from .nn import MLP, Layer, Module, Neuron, load
 from .optim import SGD, Adam, AdamW
 from .recording import recorded

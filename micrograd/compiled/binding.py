@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 
 from ..pure.arithmetic import divide
+from ..pure.optim import LOST
 from ..pure.value import RULES
 
 TYPE_CHECKING = False
@@ -44,7 +45,7 @@ def error(code: int, op: int, operands: int, a: float, b: float, out: float) -> 
     if code == lib.FAULT_INDEX:
         return IndexError(f"index {a:.0f} is out of range for {b:.0f} items")
     if code == lib.FAULT_MOMENTS:
-        return AttributeError("a parameter has lost the moments m and v that Adam keeps with it")
+        return AttributeError(LOST)
     numbers = [a, b][:operands]
     try:
         if code == lib.FAULT_DIVISION:

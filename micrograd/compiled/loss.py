@@ -33,7 +33,9 @@ def cross_entropy(logits: Iterable[Value | Number], target: SupportsIndex) -> Va
 
 def mean_cross_entropy(model: Model[Value], split: Split[Value]) -> Value:
     split = check_split(split)
-    loss = _in_one_call(model, split) if is_called_as(model, MLP) else None
+    loss: Value | None = None
+    if is_called_as(model, MLP):
+        loss = _in_one_call(lib.shared_mean_cross_entropy, model, split)
     if loss is not None:
         return loss
     total_loss = Value(0)
@@ -43,18 +45,18 @@ def mean_cross_entropy(model: Model[Value], split: Split[Value]) -> Value:
     return total_loss * (1.0 / len(split))
 
 
-def _in_one_call(model: Any, split: list[Any]) -> Value | None:
-    """Return the loss by one call into C; None if C does not know such a network or label."""
+def _in_one_call(function: Any, model: Any, split: list[Any]) -> Any:
+    """Return what C says of a data set; None if it does not know such a network or label."""
     network = model._network()
     if network is None:
         return None
     out: list[Any] = []
-    result = lib.shared_mean_cross_entropy(network.mlp, id(split), id(out))
+    result = function(network.mlp, id(split), id(out))
     if result > 0:  # something that C does not read as it is
         points = [_plain_point(x, y, network.nin, network.nout) for x, y in split]
         if None in points:
             return None
-        result = lib.shared_mean_cross_entropy(network.mlp, id(points), id(out))
+        result = function(network.mlp, id(points), id(out))
     if result < 0:
         raise_from(out)
     return out[0]
@@ -78,6 +80,16 @@ def eval_split(model: Model[Value], split: Split[Value]) -> float:
         return mean_cross_entropy(model, split).data
 
 
+def accuracy(model: Model[Value], split: Split[Value]) -> float:
+    with no_grad():
+        split = check_split(split)
+        share: float | None = None
+        if is_called_as(model, MLP):
+            share = _in_one_call(lib.shared_accuracy, model, split)
+        return pure.share_of_hits(model, split, Value) if share is None else share
+
+
 cross_entropy.__doc__ = pure.cross_entropy.__doc__
 mean_cross_entropy.__doc__ = pure.mean_cross_entropy.__doc__
 eval_split.__doc__ = pure.eval_split.__doc__
+accuracy.__doc__ = pure.accuracy.__doc__

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from operator import is_
-
-from ..checks import check_steps, number
+from ..checks import check_rate, check_steps, number
 from ..grad_mode import recorder_blocks, refuse
 from ..pure import optim as pure
 from .binding import call, ffi, lib, raise_from, tape
@@ -41,6 +39,9 @@ class Optimizer(pure.Optimizer):
         vars(self).update(attributes)
         self._find_indices()
 
+    def _make_moments(self) -> None:
+        call(lib.shared_adam_init, self._indices, len(self._parameters))
+
     def zero_grad(self) -> None:
         """Set the gradients of all parameters to 0."""
         if recorder_blocks:
@@ -48,20 +49,18 @@ class Optimizer(pure.Optimizer):
         lib.zero_grad(tape, self._indices, len(self._parameters))
 
 
-_NO_RATES: tuple[Any, ...] = (object(),) * 5  # which no rate is
+_set = object.__setattr__  # for what steps set: it does not look at the name
+_NO_RATES: tuple[Any, ...] = (object(),) * 4  # which no rate is
 
 
 class Adam(Optimizer, pure.Adam):
     __doc__ = pure.Adam.__doc__
 
-    _for_c = ("_indices", "_adam", "_rates")
-
-    def _make_moments(self) -> None:
-        call(lib.shared_adam_init, self._indices, len(self._parameters))
+    _for_c = ("_indices", "_adam", "_checked")
 
     def _find_indices(self) -> None:
         super()._find_indices()
-        self._adam, self._rates = ffi.new("Adam *"), _NO_RATES
+        self._adam, self._checked = ffi.new("Adam *"), _NO_RATES
 
     def step(self) -> None:
         self._step_in_c(lib.shared_adam_step, 0.0)
@@ -72,24 +71,35 @@ class Adam(Optimizer, pure.Adam):
         if recorder_blocks:
             refuse("step")
         adam = self._adam
-        rates = self.lr, self.eps, weight_decay, self.beta1, self.beta2
-        if not all(map(is_, rates, self._rates)):
-            numbers = [*map(number, rates)]  # that may run code of the user's
-            self._rates = _NO_RATES
-            adam.lr, adam.eps, adam.weight_decay, adam.beta1, adam.beta2 = numbers
+        lr, eps, beta1, beta2 = self.lr, self.eps, self.beta1, self.beta2
+        if type(lr) is not float or not lr >= 0:
+            lr = check_rate(lr, "lr")
+        a, b, c, d = self._checked
+        if not (eps is a and weight_decay is b and beta1 is c and beta2 is d):
+            rates = eps, weight_decay, beta1, beta2
+            numbers = [
+                check_rate(eps, "eps"),
+                check_rate(weight_decay, "weight_decay"),
+                number(beta1),
+                number(beta2),
+            ]
+            _set(self, "_checked", _NO_RATES)  # these may have run code of the user's
+            adam.eps, adam.weight_decay, adam.beta1, adam.beta2 = numbers
             if {*map(type, rates)} <= {float, int}:  # others can change
-                self._rates = rates
-        t = self.t
+                _set(self, "_checked", rates)
+        adam.lr = lr  # which often changes from step to step
+        t = before = self.t
         if type(t) is not int or not 0 <= t < 2**53:
             t = check_steps(t)
         adam.t = t
         out: list[Any] = []
         try:
+            _set(self, "t", t + 1)  # before the step, because it may find no memory
             if take_step(adam, self._indices, len(self._parameters), id(out)) < 0:
                 raise_from(out)
-        finally:  # an interrupt may come after the step, too
-            if adam.t != t:
-                self.t = t + 1
+        finally:  # an interrupt may come before the step or after it
+            if adam.t == t:
+                _set(self, "t", before)
 
 
 class AdamW(Adam, pure.AdamW):
@@ -105,6 +115,21 @@ class SGD(Optimizer, pure.SGD):
     __doc__ = pure.SGD.__doc__
 
     def step(self) -> None:
-        """Move every parameter against its gradient."""
-        refuse("step")
-        lib.sgd_step(tape, number(self.lr), self._indices, len(self._parameters))
+        if recorder_blocks:
+            refuse("step")
+        lr, momentum = self.lr, self.momentum
+        if type(lr) is not float or not lr >= 0:
+            lr = check_rate(lr, "lr")
+        if type(momentum) is not float or momentum:
+            momentum = check_rate(momentum, "momentum")
+            if momentum:
+                self._step_with_momentum(lr, momentum)
+                return
+        lib.sgd_step(tape, lr, self._indices, len(self._parameters))
+
+    step.__doc__ = pure.SGD.step.__doc__
+
+    def _step_with_momentum(self, lr: float, momentum: float) -> None:
+        if not self._moments:  # it has been set since
+            self._start_momentum()
+        call(lib.shared_sgd_momentum_step, lr, momentum, self._indices, len(self._parameters))

@@ -19,7 +19,7 @@ from ..checks import (
     unsupported,
     user_number,
 )
-from ..graph import notebook_picture
+from ..pictures.picture import shown_in_notebook
 from ..pure.base import Base as _Base
 from ..pure.value import Value as _PureValue
 from .binding import call, error, ffi, lib, tape
@@ -99,8 +99,8 @@ for _name in ("__format__", "__round__", "__trunc__"):  # these go by `data` and
 
 
 @_method
-def _repr_mimebundle_(self: Value, include: Any = None, exclude: Any = None) -> dict[str, str]:
-    return notebook_picture(self)  # a notebook shows a Value as its graph
+def _repr_html_(self: Value) -> str:  # which notebooks ask for, and terminals do not
+    return shown_in_notebook(self)
 
 
 def _check_subclass(cls: Any, /, **kwargs: Any) -> None:

@@ -10,7 +10,7 @@ from ..recording_errors import RecordingError
 from .data import gen_data, gen_data_circles, gen_data_yinyang
 from .functions import dot, linear, softmax, take
 from .functions import sum as sum
-from .loss import cross_entropy, eval_split, mean_cross_entropy
+from .loss import accuracy, cross_entropy, eval_split, mean_cross_entropy
 from .nn import MLP, Layer, Module, Neuron, load
 from .optim import SGD, Adam, AdamW
 from .recording import recorded
@@ -23,7 +23,7 @@ __all__ = [
     "dot", "linear", "softmax", "take",
     "RNG", "gen_data", "gen_data_circles", "gen_data_yinyang",
     "Module", "Neuron", "Layer", "MLP", "load",
-    "cross_entropy", "mean_cross_entropy", "eval_split",
+    "cross_entropy", "mean_cross_entropy", "eval_split", "accuracy",
     "Adam", "AdamW", "SGD",
     "recorded", "RecordingError",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..checks import check_copied, is_number, number
 from ..grad_mode import no_grad, recorder_blocks, refuse
-from ..graph import notebook_picture
+from ..pictures.picture import shown_in_notebook
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,8 +110,8 @@ class Base:
         refuse("repr")
         return format(self.data, spec) if spec else str(self)
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return notebook_picture(self)  # a notebook shows a Value as its graph
+    def _repr_html_(self) -> str:  # which notebooks ask for, and terminals do not
+        return shown_in_notebook(self)
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
         refuse("copy")

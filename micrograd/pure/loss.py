@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..checks import check_split, check_target
+from ..checks import check_split, check_target, number
 from ..grad_mode import no_grad
 from ..recorder import Integer
 from .functions import choose, exponentials, softmax, sum
@@ -11,9 +11,9 @@ from .value import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import SupportsIndex
+    from typing import Any, SupportsIndex
 
-    from ..types import Model, Number, Split
+    from ..types import AnyValue, Model, Number, Split
 
 
 def cross_entropy(logits: Iterable[Value | Number], target: SupportsIndex) -> Value:
@@ -71,3 +71,47 @@ def eval_split(model: Model[Value], split: Split[Value]) -> float:
     """The number that `mean_cross_entropy` computes (a float), without a graph."""
     with no_grad():
         return mean_cross_entropy(model, split).data
+
+
+def accuracy(model: Model[Value], split: Split[Value]) -> float:
+    """The share of a data set's points whose largest logit is the label's, without a graph.
+
+    Args:
+        model: called with a list of Values, returns the list of logits.
+        split: a list of (x, label), as for `mean_cross_entropy`.
+
+    Returns:
+        A float from 0 to 1. Of logits that are equal the first one counts; a point with a
+        logit that is nan counts as wrong. A model with one output has one class, 0, and so
+        an accuracy of 1.
+
+    Raises:
+        ValueError: the split is empty, or an x has not the model's size.
+        IndexError: a label is out of range.
+
+    Example:
+        >>> accuracy(lambda x: x, [([0.5, 2.0], 1), ([3.0, 1.0], 1)])
+        0.5
+    """
+    with no_grad():
+        split = check_split(split)
+        return share_of_hits(model, split, Value)
+
+
+def share_of_hits(model: Model[AnyValue], split: list[Any], kind: type[AnyValue]) -> float:
+    """What `accuracy` returns, of a model that is called with Values of this kind."""
+    hits = 0
+    for x, y in split:
+        logits: Any = model([xi if isinstance(xi, kind) else kind(xi) for xi in x])
+        logits = [logits] if isinstance(logits, kind) else logits
+        hits += is_largest([xi.data if isinstance(xi, kind) else number(xi) for xi in logits], y)
+    return hits / len(split)
+
+
+def is_largest(numbers: list[float], target: SupportsIndex) -> bool:
+    """Tell whether the target's number is the largest, and the first one of those that are."""
+    if not numbers:
+        raise ValueError("accuracy needs at least 1 logit, and was given 0")
+    n = check_target(target, len(numbers))
+    chosen = numbers[n]
+    return all(x < chosen for x in numbers[:n]) and all(x <= chosen for x in numbers[n:])

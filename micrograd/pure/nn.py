@@ -14,6 +14,7 @@ from ..checks import (
     count,
 )
 from ..grad_mode import refuse
+from ..summary import summary
 from .rng import RNG, random
 from .value import Value
 
@@ -34,8 +35,37 @@ class Module(SavedModule):
         for p in self.parameters():
             p.grad = 0
 
+    def num_parameters(self) -> int:
+        """Return how many parameters there are; one that is shared counts once."""
+        return len({id(p): p for p in self.parameters()})  # a subclass may have an == of its own
 
-class Neuron(Module):
+    def summary(self) -> str:
+        """Return a table of the layers: name, shape, activation, how many parameters; then all.
+
+        The names are those of `state_dict()`. Of a module of your own each attribute has a line
+        that is a module or a list of modules, a Value or a list of Values. A parameter that is
+        shared counts where it comes first.
+
+        Example:
+            >>> print(MLP(2, [16, 3]).summary())
+            layer     shape    activation  parameters
+            layers.0  2 -> 16  tanh                48
+            layers.1  16 -> 3  linear              51
+            total                                  99
+        """
+        return summary(self)
+
+
+class _Drawn(Module):
+    """What a notebook shows as a picture."""
+
+    def _repr_html_(self) -> str | None:
+        from ..pictures.network import network_in_notebook
+
+        return network_in_notebook(self)
+
+
+class Neuron(_Drawn):
     """A neuron: the weighted sum of its inputs and its bias, through its activation.
 
     Args:
@@ -92,11 +122,14 @@ class Neuron(Module):
         """Return the weights in order, then the bias."""
         return [*self.w, self.b]
 
+    def _summary_row(self) -> tuple[str, str] | None:
+        return f"{len(self.w)} -> 1", self.activation if self.nonlin else "linear"
+
     def __repr__(self) -> str:
         return f"{ACTIVATIONS[self.activation] if self.nonlin else 'Linear'}Neuron({len(self.w)})"
 
 
-class Layer(Module):
+class Layer(_Drawn):
     """Neurons side by side, all with the same inputs.
 
     Args:
@@ -120,11 +153,16 @@ class Layer(Module):
         """Return the neurons' parameters, neuron by neuron."""
         return [p for n in self.neurons for p in n.parameters()]
 
+    def _summary_row(self) -> tuple[str, str] | None:
+        rows = {n._summary_row() if isinstance(n, Neuron) else None for n in self.neurons}
+        row = rows.pop() if len(rows) == 1 else None
+        return row and (f"{len(self.neurons[0].w)} -> {len(self.neurons)}", row[1])
+
     def __repr__(self) -> str:
         return f"Layer of [{', '.join(str(n) for n in self.neurons)}]"
 
 
-class MLP(Module):
+class MLP(_Drawn):
     """A multi-layer perceptron: layers one after another, the last one linear.
 
     Args:

@@ -1,38 +1,12 @@
-"""Checks of arguments, which are the same for both engines, and the errors that both raise."""
+"""What this model refuses: checks of its arguments, and the errors that both engines raise."""
 
 from __future__ import annotations
 
-import operator
+from .arguments import number as number  # rng.py takes it from here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import SupportsFloat, SupportsIndex
-
-    from typing_extensions import Buffer
-
-# -----------------------------------------------------------------------------
-# numbers
-
-
-def number(x: SupportsFloat | SupportsIndex) -> float:
-    """Return x as a float, or raise a TypeError: text and lists are not numbers."""
-    if isinstance(x, float):  # NumPy's float64 is one, too
-        return float.__float__(x)
-    converts = hasattr(type(x), "__float__") or hasattr(type(x), "__index__")
-    if not converts or hasattr(type(x), "__len__"):  # an array of one item has __float__
-        raise TypeError(f"expected a number, not {type(x).__name__}: {x!r}")
-    return float(x)
-
-
-def count(n: SupportsIndex, what: str, least: int = 0, most: int = 2**31 - 1) -> int:
-    """Return n as an int, or raise a TypeError or a ValueError that names `what`."""
-    try:
-        n = int(operator.index(n))  # which Python 3.9 leaves a bool if it is one
-    except TypeError:
-        raise TypeError(f"{what} must be an integer, not {n!r}") from None
-    if not least <= n <= most:
-        raise ValueError(f"{what} must be from {least} to {most}, not {n}")
-    return n
+    from typing import NoReturn, SupportsFloat
 
 
 def check_smoothing(smoothing: SupportsFloat) -> float:
@@ -44,50 +18,14 @@ def check_smoothing(smoothing: SupportsFloat) -> float:
 
 
 # -----------------------------------------------------------------------------
-# arrays: whatever has a buffer of the right numbers, which is used where it is
-
-
-def check_tokens(tokens: Buffer) -> memoryview:
-    """Return a view of an array of 32-bit integers, or raise a TypeError."""
-    view = _view(tokens, "tokens", "32-bit integers, such as array('i', ...) or NumPy's int32")
-    if view.format not in ("i", "l") or view.itemsize != 4 or view.ndim != 1:  # l: on Windows
-        raise TypeError(
-            "tokens must be an array of 32-bit integers in one row, not of format "
-            f"{view.format!r} in {view.ndim} dimensions"
-        )
-    return view
-
-
-def check_out(out: Buffer, n: int) -> memoryview[float]:
-    """Return a view, in one row, of a writable array of n floats, or raise an error."""
-    view = _view(out, "out", "floats, such as array('d', ...) or NumPy's float64")
-    if view.format != "d":
-        raise TypeError(f"out must be an array of 64-bit floats, not of format {view.format!r}")
-    if view.readonly:
-        raise ValueError("out cannot be written to")
-    if view.nbytes != 8 * n:
-        raise ValueError(f"out must have {n} items, not {view.nbytes // 8}")
-    return view.cast("B").cast("d")
-
-
-def _view(x: Buffer, what: str, kind: str) -> memoryview:
-    try:
-        view = memoryview(x)
-    except TypeError:
-        raise TypeError(f"{what} must be an array of {kind}, not {type(x).__name__}") from None
-    if not view.c_contiguous:
-        raise ValueError(f"{what} must be contiguous, as a copy of it is")
-    return view
-
-
-# -----------------------------------------------------------------------------
-# what else can be wrong; the compiled engine raises it for the code that a C function returns
+# errors; the compiled engine raises them for the code that a C function returns
 
 
 def check_text(text: str) -> str:
     """Return the text without the newline of its last word, or raise a TypeError."""
     if not isinstance(text, str):
         raise TypeError(f"text must be a str, not {type(text).__name__}")
+    text = str.__str__(text)  # of a subclass too, which may have a len() of its own
     return text[:-1] if text.endswith("\n") else text
 
 
@@ -102,3 +40,9 @@ def wrong_token(at: int, token: int, size: int) -> ValueError:
 
 def too_few_tokens(n: int) -> ValueError:
     return ValueError(f"at least 2 tokens are needed, and there are {n}")
+
+
+def refuse_copy(self: object, protocol: object = None) -> NoReturn:
+    """What a model has as __reduce_ex__: a copy in Python would share what C has."""
+    name = type(self).__name__
+    raise TypeError(f"a {name} cannot be copied or pickled: train another one with the same tokens")

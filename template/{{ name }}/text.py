@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .program import read_file
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from os import PathLike
@@ -22,10 +24,4 @@ def read_text(path: str | PathLike[str] = WORDS) -> str:
         OSError: the file cannot be read.
         ValueError: it is empty.
     """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as problem:  # of which not all name the file
-        raise OSError(problem.errno, problem.strerror, str(path)) from None
-    if not data:
-        raise ValueError(f"{path}: the file is empty")
-    return data.decode("latin-1")
+    return read_file(path).decode("latin-1")

@@ -2,12 +2,14 @@
 //
 //     make -C csrc && csrc/ngram [DIRECTORY]
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "ngram.h"
+
+#define PROGRAM "ngram"
+#include "program.h"
 
 enum { SHORTEST = 3, SEED = 1337, SAMPLED = 200 };  // LONGEST is in ngram.h
 
@@ -18,44 +20,14 @@ typedef struct Tokens {
     size_t n;
 } Tokens;
 
-// say what is wrong with the file, and end
-static void stop(const char *path, const char *problem) {
-    fprintf(stderr, "ngram: %s: %s\n", path, problem);
-    exit(EXIT_FAILURE);
-}
-
-static void *memory_for(size_t n, size_t size, const char *path) {
-    void *memory = calloc(n, size);
-    if (!memory) stop(path, "out of memory");
-    return memory;
-}
-
-// the file's bytes, which the caller frees
-static char *read_file(const char *path, size_t *n) {
-    FILE *file = fopen(path, "rb");
-    if (!file) stop(path, strerror(errno));
-    size_t room = 1 << 16;
-    char *text = memory_for(room, 1, path);
-    *n = 0;
-    while ((*n += fread(text + *n, 1, room - *n, file)) == room) {
-        char *larger = realloc(text, room *= 2);
-        if (!larger) stop(path, "out of memory");
-        text = larger;
-    }
-    if (ferror(file)) stop(path, strerror(errno));  // such as of a folder
-    fclose(file);
-    if (*n == 0) stop(path, "the file is empty");
-    return text;
-}
-
 static Tokens encode(const char *path, const char *text, size_t n) {
-    int32_t *tokens = memory_for(n, sizeof(int32_t), path);
+    int32_t *tokens = program_memory(n, sizeof(int32_t));
     Fault fault;
     char problem[100];
     if (text_encode(text, n, tokens, &fault) == 0) {
         if (n >= LONGEST) return (Tokens){tokens, n};
         snprintf(problem, sizeof problem, "at least %d tokens are needed, and there are %zu", LONGEST, n);
-        stop(path, problem);
+        program_stop(path, problem);
     }
     size_t line = 1, column = 1;
     for (size_t i = 0; i < fault.at; i++) {
@@ -63,7 +35,7 @@ static Tokens encode(const char *path, const char *text, size_t n) {
         line += text[i] == '\n';
     }
     snprintf(problem, sizeof problem, "line %zu, column %zu: not a letter from a to z", line, column);
-    stop(path, problem);
+    program_stop(path, problem);
     return (Tokens){NULL, 0};
 }
 
@@ -71,10 +43,10 @@ static Tokens encode(const char *path, const char *text, size_t n) {
 static Tokens load(const char *directory, const char *name) {
     size_t length = strlen(directory);
     int is_complete = length == 0 || directory[length - 1] == '/';
-    char *path = memory_for(length + strlen(name) + 2, 1, directory);
+    char *path = program_memory(length + strlen(name) + 2, 1);
     sprintf(path, "%s%s%s", directory, is_complete ? "" : "/", name);
     size_t n;
-    char *text = read_file(path, &n);
+    char *text = program_read_file(path, &n);
     Tokens tokens = encode(path, text, n);
     free(text);
     free(path);
@@ -85,10 +57,8 @@ static Tokens load(const char *directory, const char *name) {
 static NGram *trained(size_t n, double smoothing, Tokens train) {
     NGram *model = ngram_new(n, smoothing);
     Fault fault;
-    if (!model || ngram_train(model, train.items, train.n, &fault) < 0) {
-        fprintf(stderr, "ngram: %s\n", model ? "too many windows" : "out of memory");
-        exit(EXIT_FAILURE);
-    }
+    if (!model) program_stop(NULL, "out of memory");
+    if (ngram_train(model, train.items, train.n, &fault) < 0) program_stop(NULL, "too many windows");
     return model;
 }
 
@@ -107,7 +77,7 @@ static void print_number(const char *before, double x) {
 }
 
 int main(int argc, char **argv) {
-    if (argc > 2) {
+    if (argc > 2 || (argc == 2 && argv[1][0] == '-')) {  // there are no options
         fprintf(stderr, "usage: ngram [DIRECTORY]\n");
         return 2;
     }
@@ -158,5 +128,5 @@ int main(int argc, char **argv) {
     free(train.items);
     free(val.items);
     free(test.items);
-    return EXIT_SUCCESS;
+    return program_end();
 }

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 
 from .backends import engine
+from .program import print_lines
 from .run import lines
 from .text import DATA
 from .version import __version__
@@ -30,17 +29,4 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"ngram {__version__}")
     options = parser.parse_args(arguments)
-    try:
-        for line in lines(engine, options.directory):
-            print(line)
-        sys.stdout.flush()  # so that its failures are reported here
-    except BrokenPipeError:  # the reader has seen enough, as in `ngram | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except OSError as problem:
-        print(f"ngram: {problem.filename}: {problem.strerror}", file=sys.stderr)
-        return 1
-    except ValueError as problem:
-        print(f"ngram: {problem}", file=sys.stderr)
-        return 1
-    return 0
+    return print_lines("ngram", lines(engine, options.directory))

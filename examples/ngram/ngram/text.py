@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .program import read_file
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from os import PathLike
@@ -22,8 +24,4 @@ def read_text(path: str | PathLike[str]) -> str:
         OSError: the file cannot be read.
         ValueError: it is empty.
     """
-    with open(path, "rb") as file:  # not Path(path): an error has the path as it was given
-        data = file.read()
-    if not data:
-        raise ValueError(f"{path}: the file is empty")
-    return data.decode("latin-1")
+    return read_file(path).decode("latin-1")

@@ -1,5 +1,7 @@
 """Wrong arguments: a clear error from both engines, and a model that is as it was."""
 
+import copy
+import pickle
 import sys
 from array import array
 from mmap import ACCESS_READ, mmap
@@ -35,8 +37,8 @@ WRONG = [
     (lambda e, m: m.sample(42, 3), TypeError, "random must be this engine's RNG, .* not 42"),
     (lambda e, m: m.sample(e.RNG(1), -1), ValueError, "n must be from 0 to .* not -1"),
     (lambda e, m: m.probabilities([0, 1]), TypeError, "context must be an array .* not list"),
-    (lambda e, m: m.probabilities(ints(0)), ValueError, "context must have 2 tokens, not 1"),
-    (lambda e, m: m.probabilities(ints(0, 1, 2)), ValueError, "must have 2 tokens, not 3"),
+    (lambda e, m: m.probabilities(ints(0)), ValueError, "context must have 2 items, not 1"),
+    (lambda e, m: m.probabilities(ints(0, 1, 2)), ValueError, "must have 2 items, not 3"),
     (lambda e, m: m.probabilities(ints(0, 27)), ValueError, r"context\[1\] must be .* not 27"),
     (lambda e, m: m.probabilities(C, [0.0] * 27), TypeError, "out must be .* not list"),
     (lambda e, m: m.probabilities(C, array("f", [0] * 27)), TypeError, "out .* format 'f'"),
@@ -95,3 +97,27 @@ def test_wrong_files(tmp_path):
     (tmp_path / "empty.txt").touch()
     with pytest.raises(ValueError, match="the file is empty"):
         read_text(tmp_path / "empty.txt")
+
+
+def test_a_second_init_that_fails(engine):
+    """It changes nothing: C has memory for the first one."""
+    model = engine.NGram(2)
+    before = repr(model), model.probabilities(ints(0))
+    with pytest.raises(ValueError, match="smoothing"):
+        model.__init__(5, -1)
+    assert (repr(model), model.probabilities(ints(0))) == before
+
+
+class Text(str):
+    def __len__(self):
+        return 0
+
+
+def test_a_text_with_another_length(engine):
+    assert engine.encode(Text("anna")) == engine.encode("anna")
+
+
+@pytest.mark.parametrize("action", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_copies_are_refused(engine, action):
+    with pytest.raises(TypeError, match="a NGram cannot be copied or pickled"):
+        action(engine.NGram(2))

@@ -10,6 +10,7 @@ import pytest
 from conftest import HAS_C, NAMES, ROOT
 
 from ngram import run
+from ngram.program import print_lines
 from ngram.text import DATA
 
 GOLDEN = (ROOT / "tests" / "golden.txt").read_text("utf-8").splitlines()
@@ -153,3 +154,16 @@ def test_files_without_a_last_newline_and_larger_than_a_buffer(program, texts):
         (texts / "train.txt").write_bytes(data)
         c, python = run_both(program, texts)
         assert c == python and c[0] == 0
+
+
+@pytest.mark.parametrize(
+    "problem, status, message",
+    [(KeyboardInterrupt, 130, "interrupted"), (MemoryError, 1, "out of memory")],
+)
+def test_a_run_that_is_interrupted(capsys, problem, status, message):
+    def lines():
+        yield "one"
+        raise problem
+
+    assert print_lines("ngram", lines()) == status
+    assert capsys.readouterr() == ("one\n", f"ngram: {message}\n")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from array import array
 
-from ..checks import check_out, check_smoothing, check_tokens, count
+from ..arguments import count, floats, integers
+from ..checks import check_smoothing, refuse_copy
 from ..pure import model as pure
 from .faults import call
 from .library import ffi, lib
@@ -21,12 +22,13 @@ class Bigram:
     __doc__ = pure.Bigram.__doc__
 
     def __init__(self, size: SupportsIndex = 27, smoothing: SupportsFloat = 1.0) -> None:
-        self._size = count(size, "size", least=1, most=4096)
-        self._smoothing = check_smoothing(smoothing)
-        bigram = lib.bigram_new(self._size, self._smoothing)
-        self._bigram = ffi.gc(bigram, lib.bigram_free)  # freed with the last reference to it
+        size = count(size, "size", least=1, most=4096)
+        smoothing = check_smoothing(smoothing)
+        bigram = lib.bigram_new(size, smoothing)
         if not bigram:
-            raise MemoryError(f"no memory for a bigram model of {self._size} tokens")
+            raise MemoryError(f"no memory for a bigram model of {size} tokens")
+        self._bigram = ffi.gc(bigram, lib.bigram_free)  # freed with the last reference to it
+        self._size, self._smoothing = size, smoothing  # nothing fails from here on
 
     @property
     def size(self) -> int:
@@ -39,19 +41,19 @@ class Bigram:
         return self._smoothing
 
     def train(self, tokens: Buffer) -> None:
-        items = ffi.from_buffer("int32_t[]", check_tokens(tokens))
+        items = ffi.from_buffer("int32_t[]", integers(tokens, "tokens"))
         call(lib.bigram_train, self._bigram, items, len(items), size=self._size)
 
     def probabilities(self, out: Buffer | None = None) -> Buffer:
         if out is None:
             out = array("d", bytes(8 * self._size * self._size))
-        view = check_out(out, self._size * self._size)
+        view = floats(out, "out", self._size * self._size, writable=True)
         items = ffi.from_buffer("double[]", view, require_writable=True)
         lib.bigram_probabilities(self._bigram, items)
         return out
 
     def loss(self, tokens: Buffer) -> float:
-        items = ffi.from_buffer("int32_t[]", check_tokens(tokens))
+        items = ffi.from_buffer("int32_t[]", integers(tokens, "tokens"))
         loss = ffi.new("double *")
         call(lib.bigram_loss, self._bigram, items, len(items), loss, size=self._size)
         return loss[0]
@@ -64,6 +66,8 @@ class Bigram:
         items = ffi.from_buffer("int32_t[]", tokens)
         lib.bigram_sample(self._bigram, random._rng, token, items, len(items))
         return tokens
+
+    __reduce_ex__ = refuse_copy
 
     def __repr__(self) -> str:
         return f"Bigram(size={self._size}, smoothing={self._smoothing})"

@@ -5,14 +5,8 @@ from __future__ import annotations
 import math
 from array import array
 
-from ..checks import (
-    check_out,
-    check_smoothing,
-    check_tokens,
-    count,
-    too_few_tokens,
-    wrong_token,
-)
+from ..arguments import count, floats, integers
+from ..checks import check_smoothing, refuse_copy, too_few_tokens, wrong_token
 from .rng import RNG
 
 TYPE_CHECKING = False
@@ -34,8 +28,8 @@ class Bigram:
     """
 
     def __init__(self, size: SupportsIndex = 27, smoothing: SupportsFloat = 1.0) -> None:
-        self._size = count(size, "size", least=1, most=4096)
-        self._smoothing = check_smoothing(smoothing)
+        size, smoothing = count(size, "size", least=1, most=4096), check_smoothing(smoothing)
+        self._size, self._smoothing = size, smoothing
         self._counts = [0] * (self._size * self._size)  # row by row: of what follows token 0, ...
         self._totals = [0] * self._size  # the rows' sums
 
@@ -69,7 +63,7 @@ class Bigram:
         """
         if out is None:
             out = array("d", bytes(8 * self._size * self._size))
-        view = check_out(out, self._size * self._size)
+        view = floats(out, "out", self._size * self._size, writable=True)
         for a in range(self._size):
             for b in range(self._size):
                 view[a * self._size + b] = self._probability(a, b)
@@ -111,13 +105,15 @@ class Bigram:
         return (count + self._smoothing) / (self._totals[a] + self._size * self._smoothing)
 
     def _check_pairs(self, tokens: Buffer) -> memoryview:
-        view = check_tokens(tokens)
+        view = integers(tokens, "tokens")
         if len(view) < 2:
             raise too_few_tokens(len(view))
         for at, token in enumerate(view):
             if not 0 <= token < self._size:
                 raise wrong_token(at, token, self._size)
         return view
+
+    __reduce_ex__ = refuse_copy
 
     def __repr__(self) -> str:
         return f"Bigram(size={self._size}, smoothing={self._smoothing})"

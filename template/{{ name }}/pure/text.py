@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from array import array
 
-from ..checks import check_text, check_tokens, wrong_character, wrong_token
+from ..arguments import integers
+from ..checks import check_text, wrong_character, wrong_token
 from ..text import VOCABULARY
 
 TYPE_CHECKING = False
@@ -38,7 +39,7 @@ def decode(tokens: Buffer) -> str:
         ValueError: one of them is not from 0 to 26.
     """
     text = ""
-    for at, token in enumerate(check_tokens(tokens)):
+    for at, token in enumerate(integers(tokens, "tokens")):
         if not 0 <= token < len(VOCABULARY):
             raise wrong_token(at, token, len(VOCABULARY))
         text += VOCABULARY[token]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from array import array
 
-from ..checks import SIZE, check_context, check_n, check_out, check_smoothing, check_tokens, count
+from ..arguments import count, floats, integers
+from ..checks import SIZE, check_n, check_smoothing, refuse_copy
 from ..pure import model as pure
 from .faults import call
 from .library import ffi, lib
@@ -21,12 +22,12 @@ class NGram:
     __doc__ = pure.NGram.__doc__
 
     def __init__(self, n: SupportsIndex = 3, smoothing: SupportsFloat = 0.1) -> None:
-        self._n = check_n(n)
-        self._smoothing = check_smoothing(smoothing)
-        ngram = lib.ngram_new(self._n, self._smoothing)
-        self._ngram = ffi.gc(ngram, lib.ngram_free)  # freed with the last reference to it
+        n, smoothing = check_n(n), check_smoothing(smoothing)
+        ngram = lib.ngram_new(n, smoothing)
         if not ngram:
-            raise MemoryError(f"no memory for {SIZE}**{self._n} counts")
+            raise MemoryError(f"no memory for {SIZE}**{n} counts")
+        self._ngram = ffi.gc(ngram, lib.ngram_free)  # freed with the last reference to it
+        self._n, self._smoothing = n, smoothing  # nothing fails from here on
 
     @property
     def n(self) -> int:
@@ -39,19 +40,19 @@ class NGram:
         return self._smoothing
 
     def train(self, tokens: Buffer) -> None:
-        items = ffi.from_buffer("int32_t[]", check_tokens(tokens))
+        items = ffi.from_buffer("int32_t[]", integers(tokens, "tokens"))
         call(lib.ngram_train, self._ngram, items, len(items), n=self._n)
 
     def probabilities(self, context: Buffer, out: Buffer | None = None) -> Buffer:
-        items = ffi.from_buffer("int32_t[]", check_context(context, self._n - 1))
+        items = ffi.from_buffer("int32_t[]", integers(context, "context", self._n - 1))
         if out is None:
             out = array("d", bytes(8 * SIZE))
-        view = ffi.from_buffer("double[]", check_out(out, SIZE), require_writable=True)
+        view = ffi.from_buffer("double[]", floats(out, "out", SIZE, writable=True))
         call(lib.ngram_probabilities, self._ngram, items, view, what="context")
         return out
 
     def loss(self, tokens: Buffer) -> float:
-        items = ffi.from_buffer("int32_t[]", check_tokens(tokens))
+        items = ffi.from_buffer("int32_t[]", integers(tokens, "tokens"))
         loss = ffi.new("double *")
         call(lib.ngram_loss, self._ngram, items, len(items), loss, n=self._n)
         return loss[0]
@@ -63,6 +64,8 @@ class NGram:
         items = ffi.from_buffer("int32_t[]", tokens)
         lib.ngram_sample(self._ngram, random._rng, items, len(items))
         return tokens
+
+    __reduce_ex__ = refuse_copy
 
     def __repr__(self) -> str:
         return f"NGram(n={self._n}, smoothing={self._smoothing})"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from array import array
 
-from ..checks import check_text, check_tokens
+from ..arguments import integers
+from ..checks import check_text
 from ..pure import text as pure
 from .faults import call
 from .library import ffi, lib
@@ -16,17 +17,17 @@ if TYPE_CHECKING:
 
 def encode(text: str) -> array[int]:
     text = check_text(text)
-    tokens = array("i", bytes(4 * len(text)))
     # one byte for each character: C finds the first wrong one where it is in the text
     data = text.encode("latin-1", "replace")
+    tokens = array("i", bytes(4 * len(data)))
     call(lib.text_encode, data, len(data), ffi.from_buffer("int32_t[]", tokens), text=text)
     return tokens
 
 
 def decode(tokens: Buffer) -> str:
-    tokens = check_tokens(tokens)
-    text = ffi.new("char[]", len(tokens) or 1)
-    items = ffi.from_buffer("int32_t[]", tokens)
+    view = integers(tokens, "tokens")
+    text = ffi.new("char[]", len(view) or 1)
+    items = ffi.from_buffer("int32_t[]", view)
     call(lib.text_decode, items, len(items), text)
     return ffi.unpack(text, len(items)).decode("ascii")
 

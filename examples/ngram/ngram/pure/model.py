@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from array import array
 
+from ..arguments import count, floats, integers
 from ..checks import (
     MOST_WINDOWS,
     SIZE,
-    check_context,
     check_n,
-    check_out,
     check_smoothing,
-    check_tokens,
-    count,
+    refuse_copy,
     too_few_tokens,
     too_many_windows,
     wrong_token,
@@ -41,8 +39,8 @@ class NGram:
     """
 
     def __init__(self, n: SupportsIndex = 3, smoothing: SupportsFloat = 0.1) -> None:
-        self._n = check_n(n)
-        self._smoothing = check_smoothing(smoothing)
+        n, smoothing = check_n(n), check_smoothing(smoothing)
+        self._n, self._smoothing = n, smoothing
         # context: how often each token came after it. C has an array of all contexts' counts.
         self._counts: dict[tuple[int, ...], list[int]] = {}
         self._windows = 0  # that have been counted
@@ -81,10 +79,10 @@ class NGram:
         Raises:
             ValueError: a token is out of range, or an array has another length.
         """
-        context = check_context(context, self._n - 1)
+        context = integers(context, "context", self._n - 1)
         if out is None:
             out = array("d", bytes(8 * SIZE))
-        view = check_out(out, SIZE)
+        view = floats(out, "out", SIZE, writable=True)
         self._check_range(context, "context")
         for token in range(SIZE):
             view[token] = self._probability(tuple(context), token)
@@ -131,7 +129,7 @@ class NGram:
         return zip(*(tokens[i:] for i in range(self._n)))
 
     def _check(self, tokens: Buffer, most: int | None = None) -> memoryview:
-        view = check_tokens(tokens)
+        view = integers(tokens, "tokens")
         if len(view) < self._n:
             raise too_few_tokens(len(view), self._n)
         if most is not None and len(view) - self._n + 1 > most:
@@ -143,6 +141,8 @@ class NGram:
         for at, token in enumerate(tokens):
             if not 0 <= token < SIZE:
                 raise wrong_token(at, token, what)
+
+    __reduce_ex__ = refuse_copy
 
     def __repr__(self) -> str:
         return f"NGram(n={self._n}, smoothing={self._smoothing})"

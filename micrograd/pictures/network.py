@@ -1,0 +1,117 @@
+"""Pictures of networks: neurons as circles in columns, and weights as lines between them."""
+
+from __future__ import annotations
+
+import math
+
+from .svg import LETTER, LINE, coordinate, document, in_notebook, text_at
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+POSITIVE, NEGATIVE = "#3b8fd4", "#e8710a"  # told apart by the colour-blind, too
+MOST_NEURONS = 20  # that are drawn of a layer
+MOST_LAYERS = 12  # of a network that is drawn
+RADIUS = 9.0
+ROW = 28.0  # from a neuron to the next
+COLUMN = 150.0  # from a layer to the next
+WIDEST = 4.0  # line, in pixels
+
+
+class _Network:
+    """What is drawn of a module: its layers, lists of neurons, each (weights, bias)."""
+
+    def __init__(self, module: Any, layers: Sequence[Sequence[Any]]) -> None:
+        first = layers[0][0]
+        self.nin = len(first.w)
+        self.layers = [
+            [([w.data for w in n.w], n.b.data) for n in layer[:MOST_NEURONS]] for layer in layers
+        ]
+        self.sizes = [self.nin, *map(len, layers)]
+        fits = all(len(n.w) == nin for nin, layer in zip(self.sizes, layers) for n in layer)
+        if not fits or len(layers) > MOST_LAYERS:
+            raise ValueError("no picture of it")
+        shown = self.sizes[1:]
+        if hasattr(module, "layers"):
+            arguments, activation = f"{self.nin}, {shown}", first.activation
+        else:
+            activation = first.activation if first.nonlin else "linear"
+            arguments = f"{self.nin}, {shown[0]}" if hasattr(module, "neurons") else f"{self.nin}"
+        kind, n = type(module).__name__, len(module.parameters())
+        self.text = f"{kind}({arguments}, {activation}), {n} parameters"
+
+
+def _network(module: Any) -> _Network | None:
+    """Return what is to be drawn of a module, or None if it is no network as they are made."""
+    try:
+        if hasattr(module, "layers"):
+            layers = [[*layer.neurons] for layer in module.layers]
+        else:
+            layers = [[*module.neurons] if hasattr(module, "neurons") else [module]]
+        return _Network(module, layers)
+    except (AttributeError, IndexError, TypeError, ValueError):  # a part is something else
+        return None
+
+
+def network_in_notebook(module: Any) -> str | None:
+    """Return the HTML that a notebook shows for a network; None leaves it to its text."""
+    network = _network(module)
+    return None if network is None else in_notebook(_svg(network), network.text)
+
+
+def _svg(network: _Network) -> str:
+    tallest = min(max(network.sizes), MOST_NEURONS) * ROW
+    is_cut = max(network.sizes) > MOST_NEURONS
+    columns = []
+    for k, size in enumerate(network.sizes):
+        n = min(size, MOST_NEURONS)
+        row = min(tallest / n, 2 * ROW)
+        columns.append([(k * COLUMN, tallest / 2 + (i - (n - 1) / 2) * row) for i in range(n)])
+    numbers = [x for layer in network.layers for w, b in layer for x in (*w, b)]
+    largest = max((abs(x) for x in numbers if math.isfinite(x)), default=0.0) or 1.0
+    body = ['<g fill="none" stroke-linecap="round">']
+    for left, right, layer in zip(columns, columns[1:], network.layers):
+        for (x1, y1), (w, _) in zip(right, layer):
+            for (x0, y0), weight in zip(left, w):
+                ends = (
+                    f"M{coordinate(x0 + RADIUS)} {coordinate(y0)}"
+                    f"L{coordinate(x1 - RADIUS)} {coordinate(y1)}"
+                )
+                body.append(f'<path d="{ends}" {_stroke(weight, largest)}/>')
+    body.append('</g>\n<g fill="#f8f9fa">')
+    for k, column in enumerate(columns):
+        for i, (x, y) in enumerate(column):
+            # an input has no bias
+            stroke = _stroke(network.layers[k - 1][i][1], largest, 1.0) if k else f'stroke="{LINE}"'
+            body.append(_circle(x, y, RADIUS, stroke))
+            if k == 0:
+                body.append(text_at(x, y + 4, f"x{i}", "middle", style=' font-size="9"'))
+        more = network.sizes[k] - MOST_NEURONS
+        if more > 0:
+            x, y = column[-1][0], column[-1][1] + RADIUS
+            body += [_circle(x, y + down, 1.5, f'fill="{LINE}"') for down in (6, 12, 18)]
+            body.append(text_at(x, y + 34, f"{more} more", "middle", LINE))
+    body.append("</g>")
+    y = tallest + (44 if is_cut else 12)
+    x = -RADIUS
+    for color, words in (POSITIVE, "positive"), (NEGATIVE, "negative (circles: biases)"):
+        line = f'd="M{coordinate(x)} {coordinate(y)}h16" stroke="{color}" stroke-width="3"'
+        body += [f"<path {line}/>", text_at(x + 22, y + 4, words, color=LINE)]
+        x += 36 + LETTER * len(words)
+    width = max((len(columns) - 1) * COLUMN + RADIUS, x)
+    return document(width + RADIUS, y + 8, network.text, body, left=RADIUS)
+
+
+def _stroke(x: float, largest: float, least: float = 0.4) -> str:
+    """Return the attributes of a line that stand for a number: colour its sign, width its size."""
+    if not math.isfinite(x):
+        return f'stroke="{LINE}" stroke-width="{WIDEST:g}" stroke-dasharray="3 5"'
+    width = least + (WIDEST - least) * abs(x) / largest
+    color = POSITIVE if x > 0 else NEGATIVE if x < 0 else LINE
+    return f'stroke="{color}" stroke-width="{width:.2g}"'
+
+
+def _circle(x: float, y: float, r: float, style: str) -> str:
+    return f'<circle cx="{coordinate(x)}" cy="{coordinate(y)}" r="{r:g}" {style}/>'

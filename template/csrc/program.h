@@ -1,0 +1,1 @@
+../../examples/ngram/csrc/program.h
