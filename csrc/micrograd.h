@@ -78,6 +78,7 @@ enum NodeFlag {
     NODE_USER = 8,      // a user node, whose number only its owner can recompute
     NODE_INTEGER = 16,  // this exponent was written as an integer: **2, not **2.0
     NODE_CHOICE = 16,   // of an OP_TAKE, which is no exponent: a recording may give it another operand
+    NODE_UNRECORDED = 16,  // of an OP_LEAF, which is no exponent either: it was computed without a graph
     NODE_SHIFT = 32,    // a shift, which is below other nodes in a forward pass only
     NODE_SCHEDULED = 64,  // the tape keeps the order of its passes
     NODE_REPLAYED = 128   // its numbers may be in a replay: see tape_data

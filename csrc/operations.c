@@ -157,19 +157,31 @@ Index tape_number_sub(Tape *tape, double k, Index a) {
     return tape_binary(tape, OP_ADD, tape_neg(tape, a), tape_leaf(tape, k));
 }
 
+// x / y has failed because of y ** -1: if that was 0 ** -1 the fault becomes that of a division
+static void fault_quotient(Tape *tape, double x) {
+    double y = tape->fault.a;
+    if (tape->fault.code != FAULT_FORWARD || y != 0) return;
+    tape->fault = (Fault){.code = FAULT_DIVISION, .operands = 2, .a = x, .b = y};
+}
+
 Index tape_div(Tape *tape, Index a, Index b) {
-    return tape_binary(tape, OP_MUL, a, tape_pow(tape, b, -1.0, 1));
+    Index inverse = tape_pow(tape, b, -1.0, 1);
+    if (!inverse && a && b) fault_quotient(tape, *tape_data(tape, a));
+    return tape_binary(tape, OP_MUL, a, inverse);
 }
 
 Index tape_div_number(Tape *tape, Index a, double k) {
     double inverse;
     if (number_power(k, -1.0, &inverse)) return tape_binary(tape, OP_MUL, a, tape_leaf(tape, inverse));
     tape->fault = (Fault){.code = FAULT_FORWARD, .op = OP_POW, .operands = 2, .a = k, .b = -1.0};
+    if (a) fault_quotient(tape, *tape_data(tape, a));
     return tape_binary(tape, OP_MUL, a, 0);
 }
 
 Index tape_number_div(Tape *tape, double k, Index a) {
-    return tape_binary(tape, OP_MUL, tape_pow(tape, a, -1.0, 1), tape_leaf(tape, k));
+    Index inverse = tape_pow(tape, a, -1.0, 1);
+    if (!inverse && a) fault_quotient(tape, k);
+    return tape_binary(tape, OP_MUL, inverse, tape_leaf(tape, k));
 }
 
 // nodes as a list of nodes with two operands, so that walks and releases need no special case:

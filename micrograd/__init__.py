@@ -21,9 +21,11 @@ engine is used where there is one. On PyPy there is none.
 
 from __future__ import annotations
 
+from . import elementary as _elementary
 from . import pure
 from .backends import backend
 from .backends import engine as _engine
+from .elementary import *
 from .gradcheck import GradcheckError, gradcheck
 from .graph import draw_dot, trace, vis_color
 from .pictures.picture import picture
@@ -33,8 +35,14 @@ from .pure import sum as sum
 from .version import __version__
 
 # the plain engine's names become the chosen one's; to type checkers they stay as they are
-globals().update({name: getattr(_engine, name) for name in [*pure.__all__, "random", "sum"]})
+globals().update({name: getattr(_engine, name) for name in dir(pure)})
 
+# without what Python has under the same name, in itself or in `math`: scripts use both
 __all__ = ["__version__", "backend"]
 __all__ += ["gradcheck", "GradcheckError", "trace", "draw_dot", "picture", "vis_color"]
 __all__ += pure.__all__
+
+
+def __dir__() -> list[str]:
+    modules = {"compiled", "engine", "nn", "pure"} & globals().keys()  # if they are imported
+    return [*{*__all__, *dir(pure), *_elementary.__all__, *modules}]

@@ -473,6 +473,7 @@ def _in_json(x: Any) -> Any:
 
 def _replace(path: Path, text: str) -> None:
     """Write a file so that at any time there is the old one or the new one, and all of it."""
+    given = path
     path = os.path.realpath(os.fsdecode(path))  # a link stays a link
     is_there = os.path.exists(path)
     if os.path.isdir(path):
@@ -490,10 +491,14 @@ def _replace(path: Path, text: str) -> None:
         if is_there:
             shutil.copymode(path, temporary)
         os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
+    except BaseException as problem:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             os.remove(temporary)
-        raise
+        if not isinstance(problem, OSError) or problem.errno is None:
+            raise
+        # say it of the user's file, and not of the temporary one
+        reason = problem.strerror if os.path.isdir(folder) else f"there is no folder {folder!r}"
+        raise OSError(problem.errno, reason, given) from None
     finally:
         if lock is not None:
             os.close(lock)

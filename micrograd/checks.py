@@ -48,6 +48,41 @@ def is_number(x: object) -> bool:
     return converts and not hasattr(type(x), "__len__") and not hasattr(type(x), "backward")
 
 
+def unsupported(a: Value, x: object, form: str) -> Value:
+    """Return NotImplemented for an operand that is none, or raise what says what to write.
+
+    Args:
+        a, x: the Value, and what is neither Value nor number.
+        form: the operation with these names, like "x / a".
+
+    Raises:
+        TypeError: x is text, a list, a tuple or a NumPy array, with which no operation of a
+            Value is ever defined.
+    """
+    ask_x: Value = NotImplemented
+    kind = type(x)
+    if hasattr(type(a), "__iter__"):  # a subclass, which may be added to a list by +=
+        return ask_x
+    if kind is str:
+        found = f"the text {x!r}"
+        instead = "float(x)" if _is_number_in_text(x) else "str(a) to join texts"
+    elif kind in (list, tuple):
+        found, instead = f"a {kind.__name__}", f"[{form} for x in xs]"
+    elif kind.__module__ == "numpy" and kind.__name__ == "ndarray":
+        found, instead = "a NumPy array", f"[{form} for x in array.tolist()]"
+    else:
+        return ask_x
+    raise TypeError(f"{form} takes a number or a Value for x, not {found}: write {instead}")
+
+
+def _is_number_in_text(text: Any) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def count(n: SupportsIndex, what: str, least: int = 0) -> int:
     """Return n as an int, or raise a TypeError or a ValueError that names `what`."""
     try:
@@ -149,6 +184,13 @@ def check_copied(v: Any) -> None:
             "only leaves can be copied and pickled, and this Value is computed from "
             "others: copy its detach()"
         )
+
+
+# what backward() warns of
+UNRECORDED = (
+    "backward() of a Value that was computed under no_grad(): it has no graph, so that no other "
+    "Value gets a gradient. Compute it outside of no_grad()"
+)
 
 
 def user_number(v: Value) -> float:
@@ -289,18 +331,65 @@ def check_activation(activation: str) -> str:
     return activation
 
 
-def check_sizes(nin: SupportsIndex, nouts: Iterable[SupportsIndex]) -> list[int]:
-    """Return the sizes of an MLP as a list: its inputs, then each layer's neurons."""
-    sizes = [count(nin, "nin", least=1), *(count(n, "nout", least=1) for n in nouts)]
+def check_sizes(nin: SupportsIndex, nouts: Iterable[SupportsIndex], *others: object) -> list[int]:
+    """Return the sizes of an MLP as a list: its inputs, then each layer's neurons.
+
+    Args:
+        others: what else the MLP was given: sizes, if its layers' are not in a list.
+    """
+    nin = count(nin, "nin", least=1)
+    try:
+        nouts = list(nouts)
+    except TypeError:
+        if hasattr(type(nouts), "__iter__"):
+            raise
+        given = [str(n) for n in (nouts, *others) if hasattr(type(n), "__index__")]
+        instead = f": write MLP({nin}, [{', '.join(given)}])" if given else ""
+        message = f"nouts must be a list of sizes, one for each layer, not {nouts!r}{instead}"
+        raise TypeError(message) from None
+    sizes = [nin, *(count(n, "nout", least=1) for n in nouts)]
     if len(sizes) < 2:
         raise ValueError("an MLP needs at least 1 layer, and nouts has 0")
     return sizes
 
 
+def check_point(x: Iterable[T]) -> list[T]:
+    """Return what a network is called with as a list, or raise a TypeError if it is none."""
+    try:
+        return list(x)
+    except TypeError:
+        if hasattr(type(x), "__iter__"):
+            raise
+    if hasattr(type(x), "backward"):
+        given = "a Value: write model([x])"
+    elif is_number(x):
+        given = f"{x!r}: write model([{x!r}])"
+    else:
+        given = repr(x)
+    raise TypeError(f"a point must be a list of numbers, not {given}")
+
+
 def check_inputs(x: list[Any], nin: int) -> None:
     """Raise a ValueError unless x has nin items."""
     if len(x) != nin:
-        raise ValueError(f"a neuron with {nin} inputs was given {len(x)}")
+        raise ValueError(f"a neuron with {nin} inputs was given {len(x)}{_if_table(x)}")
+
+
+def check_numbers(x: list[Any], kind: type[T]) -> list[Any]:
+    """Return a point as a list of Values of this kind and floats, or raise a TypeError."""
+    try:
+        return [xi if isinstance(xi, kind) else number(xi) for xi in x]
+    except TypeError as problem:
+        if not _if_table(x):
+            raise
+        raise TypeError(f"{problem}{_if_table(x)}") from None
+
+
+def _if_table(x: list[Any]) -> str:
+    """Return what to write instead if x is a table of points, and "" if it is not."""
+    if not x or not (isinstance(x[0], (list, tuple)) or getattr(x[0], "ndim", None)):
+        return ""
+    return "; for a table of points write [model(x) for x in X]"
 
 
 def check_target(target: SupportsIndex, n: int) -> int:

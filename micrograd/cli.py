@@ -153,8 +153,8 @@ def main(arguments: list[str] | None = None) -> int:
     Args:
         arguments: a list of words; None takes this process's own.
     """
-    options = parse(arguments)
     try:
+        options = parse(arguments)
         if options.graph and needs_graphviz(options.graph):  # before the training, not after it
             from .pictures.dot_program import check_program, graphviz_package
 
@@ -173,6 +173,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader has seen enough, as in `micrograd | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except MemoryError as problem:  # Python's own has no text
+        print(f"micrograd: error: {str(problem) or 'there is not enough memory'}", file=sys.stderr)
         return 1
     except (ImportError, ValueError, ArithmeticError, RuntimeError, OSError) as problem:
         print(f"micrograd: error: {problem}", file=sys.stderr)

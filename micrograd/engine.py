@@ -3,3 +3,7 @@
 from . import Value, no_grad
 
 __all__ = ["Value", "no_grad"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["Module", "Neuron", "Layer", "MLP"]
 
 
+def __dir__() -> list[str]:
+    return [*__all__, "Value"]
+
+
 class Neuron(_Neuron):
     """A neuron: the weighted sum of its inputs and its bias, and then ReLU.
 

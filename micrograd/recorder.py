@@ -328,7 +328,8 @@ class RecordedFunction:
             recorder.integers, recorder.inputs, recorder.choices = [], [], []
         leaves: dict[int, tuple[Any, Any]] = {}
         if not is_recording():
-            leaves = {id(v): (kind(v.data), v) for v in outputs if not v._is_leaf}
+            # of operands, which no_grad leaves out: so backward() can tell what they are
+            leaves = {id(v): (kind(v.data, (v,)), v) for v in outputs if not v._is_leaf}
             result = _replaced(result, leaves)
         return _Entry(recording, [*leaves.values()], recorder.values, result)
 

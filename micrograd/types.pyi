@@ -47,6 +47,15 @@ class SupportsUniform(Protocol):
 
     def uniform(self, a: float, b: float, /) -> float: ...
 
+class Elementary(Protocol):
+    """A function such as `exp`: of a Value a Value, of a number a float."""
+
+    # a Value has __float__, so it is a Number, too
+    @overload
+    def __call__(self, x: Value) -> Value: ...  # type: ignore[overload-overlap]
+    @overload
+    def __call__(self, x: Number) -> float: ...
+
 class Recording(Protocol):
     """What an engine makes of a function that has been recorded."""
 

@@ -10,8 +10,8 @@ def bits(x):
 
 
 def outcome(function, *args):
-    """What a call comes to: ("is", its result), or the exception's type and message."""
+    """What a call comes to: ("is", its result), or the type and message of what is raised."""
     try:
         return "is", function(*args)
-    except (ArithmeticError, ValueError, TypeError, IndexError) as problem:
+    except (ArithmeticError, ValueError, TypeError, IndexError, Warning) as problem:
         return type(problem), str(problem)

@@ -16,6 +16,7 @@ from comparing import outcome as outcome
 import micrograd
 from micrograd import pure
 
+ROOT = Path(__file__).resolve().parent.parent
 IS_CPYTHON = platform.python_implementation() == "CPython"
 NO_C = "the compiled engine is for CPython"
 needs_c = pytest.mark.skipif(not IS_CPYTHON, reason=NO_C)
@@ -58,6 +59,39 @@ else:
 
     def live_nodes():
         return 0
+
+
+def differing_files():
+    """The files of the package beside these tests, and C sources, that are not those tested.
+
+    There are none if that package itself was imported: it warns of C sources that have changed.
+    """
+    tested, ours = Path(micrograd.__file__).resolve().parent, ROOT / "micrograd"
+    if tested == ours or not ours.exists():
+        return []
+    files = {path.relative_to(ours) for path in ours.rglob("*.py*") if path.suffix != ".pyc"}
+    files |= {path.relative_to(tested) for path in tested.rglob("*.py*") if path.suffix != ".pyc"}
+    changed = [
+        f"micrograd/{file}" for file in sorted(files) if not is_same(tested / file, ours / file)
+    ]
+    if IS_CPYTHON:
+        changed += compiled.library.changed_sources(str(ROOT))
+    return changed
+
+
+def is_same(path, other):
+    return path.exists() and other.exists() and path.read_bytes() == other.read_bytes()
+
+
+def pytest_configure():
+    """Refuse to test another micrograd than the one in whose folder one has been editing."""
+    changed = differing_files()
+    if changed:
+        raise pytest.UsageError(
+            f"these tests would run on {Path(micrograd.__file__).parent}, which was installed "
+            f"before {', '.join(changed)} changed: run 'pip install .' again, or "
+            "'pip install -e .' so that the files are used where they are"
+        )
 
 
 # how many examples of each kind hypothesis tries; HYPOTHESIS_PROFILE=ci or =thorough tries more

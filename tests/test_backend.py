@@ -2,6 +2,7 @@
 
 import builtins
 import importlib
+import math
 import os
 import pkgutil
 import subprocess
@@ -40,6 +41,7 @@ WHICH = """
 
 # names of the package that are Python's, too: `from micrograd import *` leaves them alone
 HIDING = ["random", "sum"]
+ELEMENTARY = ["cos", "exp", "log", "relu", "sigmoid", "sin", "sqrt", "tanh"]  # most are of `math`
 
 
 @needs_c
@@ -52,7 +54,7 @@ def test_public_names():
     assert compiled.__all__ == pure.__all__
     assert set(micrograd.__all__) > set(pure.__all__)
     assert all(hasattr(micrograd, name) for name in micrograd.__all__)
-    assert not {*micrograd.__all__} & {*HIDING, *vars(builtins)}
+    assert not {*micrograd.__all__} & {*HIDING, *ELEMENTARY, *vars(builtins), *vars(math)}
 
 
 @pytest.mark.parametrize("word", ENGINES)
@@ -60,15 +62,42 @@ def test_star_import_hides_nothing(word):
     run = python(
         """
         import builtins, random, micrograd
+        from math import *
         ours = micrograd.sum
         from micrograd import *
         assert sum is builtins.sum is not ours and micrograd.sum is ours
         assert random.__name__ == "random" and isinstance(micrograd.random, RNG)
+        assert exp.__module__ == log.__module__ == "math" and log(8, 2) == 3
         print(sum([dot([1], [2]), 3]), sum([1, 2]))
         """,
         MICROGRAD_BACKEND=word,
     )
     assert (run.stdout, run.stderr) == ("Value(data=5.0, grad=0.0) 3\n", "")
+
+
+@pytest.mark.parametrize("word", ENGINES)
+def test_completion_offers_public_names_only(word):
+    """What dir() and the Tab key show: no `os`, no `binding`."""
+    run = python(
+        """
+        import micrograd, micrograd.engine, micrograd.nn
+        for module in (micrograd, micrograd.pure, micrograd.engine, micrograd.nn):
+            print(*dir(module))
+        if micrograd.backend == "c":
+            print(*dir(micrograd.compiled))
+        """,
+        MICROGRAD_BACKEND=word,
+    )
+    shown = [line.split() for line in run.stdout.splitlines()]
+    both = sorted([*pure.__all__, *HIDING])
+    modules = ["engine", "nn", "pure", *(["compiled"] if word == "c" else [])]
+    assert shown == [
+        sorted([*micrograd.__all__, *HIDING, *ELEMENTARY, *modules]),
+        both,
+        ["Value", "no_grad"],
+        ["Layer", "MLP", "Module", "Neuron", "Value"],
+        *([both] if word == "c" else []),
+    ]
 
 
 def test_the_package_s_own_modules_have_python_s_sum():

@@ -58,6 +58,21 @@ def test_wrong_numbers(capsys, tmp_path):
     assert "micrograd: error:" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("message", ["no memory for 7 points", ""])
+def test_there_is_no_memory(monkeypatch, capsys, message):
+    """One line, wherever it was missing: Python's own MemoryError has no text."""
+
+    def fail(*args, **kwargs):
+        raise MemoryError(message)
+
+    for name in ("parse", "CourseRun", "train"):
+        with monkeypatch.context() as patch:
+            patch.setattr(cli, name, fail)
+            assert cli.main(["--steps", "1"]) == 1
+        expected = message or "there is not enough memory"
+        assert capsys.readouterr() == ("", f"micrograd: error: {expected}\n")
+
+
 def test_version_and_script():
     script = shutil.which("micrograd", path=os.path.dirname(sys.executable))
     for command in ([script], [sys.executable, "-m", "micrograd"]):

@@ -13,6 +13,7 @@ from micrograd import GradcheckError, Value, compiled, gradcheck, pure
 POINTS = [(0.7, 1.3, 2.5), (1.9, -0.4, 0.5), (-1.2, 0.8, 3.0)]
 
 
+@pytest.mark.filterwarnings("ignore:.*computed under no_grad")
 @pytest.mark.parametrize("name", OPERATIONS)
 @pytest.mark.parametrize("point", POINTS, ids=str)
 def test_every_operation(engine, name, point):

@@ -4,6 +4,7 @@ What pip builds is unpacked into a folder of its own, and looked at by a Python 
 nothing else of what is installed here.
 """
 
+import importlib
 import importlib.util
 import os
 import shutil
@@ -101,6 +102,97 @@ def test_without_a_compiler(build, python):
     assert run.stderr.count("RuntimeWarning") == IS_CPYTHON
 
 
+@pytest.fixture
+def tree(tmp_path):
+    """A copy of the sources with the compiled module beside them, as after a build in place."""
+    folder = tmp_path / "tree"
+    for name in ("micrograd", "csrc"):
+        shutil.copytree(ROOT / name, folder / name, ignore=NOT_SOURCES)
+    if IS_CPYTHON:
+        module = importlib.import_module("_micrograd").__file__
+        shutil.copyfile(module, folder / Path(module).name)  # the newest file
+    return folder
+
+
+def warnings_of(tree):
+    """What importing the package of the tree prints to standard error."""
+    program = f"import sys; sys.path.insert(0, {str(tree)!r}); import micrograd.compiled"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tree)
+    assert run.returncode == 0, run.stderr
+    return run.stderr
+
+
+@pytest.mark.skipif(not IS_CPYTHON, reason="there is nothing to compile")
+def test_sources_that_have_changed_since(tree):
+    """Where they are beside the package it warns, and says what to run."""
+    assert warnings_of(tree) == ""
+    rng, header = tree / "csrc" / "rng.c", tree / "csrc" / "rng.h"
+    text = rng.read_bytes()
+    rng.touch()
+    assert warnings_of(tree) == ""  # with the bytes that it had
+    rng.write_bytes(text + b"\n")
+    warning = warnings_of(tree)
+    assert "RuntimeWarning" in warning and "compiled before csrc/rng.c changed" in warning
+    assert f"'python setup.py build_ext --inplace' in {tree}" in warning
+    header.unlink()
+    assert "compiled before csrc/rng.c, csrc/rng.h changed" in warnings_of(tree)
+    shutil.rmtree(tree / "csrc")  # as in a wheel
+    assert warnings_of(tree) == ""
+
+
+@pytest.mark.skipif(not IS_CPYTHON, reason="there is nothing to compile")
+def test_every_source_counts(tree):
+    """All that goes into the compiled module, and nothing else, such as main.c."""
+    from micrograd.compiled.library import changed_sources
+
+    assert changed_sources(str(tree)) == []
+    for path in (tree / "csrc").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes() + b"\n")
+    expected = {"csrc/cflags", "csrc/python/build.py"}
+    for folder in ("csrc", "csrc/python"):
+        paths = (tree / folder).glob("*.[ch]")
+        expected |= {path.relative_to(tree).as_posix() for path in paths}
+    found = changed_sources(str(tree))
+    assert set(found) == expected - {"csrc/main.c"} and len(set(found)) == len(found) > 30
+
+
+def test_the_tests_of_another_tree(tree):
+    """pytest in a tree whose files are not those of the package that it finds says so."""
+    (tree / "tests").mkdir()
+    for name in ("conftest.py", "comparing.py"):
+        shutil.copy(ROOT / "tests" / name, tree / "tests")
+    (tree / "tests" / "test_it.py").write_text("def test_it(engine): pass\n")
+    (tree / "pytest.ini").write_text("[pytest]\n")
+    (tree / "elsewhere").mkdir()
+    package = Path(micrograd.__file__).parent.parent
+
+    def run_tests():
+        words = ["-q", "-p", "no:cacheprovider", "-c", tree / "pytest.ini", tree / "tests"]
+        run = subprocess.run(
+            [sys.executable, "-m", "pytest", *words],
+            cwd=tree / "elsewhere",
+            env={**os.environ, "PYTHONPATH": str(package)},
+            capture_output=True,
+            text=True,
+        )
+        return run.returncode, run.stdout + run.stderr
+
+    assert run_tests()[0] == 0  # the same files in another place
+    with (tree / "micrograd" / "checks.py").open("a") as file:
+        file.write("# edited\n")
+    (tree / "micrograd" / "new.py").touch()
+    (tree / "micrograd" / "run.py").unlink()
+    with (tree / "csrc" / "rng.c").open("a") as file:
+        file.write("// edited\n")
+    status, output = run_tests()
+    assert status == pytest.ExitCode.USAGE_ERROR and "Traceback" not in output
+    changed = (
+        "micrograd/checks.py, micrograd/new.py, micrograd/run.py" + ", csrc/rng.c" * IS_CPYTHON
+    )
+    assert f"before {changed} changed: run 'pip install .' again" in output
+
+
 @pytest.mark.slow
 def test_an_older_module_is_not_taken(build, tmp_path):
     run, [wheel] = build()
@@ -165,12 +257,12 @@ def test_a_build_in_place_compiles_what_has_changed(tmp_path):
     rng, ops = sources / "csrc" / "rng.c", sources / "csrc" / "ops.h"
     text = rng.read_text()
     rng.write_text(text + "\n")
-    assert build() == (0, 1)
+    assert build() == (0, 2)  # and the one that has the sources' digests
     rng.write_text("not C\n")
     status, _ = build()
     assert status != 0
     rng.write_text(text)  # with the bytes that it had before
-    assert build() == (0, 1)
+    assert build() == (0, 2)
     text, before = ops.read_text(), ops.stat()
     ops.write_text(text.replace("*out = tanh(a)", "*out = sin(a)"))
     assert build() == (0, all_files)

@@ -4,6 +4,7 @@ import math
 import random as python_random
 from fractions import Fraction
 
+import numpy
 import pytest
 from conftest import bits, outcome
 
@@ -197,6 +198,23 @@ def test_other_people_s_modules(engine):
         (lambda e: e.MLP(2, [3, 2])([1.0, 2.0, 3.0]), ValueError, ("2", "3")),
         (lambda e: e.Layer(2, 3)([1.0]), ValueError, ("2", "1")),
         (lambda e: e.Neuron(2)([]), ValueError, ("2", "0")),
+        (lambda e: e.MLP(1, [2])(1.0), TypeError, ("a list of numbers, not 1.0", "model([1.0])")),
+        (lambda e: e.Layer(1, 2)(3), TypeError, ("a list of numbers, not 3", "model([3])")),
+        (lambda e: e.Neuron(1)(e.Value(1)), TypeError, ("not a Value", "model([x])")),
+        (lambda e: e.MLP(2, [1])(None), TypeError, ("a list of numbers, not None",)),
+        (lambda e: e.MLP(2, [1])([[1, 2]]), ValueError, ("2", "1", "[model(x) for x in X]")),
+        (lambda e: e.Neuron(2)([[1, 2]] * 2), TypeError, ("[1, 2]", "[model(x) for x in X]")),
+        (lambda e: e.Layer(2, 2)([(1, 2)] * 3), ValueError, ("2", "3", "[model(x) for x in X]")),
+        (
+            lambda e: e.MLP(2, [3, 1])(numpy.zeros((2, 2))),
+            TypeError,
+            ("array([0., 0.])", "[model(x) for x in X]"),
+        ),
+        (
+            lambda e: e.MLP(2, [1])([[e.Value(1), e.Value(2)]] * 4),
+            ValueError,
+            ("2", "4", "[model(x) for x in X]"),
+        ),
         (lambda e: e.mean_cross_entropy(e.MLP(2, [2]), []), ValueError, ("0",)),
         (lambda e: e.eval_split(e.MLP(2, [2]), []), ValueError, ("0",)),
         (lambda e: e.mean_cross_entropy(e.MLP(2, [2]), [([1.0], 0)]), ValueError, ("2", "1")),
@@ -205,6 +223,10 @@ def test_other_people_s_modules(engine):
         (lambda e: e.cross_entropy([e.Value(1)], 1.0), TypeError, ("1.0",)),
         (lambda e: e.cross_entropy([], 0), ValueError, ("0",)),
         (lambda e: e.MLP(2, []), ValueError, ("0",)),
+        (lambda e: e.MLP(2, 3, 1), TypeError, ("a list", "3", "MLP(2, [3, 1])")),
+        (lambda e: e.MLP(2, 16, 8, 1), TypeError, ("a list", "16", "MLP(2, [16, 8, 1])")),
+        (lambda e: e.MLP(2, 3, "relu"), TypeError, ("a list", "3", "MLP(2, [3])")),
+        (lambda e: e.MLP(2, None), TypeError, ("a list", "None")),
         (lambda e: e.MLP(0, [1]), ValueError, ("0",)),
         (lambda e: e.MLP(2, [3, -1]), ValueError, ("-1",)),
         (lambda e: e.Layer(2, 0), ValueError, ("0",)),
@@ -229,6 +251,24 @@ def test_wrong_input(engine, no_new_nodes, attempt, exception, numbers):
     with pytest.raises(exception) as caught:
         attempt(engine)
     assert all(n in str(caught.value) for n in numbers), str(caught.value)
+
+
+def test_a_point_may_be_any_iterable(engine):
+    class Old:  # as before there was __iter__
+        def __getitem__(self, i):
+            return [1.0, -2.0][i]
+
+    class Fails:
+        def __iter__(self):
+            raise TypeError("no items today")
+
+    model = engine.MLP(2, [3, 1], rng=engine.RNG(1))
+    expected = bits(model([1.0, -2.0]).data)
+    for x in ((1.0, -2.0), iter([1.0, -2.0]), numpy.array([1.0, -2.0]), Old()):
+        assert bits(model(x).data) == expected
+    for attempt in (lambda: model(Fails()), lambda: engine.MLP(2, Fails())):
+        with pytest.raises(TypeError, match="no items today"):
+            attempt()
 
 
 def test_a_loss_that_fails_leaves_nothing_behind(engine, no_new_nodes):

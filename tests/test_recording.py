@@ -3,19 +3,22 @@
 import asyncio
 import contextlib
 import contextvars
+import copy
 import gc
 import inspect
 import itertools
+import pickle
 import random
 import signal
 import sys
 import threading
 import time
+import warnings
 
 import pytest
 from conftest import IS_CPYTHON, live_nodes, times
 
-from micrograd import grad_mode
+from micrograd import grad_mode, pure
 
 
 @pytest.fixture
@@ -600,3 +603,155 @@ def test_a_training_loop_that_is_interrupted(engine, is_on, storm, n):
     optimizer.zero_grad()
     engine.mean_cross_entropy(model, train).backward()
     assert any(p.grad for p in model.parameters())
+
+
+# -----------------------------------------------------------------------------
+# backward() where there is no graph
+
+WARNING = (
+    "backward() of a Value that was computed under no_grad(): it has no graph, so that no other "
+    "Value gets a gradient. Compute it outside of no_grad()"
+)
+
+
+def user_node(e, a, b):
+    """As scripts make them, with a rule that does without the graph."""
+    out = e.Value(a.data * b.data, (a, b), "own")
+
+    def rule():
+        a.grad += b.data * out.grad
+
+    out._backward = rule
+    return out
+
+
+def computed(e):
+    """By name: functions that compute a Value of a and b, with that engine."""
+    model = e.MLP(2, [2, 2], rng=e.RNG(1))
+    recorded = e.recorded(lambda v, x: v * x)
+    return {
+        "+": lambda a, b: a + b,
+        "+ number": lambda a, b: 1 + a,
+        "-": lambda a, b: 1 - a,
+        "negative": lambda a, b: -a,
+        "/": lambda a, b: a / b,
+        "number /": lambda a, b: 2 / a,
+        "**": lambda a, b: a**2,
+        "** Value": lambda a, b: a**b,
+        "tanh": lambda a, b: a.tanh(),
+        "abs": lambda a, b: abs(a),
+        "dot": lambda a, b: e.dot([a], [b]),
+        "dot of numbers": lambda a, b: e.dot([1.0], [2.0]),
+        "sum": lambda a, b: e.sum([a, b]),
+        "sum of numbers": lambda a, b: e.sum([1.0]),
+        "linear": lambda a, b: e.linear([a, 1.0], [[b, 2.0]])[0],
+        "linear of numbers": lambda a, b: e.linear([1.0], [[2.0]])[0],
+        "take": lambda a, b: e.take([a, b], 1),
+        "take of rows": lambda a, b: e.take([[1.0, a], [2.0, b]], 1)[0],
+        "softmax": lambda a, b: e.softmax([a, b])[1],
+        "cross_entropy": lambda a, b: e.cross_entropy([a, b], 1),
+        "mean_cross_entropy": lambda a, b: e.mean_cross_entropy(model, [([a, 1.0], 1)]),
+        "neuron": lambda a, b: model.layers[0].neurons[0]([a, b]),
+        "layer": lambda a, b: model.layers[0]([a, b])[0],
+        "model": lambda a, b: model([a, b])[0],
+        "user node": lambda a, b: e.Value(1.0, (a,), "own"),
+        "local gradients": lambda a, b: e.Value(1.0, (a, b), (2.0, 3.0)),
+        "recorded": lambda a, b: recorded(a, 2.0),
+    }
+
+
+@pytest.mark.parametrize("what", computed(pure))
+def test_backward_warns(engine, what):
+    """Of all that is computed under no_grad, and of nothing that is computed outside."""
+    compute = computed(engine)[what]
+    a, b = engine.Value(2.0), engine.Value(3.0)
+    for _ in range(2):  # also of what a recorded function has kept
+        with engine.no_grad():
+            v = compute(a, b)
+        for x in (v, copy.copy(v), copy.deepcopy([v])[0], pickle.loads(pickle.dumps(v))):
+            with pytest.warns(UserWarning) as caught:
+                x.backward()
+            assert [str(warning.message) for warning in caught] == [WARNING]
+            assert caught[0].filename == __file__  # the line that calls it
+            assert (x.grad, a.grad, b.grad) == (1.0, 0.0, 0.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        compute(a, b).backward()
+        (v * 1).backward()  # as any leaf
+
+
+def test_the_warning_as_an_error(engine):
+    """It leaves everything as it was."""
+    with engine.no_grad():
+        v = engine.Value(2.0) * 3
+    v.grad = 5.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UserWarning, match="computed under no_grad"):
+            v.backward()
+    assert (v.data, v.grad) == (6.0, 5.0)
+
+
+def test_backward_of_other_leaves_does_not_warn(engine):
+    class Mine(engine.Value):
+        pass
+
+    with engine.no_grad():
+        x = engine.Value(2.0)
+        leaves = [x, Mine(2.0), engine.Value(2.0, (), "own"), engine.Value(2.0, label="x")]
+        leaves += [(x * 2).detach(), copy.copy(x), engine.sum([], x)]
+    leaves.append(engine.take([x], 0).detach())
+    for leaf in leaves:
+        leaf.backward()
+        assert leaf.grad == 1.0
+
+
+def test_a_user_node_with_a_rule_of_its_own_does_not_warn(engine):
+    """Its rule runs, whether there is a graph or not."""
+    a, b = engine.Value(2.0), engine.Value(3.0)
+    with engine.no_grad():
+        out = user_node(engine, a, b)
+    out.backward()
+    assert a.grad == 3.0
+    del out._backward
+    with pytest.warns(UserWarning, match="computed under no_grad"):
+        out.backward()
+
+
+def test_a_filter_that_makes_the_value_anew(engine, monkeypatch):
+    """What shows warnings is Python, too."""
+    a = engine.Value(2.0)
+    with engine.no_grad():
+        v = a * 3
+
+    def show(*args, **kwargs):
+        v.__init__(1.0, (a,), (4.0,))
+
+    monkeypatch.setattr(warnings, "showwarning", show)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        v.backward()
+    assert (v.data, v.grad, a.grad) == (1.0, 1.0, 4.0)
+
+
+def test_threads_are_warned_of_their_own(engine):
+    """A Value that another thread computes under no_grad meanwhile changes nothing here."""
+    a = engine.Value(2.0)
+    entered, left = threading.Event(), threading.Event()
+    made = []
+
+    def work():
+        with engine.no_grad():
+            made.append(a * 2)
+            entered.set()
+            left.wait(10)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert entered.wait(10)
+    (a * 2).backward()
+    left.set()
+    thread.join()
+    assert a.grad == 2.0
+    with pytest.warns(UserWarning, match="computed under no_grad"):
+        made[0].backward()

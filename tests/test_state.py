@@ -998,8 +998,42 @@ def test_paths(engine, path, monkeypatch):
         assert pathlib.Path(os.fsdecode(name)).read_text() == FILE
         assert numbers(engine.load(name)) == numbers(neuron)
         os.remove(name)
-    with pytest.raises(FileNotFoundError):
-        neuron.save("no/such/folder")
+
+
+def test_there_is_no_such_folder(engine, path, monkeypatch):
+    """The error names the file that was given, and the folder."""
+    neuron, optimizer = small_run(engine)
+    monkeypatch.chdir(path.parent)
+    pathlib.Path("file").touch()
+    before = sorted(os.listdir())
+    for save in (neuron.save, optimizer.save):
+        for name in ("no/such/folder", pathlib.Path("no/such/folder"), b"no/such/folder"):
+            with pytest.raises(FileNotFoundError) as caught:
+                save(name)
+            folder = os.path.realpath("no/such")
+            assert str(caught.value).endswith(f"there is no folder {folder!r}: {name!r}")
+            assert caught.value.filename == name
+        with pytest.raises((NotADirectoryError, FileNotFoundError)) as caught:
+            save("file/model.json")
+        folder = os.path.realpath("file")
+        assert str(caught.value).endswith(f"there is no folder {folder!r}: 'file/model.json'")
+    assert sorted(os.listdir()) == before
+
+
+def test_the_disk_is_full(engine, path, monkeypatch):
+    """That error, too, is of the user's file."""
+    neuron, _ = small_run(engine)
+    neuron.save(path)
+
+    def fail(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    before = path.read_text()
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        neuron.save(path)
+    assert caught.value.filename == path and caught.value.errno == 28
+    assert path.read_text() == before and os.listdir(path.parent) == [path.name]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links and devices as POSIX has them")

@@ -64,6 +64,68 @@ def test_others_are_not(Value, x):
     assert (v.data, v.grad) == (1.0, 0.0)
 
 
+# by what is written: an operation with a wrong operand, and what the error says
+WRONG_OPERANDS = {
+    "v + '1'": ("a + x", "the text '1'", "write float(x)"),
+    "'1' + v": ("a + x", "the text '1'", "write float(x)"),
+    "v ** '2'": ("a ** x", "the text '2'", "write float(x)"),
+    "'loss: ' + v": ("a + x", "the text 'loss: '", "write str(a)"),
+    "v + [1]": ("a + x", "a list", "write [a + x for x in xs]"),
+    "[1] - v": ("x - a", "a list", "write [x - a for x in xs]"),
+    "(1, 2) / v": ("x / a", "a tuple", "write [x / a for x in xs]"),
+    "v - (1,)": ("a - x", "a tuple", "write [a - x for x in xs]"),
+    "v * array": ("a * x", "a NumPy array", "write [a * x for x in array.tolist()]"),
+    "array * v": ("a * x", "a NumPy array", "write [a * x for x in array.tolist()]"),
+    "array ** v": ("x ** a", "a NumPy array", "write [x ** a for x in array.tolist()]"),
+    "v / array": ("a / x", "a NumPy array", "write [a / x for x in array.tolist()]"),
+}
+
+
+@pytest.mark.parametrize("expression", WRONG_OPERANDS)
+def test_a_wrong_operand(Value, no_new_nodes, expression):
+    form, found, instead = WRONG_OPERANDS[expression]
+    for kind in (Value, type("Mine", (Value,), {})):
+        names = {"v": kind(2.0), "array": np.array([1.0, 2.0])}
+        with pytest.raises(TypeError) as caught:
+            eval(expression, names)
+        message = f"{form} takes a number or a Value for x, not {found}: {instead}"
+        assert str(caught.value).startswith(message)
+        assert (names["v"].data, names["v"].grad) == (2.0, 0.0)
+
+
+class Answers:
+    """Not a number: it does the operators itself, in whichever place it stands."""
+
+    def __add__(self, other):
+        return "answered"
+
+    __radd__ = __mul__ = __rmul__ = __sub__ = __rsub__ = __add__
+    __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __add__
+
+
+@pytest.mark.parametrize("operation", ["+", "-", "*", "/", "**"])
+def test_other_types_may_answer(Value, operation):
+    class List(Answers, list):
+        pass
+
+    class Array(Answers, np.ndarray):
+        pass
+
+    for x in (Answers(), List(), np.zeros(2).view(Array)):
+        for expression in (f"v {operation} x", f"x {operation} v"):
+            assert eval(expression, {"v": Value(1.0), "x": x}) == "answered"
+
+
+def test_a_subclass_with_items_may_go_into_a_list(Value):
+    class Pair(Value):
+        def __iter__(self):
+            return iter(("data", "grad"))
+
+    items = [1]
+    items += Pair(2.0)
+    assert items == [1, "data", "grad"]
+
+
 def test_a_value_is_no_number(Value):
     v = Value(1.0)
     for attempt in (lambda: Value(v), lambda: setattr(v, "data", v), lambda: setattr(v, "grad", v)):
@@ -83,6 +145,59 @@ def test_a_number_that_refuses_is_asked_first(Value, no_new_nodes, operation):
     for expression in (f"x {operation} refuses", f"refuses {operation} x"):
         with pytest.raises(ZeroDivisionError, match="no number today"):
             eval(expression, {"x": Value(0.0), "refuses": Refuses()})
+
+
+# -----------------------------------------------------------------------------
+# as a number that is printed, rounded, handed on
+
+NUMBERS = [-2.71828, 0.0, -0.0, 2.5, 3.5, 1e300, -1e-300, math.inf, -math.inf, math.nan]
+
+AS_A_FLOAT = {
+    "format .4f": lambda x: f"{x:.4f}",
+    "format of a width": lambda x: f"{x:>+12.3e}|{x:08.2f}|{x:%}",
+    "format with another": lambda x: "{:{}}".format(x, "12.5"),
+    "no such format": lambda x: format(x, "d"),
+    "no format at all": lambda x: format(x, "nonsense"),
+    "round": round,
+    "round to a digit": lambda x: round(x, 2),
+    "round to a ten": lambda x: round(x, -1),
+    "round with no digits": lambda x: round(x, None),
+    "round by keyword": lambda x: round(x, ndigits=1),
+    "round to a fraction": lambda x: round(x, 0.5),
+    "int": int,
+    "trunc": math.trunc,
+    "floor": math.floor,
+    "ceil": math.ceil,
+    "item": lambda x: x.item() if hasattr(x, "item") else x,
+}
+
+
+@pytest.mark.parametrize("what", AS_A_FLOAT)
+def test_as_a_float(Value, no_new_nodes, what):
+    for number in NUMBERS:
+        for kind in (Value, type("Mine", (Value,), {})):
+            v = kind(number) * 1 if kind is Value else kind(number)
+            ours, theirs = outcome(AS_A_FLOAT[what], v), outcome(AS_A_FLOAT[what], number)
+            assert repr(ours) == repr(theirs)  # with the sign of 0, and nan as nan
+            assert type(ours[1]) is type(theirs[1])
+
+
+def test_format_without_a_spec_is_str(Value):
+    class Mine(Value):
+        def __str__(self):
+            return f"mine of {self.data}"
+
+    assert f"{Value(1.5)}" == format(Value(1.5)) == "Value(data=1.5, grad=0.0)"
+    assert f"{Mine(1.5)} {Mine(1.5):.2f}" == "mine of 1.5 1.50"
+    assert f"{Value(1.5)!s:>30}" == "     Value(data=1.5, grad=0.0)"
+
+
+def test_a_value_is_no_integer(Value):
+    v = Value(2.0)
+    for attempt in (lambda: [1, 2, 3][v], lambda: range(v), lambda: bytes(3)[v:]):
+        with pytest.raises(TypeError):
+            attempt()
+    assert not hasattr(Value, "__index__")
 
 
 def test_the_engines_do_not_mix():
@@ -112,9 +227,12 @@ def test_the_engines_do_not_mix():
         ("pow", lambda V: V(-8) ** 0.5, ValueError, "-8.0 ** 0.5"),
         ("pow", lambda V: V(-8) ** V(0.5), ValueError, "-8.0 ** 0.5"),
         ("pow", lambda V: 0 ** V(-1), ZeroDivisionError, "0.0 ** -1.0"),
-        ("div", lambda V: V(1) / 0, ZeroDivisionError, "0.0 ** -1.0"),
-        ("div", lambda V: V(1) / V(0), ZeroDivisionError, "0.0 ** -1.0"),
-        ("div", lambda V: 1 / V(0), ZeroDivisionError, "0.0 ** -1.0"),
+        ("div", lambda V: V(3) / 0, ZeroDivisionError, "3.0 / 0.0: division by zero"),
+        ("div", lambda V: V(3) / V(-0.0), ZeroDivisionError, "3.0 / -0.0: division by zero"),
+        ("div", lambda V: V(3) / (V(1) * 0), ZeroDivisionError, "3.0 / 0.0: division by zero"),
+        ("div", lambda V: 2 / V(0), ZeroDivisionError, "2.0 / 0.0: division by zero"),
+        ("div", lambda V: V(3) / 5e-324, OverflowError, "5e-324 ** -1.0"),
+        ("div", lambda V: 2 / V(5e-324), OverflowError, "5e-324 ** -1.0"),
         ("sqrt", lambda V: V(-4).sqrt(), ValueError, "sqrt(-4.0)"),
         ("sin", lambda V: V(math.inf).sin(), ValueError, "sin(inf)"),
         ("cos", lambda V: V(-math.inf).cos(), ValueError, "cos(-inf)"),

@@ -23,10 +23,11 @@ static int give_fault(Object out) {
     return give_problem(out);
 }
 
-// append the Values of new nodes; if that fails the others are discarded
-static int give_nodes(const Index *nodes, size_t n, Object out) {
+// append the Values of new nodes, which are leaves under no_grad; if that fails the others are discarded
+static int give_nodes(const Index *nodes, size_t n, int recording, Object out) {
     int failed = 0;
     for (size_t k = 0; k < n; k++) {
+        if (!recording) mark_unrecorded(nodes[k]);
         if (failed) {
             tape_discard(&tape, nodes[k]);
             continue;
@@ -39,8 +40,8 @@ static int give_nodes(const Index *nodes, size_t n, Object out) {
     return failed ? give_problem(out) : 0;
 }
 
-static int give_node(Index i, Object out) {
-    return i ? give_nodes(&i, 1, out) : give_fault(out);
+static int give_node(Index i, int recording, Object out) {
+    return i ? give_nodes(&i, 1, recording, out) : give_fault(out);
 }
 
 static int give_float(double x, Object out) {
@@ -125,8 +126,8 @@ int shared_dot(Object ws, Object xs, Object start, Object out) {
     Index *w = items.nodes, *x = w + n;
     double *w_numbers = items.numbers, *x_numbers = w_numbers + n;
     if (size_of(xs) == n && read_items(ws, w, w_numbers, out) == 0 && read_items(xs, x, x_numbers, out) == 0) {
-        failed =
-            give_node((recording ? tape_dot : dot_evaluate)(&tape, first, number, w, w_numbers, x, x_numbers, n), out);
+        failed = give_node((recording ? tape_dot : dot_evaluate)(&tape, first, number, w, w_numbers, x, x_numbers, n),
+                           recording, out);
     }
     items_free(&items);
     return failed;
@@ -141,8 +142,8 @@ int shared_sum(Object xs, Object start, Object out) {
     if (recording < 0 || operand_need((PyObject *)start, &first, &number) < 0) return give_problem(out);
     if (items_new(&items, n, out) < 0) return -1;
     if (read_items(xs, items.nodes, items.numbers, out) == 0) {
-        failed =
-            give_node((recording ? tape_sum : sum_evaluate)(&tape, first, number, items.nodes, items.numbers, n), out);
+        failed = give_node((recording ? tape_sum : sum_evaluate)(&tape, first, number, items.nodes, items.numbers, n),
+                           recording, out);
     }
     items_free(&items);
     return failed;
@@ -158,7 +159,7 @@ int shared_linear(Object xs, Object ws, size_t nout, Object out) {
     double *w_numbers = items.numbers, *x_numbers = w_numbers + n;
     if (n == nin * nout && read_items(ws, w, w_numbers, out) == 0 && read_items(xs, x, x_numbers, out) == 0) {
         failed = (recording ? linear : linear_evaluate)(&tape, x, x_numbers, nin, w, w_numbers, nout, results);
-        failed = failed ? give_fault(out) : give_nodes(results, nout, out);
+        failed = failed ? give_fault(out) : give_nodes(results, nout, recording, out);
     }
     items_free(&items);
     return failed;
@@ -186,7 +187,7 @@ int shared_take(Object xs, Object out) {
     if (items_new(&items, 2 * n, out) < 0) return -1;
     Index *results = items.nodes + n;
     if (read_items(xs, items.nodes, items.numbers, out) == 0) {
-        failed = take_row(&items, n, recording, results) ? give_fault(out) : give_nodes(results, n, out);
+        failed = take_row(&items, n, recording, results) ? give_fault(out) : give_nodes(results, n, recording, out);
     }
     items_free(&items);
     return failed;
@@ -200,7 +201,7 @@ int shared_exponentials(Object xs, Object out) {
     Index *results = items.nodes + n;
     if (read_items(xs, items.nodes, items.numbers, out) == 0) {
         failed = exponentials(&tape, items.nodes, n, results, results + n);
-        failed = failed ? give_fault(out) : give_nodes(results, n + 1, out);
+        failed = failed ? give_fault(out) : give_nodes(results, n + 1, 1, out);
     }
     items_free(&items);
     return failed;
@@ -215,7 +216,7 @@ int shared_softmax(Object xs, Object out) {
     Index *results = items.nodes + n;
     if (read_items(xs, items.nodes, items.numbers, out) == 0) {
         failed = (recording ? softmax : softmax_evaluate)(&tape, items.nodes, n, results);
-        failed = failed ? give_fault(out) : give_nodes(results, n, out);
+        failed = failed ? give_fault(out) : give_nodes(results, n, recording, out);
     }
     items_free(&items);
     return failed;
@@ -228,7 +229,8 @@ int shared_cross_entropy(Object logits, size_t target, Object out) {
     if (recording < 0) return give_problem(out);
     if (items_new(&items, n, out) < 0) return -1;
     if (read_items(logits, items.nodes, items.numbers, out) == 0) {
-        failed = give_node((recording ? cross_entropy : cross_entropy_evaluate)(&tape, items.nodes, n, target), out);
+        failed = give_node((recording ? cross_entropy : cross_entropy_evaluate)(&tape, items.nodes, n, target),
+                           recording, out);
     }
     items_free(&items);
     return failed;
@@ -243,7 +245,7 @@ int shared_mlp_call(const MLP *mlp, Object xs, Object out) {
     Index *results = items.nodes + n;
     if (n == mlp->sizes[0] && read_items(xs, items.nodes, items.numbers, out) == 0) {
         failed = (recording ? mlp_call : mlp_evaluate)(&tape, mlp, items.nodes, items.numbers, results);
-        failed = failed ? give_fault(out) : give_nodes(results, nout, out);
+        failed = failed ? give_fault(out) : give_nodes(results, nout, recording, out);
     }
     items_free(&items);
     return failed;
@@ -308,7 +310,7 @@ int shared_mean_cross_entropy(const MLP *mlp, Object split, Object out) {
     if (failed) return failed;
     failed = give_node((recording ? mean_cross_entropy : mean_cross_entropy_evaluate)(
                            &tape, mlp, items.nodes, items.numbers, labels, size_of(split)),
-                       out);
+                       recording, out);
     items_free(&items);
     return failed;
 }

@@ -25,6 +25,8 @@ Tape *shared_tape(void);
 //     no_grad_blocks                         a set: while it is empty recording is on everywhere
 //     refuse(what)                           a RecordingError if that is being recorded
 //     recorders                              a set: while it is empty nothing is refused anywhere
+//     unsupported(value, x, form)            NotImplemented, or a TypeError that says what to write
+//     unrecorded                             what backward() warns of, a text
 //     types                                  of functions, cells, methods and partials
 int handle_type_new(Object hooks, Object out);
 

@@ -9,6 +9,7 @@ import platform
 import re
 import sys
 import sysconfig
+from hashlib import sha256
 from pathlib import Path
 
 from cffi import FFI
@@ -27,6 +28,22 @@ NAME = read("pyproject.toml", r'^name = "(\w+)"$')
 VERSION = read(f"{NAME}/version.py", r'^__version__ = "(.+)"$')
 HEADER = "binding.h" if (HERE / "binding.h").exists() else f"{NAME}.h"
 
+
+def files(pattern):
+    """The files of csrc/ and csrc/python/ with such a name, from the project's root."""
+    paths = sorted([*CSRC.glob(pattern), *HERE.glob(pattern)])
+    return [path.relative_to(ROOT).as_posix() for path in paths if path != CSRC / "main.c"]
+
+
+SOURCES, HEADERS = files("*.c"), [*files("*.h"), "csrc/cflags", "csrc/python/build.py"]
+
+
+def made_of():
+    """A line of C text for each source: its path, and a digest of what is in it."""
+    for path in [*SOURCES, *HEADERS]:
+        yield f'"{path} {sha256((ROOT / path).read_bytes()).hexdigest()[:16]}\\n"'
+
+
 # cffi releases the GIL around each call. Here it stays held: it is the lock of what C works on.
 SOURCE = f"""
 #undef Py_BEGIN_ALLOW_THREADS
@@ -35,13 +52,8 @@ SOURCE = f"""
 #define Py_END_ALLOW_THREADS }}
 #include "{HEADER}"
 static const char *built_version(void) {{ return "{VERSION}"; }}
+static const char *built_from(void) {{ return {" ".join(made_of())}; }}
 """
-
-
-def files(pattern):
-    """The files of csrc/ and csrc/python/ with such a name, from the project's root."""
-    paths = sorted([*CSRC.glob(pattern), *HERE.glob(pattern)])
-    return [path.relative_to(ROOT).as_posix() for path in paths if path != CSRC / "main.c"]
 
 
 def declarations(header, seen):
@@ -73,12 +85,14 @@ def flags():
 
 
 ffibuilder = FFI()
-ffibuilder.cdef(declarations(HEADER, set()) + "\nconst char *built_version(void);")
+ffibuilder.cdef(
+    declarations(HEADER, set()) + "\nconst char *built_version(void), *built_from(void);"
+)
 ffibuilder.set_source(
     f"_{NAME}",  # beside the package, not in it: found also where the sources shadow the package
     SOURCE,
-    sources=files("*.c"),
-    depends=[*files("*.h"), "csrc/cflags", "csrc/python/build.py", f"{NAME}/version.py"],
+    sources=SOURCES,
+    depends=[*HEADERS, f"{NAME}/version.py"],
     include_dirs=["csrc", "csrc/python"],
     extra_compile_args=flags(),
     libraries=[] if is_for_msvc() else ["m"],

@@ -43,7 +43,7 @@ static PyTypeObject *value_type;
 // the hooks that handle_type_new was given: see binding.h
 static PyObject *make_error, *make_number, *tell_number, *read_node, *recompute;
 static PyObject *tell_recording, *no_grad_blocks;
-static PyObject *refuse_recorded, *recorders;
+static PyObject *refuse_recorded, *recorders, *unsupported, *unrecorded_text;
 static PyObject *methods;            // their names: set of attributes that cannot be set
 static PyObject *name_data, *name_grad, *name_op, *name_backward, *name_label, *name_m, *name_v;
 
@@ -230,12 +230,17 @@ static PyObject *handle_new(Index i) {
     return no_memory();
 }
 
+void mark_unrecorded(Index i) {
+    tape.nodes[i].flags |= NODE_UNRECORDED;
+}
+
 PyObject *new_handle(Index i, int recording) {
     if (!i) return raise_fault();
     if (!recording) {
         Index leaf = tape_leaf(&tape, *tape_data(&tape, i));
         node_discard(i);
         if (!leaf) return raise_fault();
+        mark_unrecorded(leaf);
         i = leaf;
     }
     return handle_new(i);
@@ -733,6 +738,7 @@ static int value_init(PyObject *object, PyObject *args, PyObject *kwargs) {
         failed = set_node(self, data, operands, slopes);
     } else {
         failed = set_leaf(self, data);
+        if (!failed && PyTuple_Size(operands) > 0) mark_unrecorded(self->index);
     }
     int has_name = PyUnicode_Check(op) && PyUnicode_GetLength(op) > 0;
     if (!failed) failed = recording && has_name ? attribute_set(self, name_op, op) : forget_name(self);
@@ -761,16 +767,14 @@ static Index record_mul_number(Tape *t, Index a, double k) {
     return tape_binary(t, OP_MUL, a, tape_leaf(t, k));
 }
 
-// a op x, where a is a Value and x may be anything
-static inline PyObject *binary(PyObject *a, PyObject *x, Record *record, RecordNumber *record_number) {
+// a op x, where a is a Value and x may be anything; form is how to write it
+static inline PyObject *binary(PyObject *a, PyObject *x, const char *form, Record *record,
+                               RecordNumber *record_number) {
     Index index;
     double number = 0.0;
     int recording = is_recording();
     Kind kind = recording < 0 ? KIND_FAILED : operand_read(x, &index, &number);
-    if (kind == KIND_OTHER) {
-        Py_INCREF(Py_NotImplemented);
-        return Py_NotImplemented;
-    }
+    if (kind == KIND_OTHER) return PyObject_CallFunction(unsupported, "OOs", a, x, form);
     Index i = kind == KIND_FAILED ? 0 : node_of(a);  // only now: what ran before may have called a.__init__ again
     if (!i) return NULL;
     i = kind == KIND_VALUE ? record(&tape, i, index) : record_number(&tape, i, number);
@@ -778,22 +782,26 @@ static inline PyObject *binary(PyObject *a, PyObject *x, Record *record, RecordN
 }
 
 // x op a, where a is a Value and x, on the left, is not
-static inline PyObject *reflected(PyObject *x, PyObject *a, RecordNumber *record_number) {
-    return binary(a, x, NULL, record_number);
+static inline PyObject *reflected(PyObject *x, PyObject *a, const char *form, RecordNumber *record_number) {
+    return binary(a, x, form, NULL, record_number);
 }
 
 // x + a and x * a are a + x and a * x; if a is of a subclass, with its own operator
-static PyObject *swapped(PyObject *x, PyObject *a, const char *method, RecordNumber *record_number) {
-    if (Py_TYPE(a) == value_type) return reflected(x, a, record_number);
+static PyObject *swapped(PyObject *x, PyObject *a, const char *method, const char *form, RecordNumber *record_number) {
+    if (Py_TYPE(a) == value_type) return reflected(x, a, form, record_number);
     return PyObject_CallMethod(a, method, "O", x);
 }
 
 static PyObject *value_add(PyObject *a, PyObject *b) {
-    return is_value(a) ? binary(a, b, record_add, record_add_number) : swapped(a, b, "__add__", record_add_number);
+    const char *form = "a + x";
+    if (!is_value(a)) return swapped(a, b, "__add__", form, record_add_number);
+    return binary(a, b, form, record_add, record_add_number);
 }
 
 static PyObject *value_multiply(PyObject *a, PyObject *b) {
-    return is_value(a) ? binary(a, b, record_mul, record_mul_number) : swapped(a, b, "__mul__", record_mul_number);
+    const char *form = "a * x";
+    if (!is_value(a)) return swapped(a, b, "__mul__", form, record_mul_number);
+    return binary(a, b, form, record_mul, record_mul_number);
 }
 
 // clang-format off
@@ -802,11 +810,13 @@ static Index record_number_div(Tape *t, Index a, double k) { return tape_number_
 // clang-format on
 
 static PyObject *value_subtract(PyObject *a, PyObject *b) {
-    return is_value(a) ? binary(a, b, tape_sub, tape_sub_number) : reflected(a, b, record_number_sub);
+    if (!is_value(a)) return reflected(a, b, "x - a", record_number_sub);
+    return binary(a, b, "a - x", tape_sub, tape_sub_number);
 }
 
 static PyObject *value_divide(PyObject *a, PyObject *b) {
-    return is_value(a) ? binary(a, b, tape_div, tape_div_number) : reflected(a, b, record_number_div);
+    if (!is_value(a)) return reflected(a, b, "x / a", record_number_div);
+    return binary(a, b, "a / x", tape_div, tape_div_number);
 }
 
 // clang-format off
@@ -824,9 +834,9 @@ static PyObject *value_power(PyObject *a, PyObject *b, PyObject *modulus) {
         Py_INCREF(Py_NotImplemented);
         return Py_NotImplemented;
     }
-    if (!is_value(a)) return reflected(a, b, record_number_power);
+    if (!is_value(a)) return reflected(a, b, "x ** a", record_number_power);
     // an exponent that is an integer is written as one: **2, not **2.0
-    return binary(a, b, record_power, PyIndex_Check(b) ? record_pow_integer : record_pow);
+    return binary(a, b, "a ** x", record_power, PyIndex_Check(b) ? record_pow_integer : record_pow);
 }
 
 static PyObject *unary(PyObject *self, Op op) {
@@ -897,6 +907,17 @@ static PyObject *value_get_data(PyObject *self, void *closure) {
 
 static PyObject *value_float(PyObject *self) {
     return is_refused("float") ? NULL : value_get_data(self, NULL);
+}
+
+static PyObject *value_item(PyObject *self, PyObject *none) {
+    (void)none;
+    return value_float(self);
+}
+
+static PyObject *value_int(PyObject *self) {
+    PyObject *number = value_float(self), *integer = number ? PyNumber_Long(number) : NULL;
+    Py_XDECREF(number);
+    return integer;
 }
 
 static int value_bool(PyObject *self) {  // true for every number, as for any object in Python
@@ -1003,6 +1024,25 @@ static PyObject *value_get_is_leaf(PyObject *self, void *closure) {
     (void)closure;
     Index i = node_of(self);
     return i ? PyBool_FromLong(tape.nodes[i].op == OP_LEAF) : NULL;
+}
+
+static int is_unrecorded(Index i) {
+    return tape.nodes[i].op == OP_LEAF && tape.nodes[i].flags & NODE_UNRECORDED;
+}
+
+static PyObject *value_get_is_unrecorded(PyObject *self, void *closure) {
+    (void)closure;
+    Index i = node_of(self);
+    return i ? PyBool_FromLong(is_unrecorded(i)) : NULL;
+}
+
+// for copies
+static int value_set_is_unrecorded(PyObject *self, PyObject *x, void *closure) {
+    (void)closure;
+    Index i = node_of(self);
+    if (!i) return -1;
+    if (x == Py_True && tape.nodes[i].op == OP_LEAF) mark_unrecorded(i);
+    return 0;
 }
 
 static PyObject *value_get_dict(PyObject *self, void *closure) {
@@ -1114,6 +1154,10 @@ static PyObject *value_backward(PyObject *self, PyObject *none) {
     (void)none;
     Index i = is_refused("backward") ? 0 : node_of(self);
     if (!i) return NULL;
+    if (is_unrecorded(i) && !(tape.nodes[i].flags & NODE_FUNCTION)) {
+        if (PyErr_WarnFormat(PyExc_UserWarning, 1, "%U", unrecorded_text) < 0) return NULL;
+        i = index_of(self);  // a filter of warnings may have called self.__init__ again
+    }
     if (tape_backward(&tape, i) == 0) Py_RETURN_NONE;
     if (tape.fault.code != FAULT_USER) return raise_fault();
     if (pass_backward(i) < 0) return NULL;
@@ -1161,6 +1205,7 @@ static PyMethodDef value_methods[] = {
     // clang-format off
     UNARY_METHODS(UNARY_METHOD)
     // clang-format on
+    METHOD(item, "Return the number, a float: what `float(self)` and `self.data` are."),
     METHOD(detach, "Return a new Value with this number and no graph below it."),
     METHOD(backward,
            "Add to each Value below this one the derivative of this one with respect to it.\n\n"
@@ -1169,7 +1214,9 @@ static PyMethodDef value_methods[] = {
            "between steps (`zero_grad`).\n\n"
            "Raises:\n"
            "    ZeroDivisionError, OverflowError, ValueError: a derivative does not exist,\n"
-           "        like that of sqrt at 0. All grads are then as they were before."),
+           "        like that of sqrt at 0. All grads are then as they were before.\n\n"
+           "Warns:\n"
+           "    UserWarning: this Value was computed under no_grad, and has no graph."),
     METHOD(forward,
            "Recompute everything below this Value, and itself, from the leaves' present data.\n\n"
            "Each inner node gets the data that building the graph anew would give, and grad\n"
@@ -1201,6 +1248,8 @@ static PyGetSetDef value_attributes[] = {
     {"_place", value_get_index, NULL, "The same for an array that is kept: the Value cannot be made anew from then on.",
      "exported"},
     {"_is_leaf", value_get_is_leaf, NULL, "Whether this Value is computed from no others.", NULL},
+    {"_is_unrecorded", value_get_is_unrecorded, value_set_is_unrecorded,
+     "Whether this Value is a leaf because it was computed under no_grad.", NULL},
     {"__dict__", value_get_dict, NULL, "The attributes that have been set.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
@@ -1236,6 +1285,7 @@ static PyType_Slot value_slots[] = {
     {Py_nb_negative, value_negative},
     {Py_nb_absolute, value_absolute},
     {Py_nb_float, value_float},
+    {Py_nb_int, value_int},
     {Py_nb_bool, value_bool},
     {0, NULL},
     // clang-format on
@@ -1251,9 +1301,9 @@ static PyType_Spec value_spec = {
 int handle_type_new(Object hooks, Object out) {
     PyObject *types[CONTAINERS];
     int is_again = value_type != NULL;  // the package is imported anew: it gets the same type
-    if (!PyArg_ParseTuple((PyObject *)hooks, "OOOOOOOOO(OOOO)", &make_error, &make_number, &tell_number, &read_node,
-                          &recompute, &tell_recording, &no_grad_blocks, &refuse_recorded, &recorders, &types[0],
-                          &types[1], &types[2], &types[3]))
+    if (!PyArg_ParseTuple((PyObject *)hooks, "OOOOOOOOOOO(OOOO)", &make_error, &make_number, &tell_number, &read_node,
+                          &recompute, &tell_recording, &no_grad_blocks, &refuse_recorded, &recorders, &unsupported,
+                          &unrecorded_text, &types[0], &types[1], &types[2], &types[3]))
         goto failed;
     Py_INCREF((PyObject *)hooks);  // never released: handles live to the end of the process
     for (int i = 0; i < CONTAINERS; i++) {

@@ -17,6 +17,7 @@ int is_value(PyObject *x);
 int is_recording(void);                  // 0 under no_grad, -1 with an exception set
 PyObject *handle_of(Index i);            // the Value of a node, a new reference; NULL with an exception
 PyObject *new_handle(Index i, int recording);  // of a result: under no_grad of a leaf with its number
+void mark_unrecorded(Index i);           // a leaf that was computed under no_grad: see value_backward
 void handle_drop_moments(Index i);       // attributes m and v, which Adam's moments replace
 int handle_run_backward(Index i);        // call the _backward of its Value; 0, or -1 with an exception set
 int handle_run_forward(Index i);         // set its number to what its _forward returns; the same

@@ -120,6 +120,10 @@ static void test_faults(void) {
     CHECK(!tape_pow(&tape, negative, 0.5, 0));
     CHECK(!tape_unary(&tape, OP_SQRT, negative));
     CHECK(!tape_div(&tape, big, zero));
+    CHECK(tape.fault.code == FAULT_DIVISION && tape.fault.a == 1000 && tape.fault.b == 0);
+    CHECK(!tape_div_number(&tape, negative, 0.0) && tape.fault.code == FAULT_DIVISION && tape.fault.a == -8);
+    CHECK(!tape_number_div(&tape, 2.0, zero) && tape.fault.code == FAULT_DIVISION && tape.fault.a == 2);
+    CHECK(!tape_number_div(&tape, 2.0, tape_unary(&tape, OP_LOG, zero)) && tape.fault.code == FAULT_FORWARD);
     // the operands made on the way are gone, and so is what they were operands of
     CHECK(!tape_unary(&tape, OP_LOG, tape_binary(&tape, OP_MUL, big, tape_neg(&tape, zero))));
     CHECK(tape.live == 3);

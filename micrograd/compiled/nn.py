@@ -6,7 +6,7 @@ import operator
 import weakref
 
 from ..checkpoint import load_network
-from ..checks import check_activation, check_inputs, number
+from ..checks import check_activation, check_inputs, check_numbers, check_point
 from ..grad_mode import refuse
 from ..pure import nn as pure
 from .binding import call, ffi, lib, tape
@@ -51,7 +51,7 @@ class _Network:
     def __call__(self, x: list[Value | Number]) -> Any:
         check_inputs(x, self.nin)
         if not lib.shared_are_plain(id(x)):
-            x = [xi if isinstance(xi, Value) else number(xi) for xi in x]
+            x = check_numbers(x, Value)
         out = call(lib.shared_mlp_call, self.mlp, id(x))
         return out[0] if self.nout == 1 else out
 
@@ -132,7 +132,7 @@ class Neuron(Module, pure.Neuron):
     _random = random
 
     def __call__(self, x: Iterable[Value | Number]) -> Value:
-        x = list(x)
+        x = check_point(x)
         network = self._network()
         return super().__call__(x) if network is None else network(x)
 
@@ -148,7 +148,7 @@ class Layer(Module, pure.Layer):
     _Neuron = Neuron
 
     def __call__(self, x: Iterable[Value | Number]) -> Any:
-        x = list(x)
+        x = check_point(x)
         network = self._network()
         return super().__call__(x) if network is None else network(x)
 
@@ -170,7 +170,7 @@ class MLP(Module, pure.MLP):
         return _network(self, [layer.neurons for layer in layers])
 
     def __call__(self, x: Iterable[Value | Number]) -> Any:
-        inputs: list[Value | Number] = [x] if isinstance(x, Value) else list(x)
+        inputs: list[Value | Number] = [x] if isinstance(x, Value) else check_point(x)
         network = self._network()
         return super().__call__(inputs) if network is None else network(inputs)
 

@@ -10,8 +10,17 @@ import functools
 import types
 
 from .. import grad_mode
-from ..checks import check_copied, check_node, is_number, number, user_number
+from ..checks import (
+    UNRECORDED,
+    check_copied,
+    check_node,
+    is_number,
+    number,
+    unsupported,
+    user_number,
+)
 from ..pictures.picture import shown_in_notebook
+from ..pure.base import Base as _Base
 from ..pure.value import Value as _PureValue
 from .binding import call, error, ffi, lib, tape
 
@@ -52,7 +61,7 @@ def _new_type() -> type[Value]:
     hooks = (
         error, number, is_number, _node, user_number,
         grad_mode.is_recording, grad_mode.no_grad_blocks,
-        grad_mode.refuse, grad_mode.recorder_blocks, containers,
+        grad_mode.refuse, grad_mode.recorder_blocks, unsupported, UNRECORDED, containers,
     )  # fmt: skip
     out: list[type[Value]] = []
     if lib.handle_type_new(id(hooks), id(out)) < 0:
@@ -83,6 +92,10 @@ def _method(function: Callable[..., Any]) -> Callable[..., Any]:
 def __repr__(self: Value) -> str:
     grad_mode.refuse("repr")
     return f"Value(data={self.data}, grad={self.grad})"
+
+
+for _name in ("__format__", "__round__", "__trunc__"):  # these go by `data` and float()
+    setattr(Value, _name, vars(_Base)[_name])
 
 
 @_method
@@ -124,7 +137,7 @@ def __reduce_ex__(self: Value, protocol: int) -> tuple[Any, ...]:
     check_copied(self)
     copied: Any = object.__reduce_ex__(self, max(2, protocol))
     make, arguments, state = copied[:3]
-    numbers = self.data, self.grad, _moments(self)
+    numbers = self.data, self.grad, _moments(self), self._is_unrecorded
     return _leaf, (numbers, make, arguments), state
 
 
@@ -135,18 +148,20 @@ def _moments(value: Value) -> tuple[float, float] | None:
 
 
 def _leaf(
-    numbers: tuple[float, float, tuple[float, float] | None],
+    numbers: tuple[float, float, tuple[float, float] | None, bool],
     make: Callable[..., Value],
     arguments: tuple[Any, ...],
 ) -> Value:
     """Make a leaf again from what `Value.__reduce_ex__` took down."""
-    data, grad, moments = numbers
+    data, grad, moments, *rest = numbers
     leaf = make(*arguments)
     Value.__init__(leaf, data)
     leaf.grad = grad
     if moments is not None:
         call(lib.shared_adam_init, ffi.new("Index *", leaf._index), 1)
         leaf.m, leaf.v = moments
+    if rest == [True]:  # which earlier versions have not written
+        leaf._is_unrecorded = True
     return leaf
 
 

@@ -27,3 +27,7 @@ __all__ = [
     "Adam", "AdamW", "SGD",
     "recorded", "RecordingError",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:  # no modules, and what `import *` leaves out
+    return [*__all__, "random", "sum"]

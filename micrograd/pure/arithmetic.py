@@ -12,8 +12,13 @@ import math
 def divide(x: float, y: float) -> float:
     """x / y, or ZeroDivisionError."""
     if y == 0:
-        raise ZeroDivisionError(f"{x!r} / {y!r}: division by zero")
+        raise no_quotient(x, y)
     return x / y
+
+
+def no_quotient(x: float, y: float) -> ZeroDivisionError:
+    """Return the error of x / y where y is 0."""
+    return ZeroDivisionError(f"{x!r} / {y!r}: division by zero")
 
 
 def power(x: float, k: float) -> float:

@@ -83,6 +83,21 @@ class Base:
         refuse("float")
         return self._data
 
+    def item(self) -> float:
+        """Return the number, a float: what `float(self)` and `self.data` are."""
+        return float(self)
+
+    # numbers, not Values, as float() is: no gradient passes through them
+
+    def __int__(self) -> int:
+        return int(float(self))
+
+    def __trunc__(self) -> int:
+        return int(float(self))
+
+    def __round__(self, ndigits: SupportsIndex | None = None) -> float:
+        return round(float(self), ndigits)
+
     def __bool__(self) -> bool:  # there is a Value, whatever its number
         refuse("bool")
         return True
@@ -90,6 +105,10 @@ class Base:
     def __repr__(self) -> str:
         refuse("repr")
         return f"Value(data={self.data}, grad={self.grad})"
+
+    def __format__(self, spec: str) -> str:
+        refuse("repr")
+        return format(self.data, spec) if spec else str(self)
 
     def _repr_html_(self) -> str:  # which notebooks ask for, and terminals do not
         return shown_in_notebook(self)

@@ -12,7 +12,7 @@ from ..checks import (
 )
 from ..grad_mode import is_recording
 from ..recorder import Integer
-from .value import Value
+from .value import Value, computed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def dot(
     total = start if isinstance(start, Value) else number(start)
     for w, x in pairs:
         total = total + w * x
-    return total if isinstance(total, Value) else Value(total)
+    return total if isinstance(total, Value) else computed(total)
 
 
 def sum(xs: Iterable[Value | Number], start: Value | Number = 0) -> Value:
@@ -82,7 +82,7 @@ def sum(xs: Iterable[Value | Number], start: Value | Number = 0) -> Value:
     total = start if isinstance(start, Value) else number(start)
     for x in items:
         total = total + x
-    return total if isinstance(total, Value) else Value(total)
+    return total if isinstance(total, Value) else computed(total)
 
 
 def linear(x: Iterable[Value | Number], w: Iterable[Iterable[Value | Number]]) -> list[Value]:

@@ -8,9 +8,10 @@ from ..checks import (
     check_activation,
     check_generator,
     check_inputs,
+    check_numbers,
+    check_point,
     check_sizes,
     count,
-    number,
 )
 from ..grad_mode import refuse
 from ..summary import summary
@@ -107,9 +108,9 @@ class Neuron(_Drawn):
 
     def __call__(self, x: Iterable[Value | Number]) -> Value:
         """Return the neuron's output (a Value) for x, a list of nin numbers or Values."""
-        x = list(x)
+        x = check_point(x)
         check_inputs(x, len(self.w))
-        x = [xi if isinstance(xi, self._Value) else number(xi) for xi in x]
+        x = check_numbers(x, self._Value)
         act = self.b
         for wi, xi in zip(self.w, x):
             act = act + wi * xi
@@ -144,7 +145,7 @@ class Layer(_Drawn):
 
     def __call__(self, x: Iterable[Value | Number]) -> Any:
         """Return the list of the neurons' outputs, or the one Value if there is one neuron."""
-        x = list(x)
+        x = check_point(x)
         out = [n(x) for n in self.neurons]
         return out[0] if len(out) == 1 else out
 
@@ -189,7 +190,7 @@ class MLP(_Drawn):
         activation: str = "tanh",
         rng: SupportsUniform | None = None,
     ) -> None:
-        sizes = check_sizes(nin, nouts)
+        sizes = check_sizes(nin, nouts, activation, rng)
         last = len(sizes) - 2
         self.layers = [
             self._Layer(sizes[i], sizes[i + 1], nonlin=i != last, activation=activation, rng=rng)

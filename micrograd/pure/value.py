@@ -18,14 +18,16 @@ Karpathy's micrograd.
 from __future__ import annotations
 
 import math
+import warnings
 
-from ..checks import check_node, is_number, number, user_number
+from ..checks import UNRECORDED, check_node, is_number, number, unsupported, user_number
 from ..grad_mode import is_recording, recorder_blocks, refuse
 from .arithmetic import (
     cos,
     divide,
     exp,
     log,
+    no_quotient,
     power,
     power_slope,
     relu,
@@ -96,6 +98,7 @@ class Value(Base):
     _rule: str | None = None  # the name in RULES of the operation that made this node
     _exponent: float | None = None  # k, in a node a**k
     _given_slopes: tuple[float, ...] = ()  # the local gradients of a node that a user has made
+    _is_unrecorded: bool = False  # whether it is a leaf because it was computed under no_grad
     # of a leaf that forward() recomputes, such as the largest score in softmax: a function, and the
     # Values whose data it takes. No gradient passes through it
     _source: tuple[Callable[[Iterator[float]], float], list[Value]] | None = None
@@ -121,6 +124,7 @@ class Value(Base):
             self._given_slopes = slopes
         if (operands or op) and not is_recording():
             self._prev, self._op, self._given_slopes = (), "", ()  # a leaf
+            self._is_unrecorded = bool(operands)
         if label:
             self.label = label
 
@@ -130,33 +134,43 @@ class Value(Base):
         out = Value(RULES[rule][0](*[v._data for v in operands]))
         if is_recording():
             out._prev, out._op, out._rule = operands, rule, rule
+        else:
+            out._is_unrecorded = True
         return out
 
     # the operations. NotImplemented makes Python try the method of the other operand
 
     def __add__(self, other: Value | Number) -> Value:  # self + other
         operand = _operand(other)
-        return self._record("+", operand) if operand is not None else NotImplemented
+        if operand is None:
+            return unsupported(self, other, "a + x")
+        return self._record("+", operand)
 
     def __mul__(self, other: Value | Number) -> Value:  # self * other
         operand = _operand(other)
-        return self._record("*", operand) if operand is not None else NotImplemented
+        if operand is None:
+            return unsupported(self, other, "a * x")
+        return self._record("*", operand)
 
     def __pow__(self, other: Value | Number) -> Value:  # self ** other
         if isinstance(other, Value):
             return self._record("**", other)
         if not is_number(other):
-            return NotImplemented
+            return unsupported(self, other, "a ** x")
         k = number(other)
         out = Value(power(self._data, k))
         if is_recording():
             out._prev, out._rule, out._exponent = (self,), "**k", k
             out._op = f"**{int(k)}" if hasattr(type(other), "__index__") else f"**{k}"
+        else:
+            out._is_unrecorded = True
         return out
 
     def __rpow__(self, other: Number) -> Value:  # other ** self
         operand = _operand(other)
-        return operand._record("**", self) if operand is not None else NotImplemented
+        if operand is None:
+            return unsupported(self, other, "x ** a")
+        return operand._record("**", self)
 
     def relu(self) -> Value:
         """max(0, self): the rectified linear unit. Its slope at 0 is 0."""
@@ -200,13 +214,19 @@ class Value(Base):
 
     def __sub__(self, other: Value | Number) -> Value:  # self - other
         if not isinstance(other, Value) and not is_number(other):
-            return NotImplemented
+            return unsupported(self, other, "a - x")
         return self + (-other if isinstance(other, Value) else -number(other))
 
     def __truediv__(self, other: Value | Number) -> Value:  # self / other
         if not isinstance(other, Value) and not is_number(other):
-            return NotImplemented
-        return self * (other**-1 if isinstance(other, Value) else power(number(other), -1.0))
+            return unsupported(self, other, "a / x")
+        x = other if isinstance(other, Value) else number(other)
+        try:
+            inverse = x**-1 if isinstance(x, Value) else power(x, -1.0)
+        except ZeroDivisionError:  # of 0 ** -1, which nobody has written
+            divisor = x._data if isinstance(x, Value) else x
+            raise no_quotient(self._data, divisor) from None
+        return self * inverse
 
     def __radd__(self, other: Number) -> Value:  # other + self
         return self.__add__(other)
@@ -215,11 +235,19 @@ class Value(Base):
         return self.__mul__(other)
 
     def __rsub__(self, other: Number) -> Value:  # other - self
-        return -self + other if is_number(other) else NotImplemented
+        if not is_number(other):
+            return unsupported(self, other, "x - a")
+        return -self + other
 
     def __rtruediv__(self, other: Number) -> Value:  # other / self
         operand = _operand(other)
-        return self**-1 * operand if operand is not None else NotImplemented
+        if operand is None:
+            return unsupported(self, other, "x / a")
+        try:
+            inverse = self**-1
+        except ZeroDivisionError:
+            raise no_quotient(operand._data, self._data) from None
+        return inverse * operand
 
     def detach(self) -> Value:
         """Return a new Value with this number and no graph below it."""
@@ -267,8 +295,13 @@ class Value(Base):
         Raises:
             ZeroDivisionError, OverflowError, ValueError: a derivative does not exist,
                 like that of sqrt at 0. All grads are then as they were before.
+
+        Warns:
+            UserWarning: this Value was computed under no_grad, and has no graph.
         """
         refuse("backward")
+        if self._is_unrecorded and "_backward" not in vars(self):
+            warnings.warn(UNRECORDED, stacklevel=2)
         order = topological_order(self)
         with restored_on_error(order):
             self._grad = 1.0
@@ -303,6 +336,14 @@ class Value(Base):
 def _operand(x: Value | Number) -> Value | None:
     """x if it is a Value, a leaf with its number if it is a number, else None."""
     return x if isinstance(x, Value) else Value(x) if is_number(x) else None
+
+
+def computed(x: float) -> Value:
+    """Return a leaf with a number that was computed from numbers only."""
+    leaf = Value(x)
+    if not is_recording():
+        leaf._is_unrecorded = True
+    return leaf
 
 
 def recompute(order: list[Value]) -> None:
