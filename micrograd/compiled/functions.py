@@ -72,34 +72,35 @@ def softmax(xs: Iterable[Value | Number]) -> list[Value]:
 
 
 def take(items: Iterable[Any], i: SupportsIndex) -> Any:
-    rows, are_rows = _table(check_order(items))
-    taken = _take(rows, i, "index")
+    rows: list[Any] = check_order(items)
+    plain, are_rows = 0, True
+    if rows and type(rows[0]) is list:
+        plain = _are_plain(rows[0], rows)
+    if not plain:
+        rows, are_rows = check_table(rows, Value)
+    n = check_index(i, len(rows), "index")
+    if isinstance(i, Integer):
+        copies = [row[:] if plain == 2 else values_of(row) for row in rows]
+        taken = choose(copies, n, i, "index")
+    else:
+        taken = call(lib.shared_take, id(rows[n]))
     return taken if are_rows else taken[0]
 
 
-def _table(items: list[Any]) -> tuple[list[list[Any]], bool]:
-    """Return what check_table does, for plain rows without a look at each item."""
-    if items and type(items[0]) is list and _are_plain(items[0], items):
-        return items, True
-    return check_table(items, Value)
+def _are_plain(first: list[Any], rows: list[Any]) -> int:
+    """Tell whether all are lists, as long as the first, of Values and numbers that C can read.
 
-
-def _are_plain(first: list[Any], rows: list[Any]) -> bool:
-    """Tell whether all are lists, as long as the first, of Values and numbers that C can read."""
+    2: they are, and have no numbers, 0: they are not.
+    """
     n = len(first)
-    if not lib.shared_are_plain(id(first)):
-        return False
-    return all(
-        type(row) is list and len(row) == n and lib.shared_are_plain(id(row)) for row in rows
-    )
-
-
-def _take(rows: list[list[Any]], i: SupportsIndex, kind: str) -> list[Value]:
-    n = check_index(i, len(rows), kind)
-    if not isinstance(i, Integer):
-        return call(lib.shared_take, id(rows[n]))
-    values = [row[:] if lib.shared_are_plain(id(row)) == 2 else values_of(row) for row in rows]
-    return choose(values, n, i, kind)
+    plain: int = lib.shared_are_plain(id(first))
+    for row in rows:
+        if type(row) is not list or len(row) != n:
+            return 0
+        of_row = lib.shared_are_plain(id(row))
+        if of_row < plain:
+            plain = of_row
+    return plain
 
 
 def choose(rows: list[list[Value]], n: int, i: Integer, kind: str) -> list[Value]:
