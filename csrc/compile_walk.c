@@ -306,6 +306,7 @@ int compiler_walk(Compiler *compiler, const Index *outputs, size_t n) {
         }
     }
     compiler->places = grown(compiler, compiler->places, 0, &compiler->room, sizeof(Place));
+    compiler->links = grown(compiler, compiler->links, 0, &compiler->links_room, sizeof(Link));  // never NULL + 0
     if (compiler->has_failed) return 0;
     compiler->places[0] = (Place){0};
     for (int again = 0; again == 0 || compiler->has_broken; again++) {

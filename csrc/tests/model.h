@@ -97,7 +97,9 @@ static int model_sub(int a, int b) {
 }
 
 static int model_div(int a, int b) {
-    return model_binary(OP_MUL, a, model_pow(b, -1.0, 1));
+    int inverse = model_pow(b, -1.0, 1);
+    if (!inverse && twin(b)->data == 0) model_fault(FAULT_DIVISION, 0, 2, twin(a)->data, twin(b)->data, 0.0);
+    return model_binary(OP_MUL, a, inverse);
 }
 
 // slopes: NULL, or constants
