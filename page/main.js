@@ -1,0 +1,78 @@
+// The start: the engine, the language, the tabs.
+
+import { load } from "./engine.js";
+import { $ } from "./elements.js";
+import { COURSE, restart, run } from "./run.js";
+import { redraw, startTrain } from "./train.js";
+import { gradients, pointGraph, selectPoint, showPoint, startPoint } from "./point.js";
+import { padGraph, showPad, startPad } from "./pad.js";
+import { showGpt, startGpt } from "./gpt.js";
+import { startLanguage } from "./text.js";
+
+const TABS = ["train", "graph", "pad", "gpt"];
+const show = { train: on => on && redraw(), graph: showPoint, pad: showPad, gpt: showGpt };
+
+function choose(name, hasFocus) {
+    for (const tab of TABS) {
+        const on = tab === name;
+        $(`tab-${tab}`).setAttribute("aria-selected", on);
+        $(`tab-${tab}`).tabIndex = on ? 0 : -1;
+        $(`panel-${tab}`).hidden = !on;
+        show[tab](on);
+    }
+    if (hasFocus) $(`tab-${name}`).focus();
+    // so that a link may lead to a part
+    history.replaceState(null, "", `#${name}`);
+}
+
+function startTabs() {
+    TABS.forEach((name, k) => {
+        const tab = $(`tab-${name}`);
+        tab.onclick = () => choose(name);
+        tab.onkeydown = event => {
+            const way = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+            const to = event.key === "Home" ? 0 : event.key === "End" ? TABS.length - 1 : way && (k + way + TABS.length) % TABS.length;
+            if (to === undefined) return;
+            event.preventDefault();
+            choose(TABS[to], true);
+        };
+    });
+    const fromAddress = () => {
+        const name = location.hash.slice(1);
+        choose(TABS.includes(name) ? name : "train");
+    };
+    window.onhashchange = fromAddress;
+    fromAddress();
+}
+
+// the fields show the run's settings, whatever the browser has kept from before
+function fillFields() {
+    for (const [name, value] of Object.entries(COURSE)) $(name).value = Array.isArray(value) ? value.join(", ") : value;
+}
+
+async function start() {
+    const bytes = await load();
+    document.querySelector("[data-text=about1]").dataset.text = `about1|${Math.round(bytes / 1000)}`;
+    fillFields();
+    startTrain({ onSelect: selectPoint });
+    startPoint();
+    startPad();
+    startGpt();
+    restart();
+    startLanguage();
+    startTabs();
+    $("small").onclick = () => {
+        $("hidden").value = "3";
+        $("hidden").onchange();
+    };
+    matchMedia("(prefers-color-scheme: dark)").onchange = () => choose(location.hash.slice(1));
+    document.body.classList.add("ready");
+}
+
+// for tests, and for those who look with the browser's console
+window.micrograd = { run, gradients, pointGraph, padGraph };
+
+start().catch(problem => {
+    $("problem").textContent = String(problem);
+    throw problem;
+});
