@@ -27,7 +27,9 @@ C_FILES = [
 ]
 OTHERS = [
     *sorted((ROOT / "csrc").glob("*.h")),
-    *sorted(path for path in PAGE.iterdir() if path.suffix in (".h", ".js", ".css", ".html", ".py")),
+    *sorted(
+        path for path in PAGE.iterdir() if path.suffix in (".h", ".js", ".css", ".html", ".py")
+    ),
     ROOT / "csrc" / "cflags",
     ROOT / "tests" / "golden" / "course-run.txt",
     ROOT / "examples" / "rivers.txt",
@@ -68,7 +70,7 @@ EXPORT = re.compile(r"^export (?:async )?(?:const|class|function) ([\w$]+)", re.
 
 
 def bundle(name, done=None):
-    """A module after all that it imports, as one script: each is a function that returns its exports."""
+    """A module after all that it imports: each becomes a function that returns its exports."""
     done = set() if done is None else done
     if name in done:
         return ""
@@ -77,7 +79,8 @@ def bundle(name, done=None):
     imported = "".join(bundle(other, done) for _, other in IMPORT.findall(source))
     exports = ", ".join(EXPORT.findall(source))
     own = re.sub(r"^export ", "", IMPORT.sub(r"const \1 = from_\2;\n", source), flags=re.M)
-    return f"{imported}\nconst from_{name} = (() => {{ // {name}.js\n{own}return {{ {exports} }};\n}})();\n"
+    function = f"(() => {{ // {name}.js\n{own}return {{ {exports} }};\n}})()"
+    return f"{imported}\nconst from_{name} = {function};\n"
 
 
 def build():

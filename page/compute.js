@@ -2,6 +2,7 @@
 
 import { C, Op, fault } from "./engine.js";
 import { PadError } from "./parse.js";
+import { t } from "./text.js";
 
 const OF_PAD = 1;
 const SIGN = { "+": "+", "-": "-", "*": "*", "/": "/", "**": "^" };
@@ -33,7 +34,7 @@ export function compute(statements) {
         if (sign === "+") return a + b;
         if (sign === "-") return a - b;
         if (sign === "*") return a * b;
-        if (sign === "/" && b === 0) throw new PadError(at, "padFault", `${a} / ${b}`);
+        if (sign === "/" && b === 0) throw new PadError(at, "padFault", t("noResult", `${a} / ${b}`));
         if (sign === "/") return a / b;
         const power = C.page_pow(a, b);
         if (Number.isNaN(power)) throw new PadError(at, "padFault", fault());

@@ -55,7 +55,7 @@ export class GraphView {
             element("span", { class: "spacer" }),
             button("zoomOut", "−", () => this.zoom(1 / 1.3)),
             button("zoomIn", "+", () => this.zoom(1.3)),
-            button("zoomFit", "□", () => this.fit()));
+            button("zoomFit", "□", () => this.fit(true)));
         this.svg = svg("svg", { class: "graph", tabindex: 0, role: "group", "data-label": "graphKeys" });
         this.rule = element("pre", { class: "rule", "aria-live": "polite" });
         place.append(this.bar, this.svg, this.rule);
@@ -84,24 +84,25 @@ export class GraphView {
     }
 
     draw(classes) {
-        const sizes = this.nodes.map(node => [Math.max(92, 9 * this.name(node.index).length + 34), HEIGHT]);
+        const sizes = this.nodes.map(node => [Math.max(108, 8 * this.name(node.index).length + 48), HEIGHT]);
         const edges = this.nodes.flatMap((node, k) => [node.a, node.b].filter(i => i).map(i => [this.at.get(i), k]));
         const places = layout(sizes, edges);
         this.size = [places.width, places.height];
         this.corners = places.corners;
         this.sizes = sizes;
         const lines = svg("g", { class: "edges", "aria-hidden": "true" });
+        this.paths = []; // by the node from which it comes
         places.lines.forEach((list, k) => {
             const path = list.map(([x0, x1, x2, x3, y0, y1]) => {
                 const bend = (x2 - x1) / 2;
                 return `M${x0} ${y0}H${x1}C${x1 + bend} ${y0} ${x2 - bend} ${y1} ${x2} ${y1}H${x3}`;
             });
-            if (path.length) lines.append(svg("path", { d: path.join(""), "data-from": k }));
+            if (path.length) lines.append((this.paths[k] = svg("path", { d: path.join("") })));
         });
         this.boxes = this.nodes.map((node, k) => {
             const [x, y] = places.corners[k], [w, h] = sizes[k];
             const kind = classes.get(node.index) ?? (symbol(node) ? "computed" : "constant");
-            const title = svg("title");
+            const title = svg("title", {}, `${this.name(node.index)} ${symbol(node)}`);
             const data = svg("text", { x: 8, y: 29 }), grad = svg("text", { x: 8, y: 42, class: "grad" });
             const box = svg("g", { class: `node ${kind}`, transform: `translate(${x} ${y})`, "data-node": k, role: "img" },
                 title,
@@ -113,7 +114,6 @@ export class GraphView {
         });
         const layer = svg("g", {}, ...this.boxes);
         this.svg.replaceChildren(lines, layer);
-        this.edges = lines;
     }
 
     name(index) {
@@ -149,15 +149,17 @@ export class GraphView {
     refresh(before) {
         this.nodes = readNodes(this.which, this.n);
         const isEnd = this.step === this.steps.length && !before;
-        this.nodes.forEach((node, k) => {
+        this.nodes.forEach(({ data, grad }, k) => {
             const box = this.boxes[k];
-            box.data.textContent = `data ${short(node.data)}`;
-            box.grad.textContent = `grad ${short(node.grad)}`;
-            box.title.textContent = `${this.name(node.index)} ${symbol(node)}\ndata ${repr(node.data)}\ngrad ${repr(node.grad)}`;
-            box.classList.toggle("reached", node.grad !== 0);
-            box.classList.remove("current", "changed");
+            if (box.shown === grad) return; // most have not changed
+            box.shown = grad;
+            box.data.textContent = `data ${short(data)}`;
+            box.grad.textContent = `grad ${short(grad)}`;
+            box.classList.toggle("reached", grad !== 0);
         });
-        for (const path of this.edges.children) path.classList.remove("active");
+        for (const mark of this.svg.querySelectorAll(".current, .changed, .active")) {
+            mark.classList.remove("current", "changed", "active");
+        }
         if (this.step > 0 && !isEnd) {
             const k = this.current(), node = this.nodes[k];
             this.boxes[k].classList.add("current");
@@ -174,7 +176,7 @@ export class GraphView {
 
     mark(k) {
         this.boxes[k].classList.add("changed");
-        for (const path of this.edges.children) path.classList.toggle("active", path.classList.contains("active") || Number(path.dataset.from) === k);
+        this.paths[k]?.classList.add("active");
     }
 
     describe() {
@@ -218,11 +220,12 @@ export class GraphView {
         this.svg.setAttribute("viewBox", this.box.map(x => x.toFixed(1)).join(" "));
     }
 
-    fit() {
+    // all of it, or no more than can be read
+    fit(isAll = false) {
         const margin = 12, [w, h] = this.size;
         const { clientWidth: W = 1, clientHeight: H = 1 } = this.svg;
         const whole = Math.max((w + 2 * margin) / (W || 1), (h + 2 * margin) / (H || 1));
-        const scale = Math.min(Math.max(whole, 0.7), 1.15); // so that the text can be read
+        const scale = whole > 1.6 && !isAll ? 1.15 : Math.max(whole, 0.7);
         this.box = [0, 0, scale * (W || 1), scale * (H || 1)];
         // a large graph begins at its end, where backward begins
         this.box[0] = scale < whole ? w + margin - this.box[2] : (w - this.box[2]) / 2;
@@ -298,7 +301,7 @@ export class GraphView {
             const actions = {
                 ArrowLeft: () => this.pan(-far, 0), ArrowRight: () => this.pan(far, 0),
                 ArrowUp: () => this.pan(0, -far), ArrowDown: () => this.pan(0, far),
-                "+": () => this.zoom(1.3), "=": () => this.zoom(1.3), "-": () => this.zoom(1 / 1.3), 0: () => this.fit(),
+                "+": () => this.zoom(1.3), "=": () => this.zoom(1.3), "-": () => this.zoom(1 / 1.3), 0: () => this.fit(true),
                 ".": () => this.goto(this.step + 1), ",": () => this.goto(this.step - 1),
                 Home: () => this.goto(0), End: () => this.goto(this.steps.length),
             };
@@ -318,7 +321,14 @@ export class GraphView {
         this.boxes[this.hovered]?.classList.remove("hovered");
         this.hovered = k;
         this.boxes[k]?.classList.add("hovered");
+        if (k !== null) this.boxes[k].title.textContent = this.details(k);
         this.onHover(k === null ? null : this.nodes[k].index);
+    }
+
+    // all digits
+    details(k) {
+        const node = this.nodes[k];
+        return `${this.name(node.index)} ${symbol(node)}\ndata ${repr(node.data)}\ngrad ${repr(node.grad)}`;
     }
 
     // from elsewhere: show where a node is

@@ -1,6 +1,6 @@
 // The start: the engine, the language, the tabs.
 
-import { load } from "./engine.js";
+import { C, load } from "./engine.js";
 import { $ } from "./elements.js";
 import { COURSE, restart, run } from "./run.js";
 import { redraw, startTrain } from "./train.js";
@@ -70,7 +70,7 @@ async function start() {
 }
 
 // for tests, and for those who look with the browser's console
-window.micrograd = { run, gradients, pointGraph, padGraph };
+window.micrograd = { C, run, gradients, pointGraph, padGraph };
 
 start().catch(problem => {
     $("problem").textContent = String(problem);

@@ -77,7 +77,7 @@ function play(end = Infinity) {
     const frame = now => {
         if (!isPlaying) return;
         const speed = SPEEDS[$("speed").value];
-        owed = Math.min(owed + ((now - last) / 1000) * speed, speed);
+        owed = speed === Infinity ? speed : Math.min(owed + (Math.max(0, now - last) / 1000) * speed, speed);
         last = now;
         const begin = performance.now();
         let goesOn = true;
