@@ -7,9 +7,7 @@
 
 enum { HEAD = WIDTH / HEADS, HIDDEN = 4 * WIDTH };
 
-enum {
-    PARAMETERS = TOKENS * WIDTH + POSITIONS * WIDTH + 4 * WIDTH * WIDTH + 2 * HIDDEN * WIDTH + TOKENS * WIDTH
-};
+enum { PARAMETERS = TOKENS * WIDTH + POSITIONS * WIDTH + 4 * WIDTH * WIDTH + 2 * HIDDEN * WIDTH + TOKENS * WIDTH };
 
 static struct {
     int is_started;
