@@ -150,8 +150,7 @@ const showPlay = () => {
 };
 
 function show() {
-    const values = losses.length ? losses : [];
-    drawCurves($("gpt-curve"), [{ values, color: "--train" }], MEAN);
+    drawCurves($("gpt-curve"), [{ values: losses, color: "--train" }], MEAN);
     const mean = losses.length ? losses[losses.length - 1] : count ? sum / count : NaN;
     const text = t("gptNow", step, words.length, C.gpt_nparameters(), Number.isNaN(mean) ? "–" : short(mean));
     $("gpt-now").textContent = text;
@@ -202,7 +201,6 @@ function showHead(h, tokens, weights) {
     const canvas = box.children[h]?.querySelector("canvas") ?? box.appendChild(
         element("figure", {}, element("canvas", { role: "img" }), element("figcaption"))).querySelector("canvas");
     const n = tokens.length, cell = 18, edge = 16;
-    canvas.style.aspectRatio = "1";
     const ratio = window.devicePixelRatio || 1, size = edge + n * cell;
     canvas.width = canvas.height = size * ratio;
     const pen = canvas.getContext("2d");

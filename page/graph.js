@@ -2,7 +2,7 @@
 
 import { C, Op, doubles, fault, opName, repr, short, view } from "./engine.js";
 import { layout } from "./layout.js";
-import { explain } from "./rules.js";
+import { explain, expression } from "./rules.js";
 import { element, svg } from "./elements.js";
 import { onLanguage, t } from "./text.js";
 
@@ -57,8 +57,9 @@ export class GraphView {
             button("zoomIn", "+", () => this.zoom(1.3)),
             button("zoomFit", "□", () => this.fit(true)));
         this.svg = svg("svg", { class: "graph", tabindex: 0, role: "group", "data-label": "graphKeys" });
+        this.detail = element("output", { class: "note detail" });
         this.rule = element("pre", { class: "rule", "aria-live": "polite" });
-        place.append(this.bar, this.svg, this.rule);
+        place.append(this.bar, this.svg, this.detail, this.rule);
         this.listen();
     }
 
@@ -78,6 +79,7 @@ export class GraphView {
             if (C.graph_backward(this.which)) this.problem = fault();
         }
         this.step = this.steps.length;
+        this.hovered = null;
         this.draw(classes);
         if (!keepPlace || !this.box) this.fit();
         this.refresh();
@@ -181,6 +183,7 @@ export class GraphView {
 
     describe() {
         if (!this.nodes.length) return;
+        this.detail.textContent = this.hovered === null ? t("graphHint") : this.details(this.hovered);
         this.svg.setAttribute("aria-label", `${t("graphKeys")} ${t("graphSize", this.n)}`);
         this.playButton.textContent = this.timer ? "❚❚" : "▶▶";
         let lines;
@@ -276,6 +279,7 @@ export class GraphView {
         }, { passive: false });
         const pointers = new Map();
         this.svg.addEventListener("pointerdown", event => {
+            this.hover(event.target.closest?.("[data-node]")); // for fingers, which point without hovering
             pointers.set(event.pointerId, [event.clientX, event.clientY]);
             this.svg.setPointerCapture(event.pointerId);
         });
@@ -303,6 +307,7 @@ export class GraphView {
                 ArrowUp: () => this.pan(0, -far), ArrowDown: () => this.pan(0, far),
                 "+": () => this.zoom(1.3), "=": () => this.zoom(1.3), "-": () => this.zoom(1 / 1.3), 0: () => this.fit(true),
                 ".": () => this.goto(this.step + 1), ",": () => this.goto(this.step - 1),
+                n: () => this.pointNext(-1), p: () => this.pointNext(1), // backward's way is forward here
                 Home: () => this.goto(0), End: () => this.goto(this.steps.length),
             };
             if (event.ctrlKey || event.metaKey || event.altKey || !actions[event.key]) return;
@@ -316,19 +321,32 @@ export class GraphView {
     }
 
     hover(box) {
-        const k = box ? Number(box.dataset.node) : null;
+        this.point(box ? Number(box.dataset.node) : null);
+    }
+
+    // the pointer, or a key, is on node k
+    point(k) {
         if (k === this.hovered) return;
         this.boxes[this.hovered]?.classList.remove("hovered");
         this.hovered = k;
         this.boxes[k]?.classList.add("hovered");
-        if (k !== null) this.boxes[k].title.textContent = this.details(k);
+        this.detail.textContent = k === null ? t("graphHint") : this.details(k);
         this.onHover(k === null ? null : this.nodes[k].index);
     }
 
     // all digits
     details(k) {
         const node = this.nodes[k];
-        return `${this.name(node.index)} ${symbol(node)}\ndata ${repr(node.data)}\ngrad ${repr(node.grad)}`;
+        const [a, b] = [node.a, node.b].map(i => (i ? this.name(i) : null));
+        const how = symbol(node) ? ` = ${expression(node, a, b, symbol(node))}` : "";
+        return `${this.name(node.index)}${how}: data ${repr(node.data)}, grad ${repr(node.grad)}`;
+    }
+
+    // by keys: the node after, or before, in the order of the walk
+    pointNext(way) {
+        const k = this.hovered === null ? this.n - 1 : (this.hovered + way + this.n) % this.n;
+        this.point(k);
+        this.reveal(k);
     }
 
     // from elsewhere: show where a node is

@@ -2,7 +2,7 @@
 
 import { C, load } from "./engine.js";
 import { $ } from "./elements.js";
-import { COURSE, restart, run } from "./run.js";
+import { restart, run } from "./run.js";
 import { redraw, startTrain } from "./train.js";
 import { gradients, pointGraph, selectPoint, showPoint, startPoint } from "./point.js";
 import { padGraph, showPad, startPad } from "./pad.js";
@@ -45,15 +45,9 @@ function startTabs() {
     fromAddress();
 }
 
-// the fields show the run's settings, whatever the browser has kept from before
-function fillFields() {
-    for (const [name, value] of Object.entries(COURSE)) $(name).value = Array.isArray(value) ? value.join(", ") : value;
-}
-
 async function start() {
     const bytes = await load();
     document.querySelector("[data-text=about1]").dataset.text = `about1|${Math.round(bytes / 1000)}`;
-    fillFields();
     startTrain({ onSelect: selectPoint });
     startPoint();
     startPad();

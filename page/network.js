@@ -14,12 +14,18 @@ export class NetworkPicture {
         this.hasMaps = hasMaps;
         this.shows = "data";
         this.box = element("div", { class: "network" });
-        this.svg = svg("svg", { role: "img" });
-        this.note = element("output", { class: "note" });
+        this.svg = svg("svg", { role: "img", tabindex: 0 });
+        this.note = element("output", { class: "note", "aria-live": "polite" });
         this.box.append(this.svg);
         place.append(this.box, this.note);
         this.svg.addEventListener("pointerover", event => this.hover(event.target.dataset?.k));
         this.svg.addEventListener("pointerleave", () => this.hover(undefined));
+        this.svg.addEventListener("keydown", event => {
+            const way = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key], n = this.marks.length;
+            if (!way) return;
+            event.preventDefault();
+            this.hover(((this.hovered ?? (way > 0 ? -1 : 0)) + way + n) % n);
+        });
     }
 
     build(hidden) {

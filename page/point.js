@@ -8,6 +8,7 @@ import { onRun, placeName, places, run } from "./run.js";
 import { onLanguage, t } from "./text.js";
 
 const OF_POINT = 0;
+const MOST_NODES = 4000; // that are drawn in a second or two
 
 let graph, network, isShown = false, isStale = true, key = "";
 let chosen = null; // a point
@@ -68,10 +69,12 @@ function show() {
     isStale = false;
     const { x, y, label } = chosen;
     const n = C.graph_point(x, y, label);
-    if (n < 0) {
-        $("point-now").textContent = fault();
+    if (n < 0 || n > MOST_NODES) {
+        $("point-now").textContent = n < 0 ? fault() : t("graphTooLarge", n);
+        $("point-graph").hidden = true;
         return;
     }
+    $("point-graph").hidden = false;
     const names = new Map(), classes = new Map(), count = run.parameters.length;
     places().forEach((place, k) => {
         names.set(k + 1, placeName(place));

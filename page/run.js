@@ -23,6 +23,9 @@ export const run = {
     train: [], // the loss before each step
     val: [],
     lines: [], // as `python -m micrograd` prints them
+    time: 0, // milliseconds that C has taken since `timed`
+    timed: 0,
+    stepTime: null, // of a step, over about a hundred of them
     problem: null,
     parameters: [],
     gradients: [],
@@ -47,7 +50,7 @@ export function restart({ newPoints = false } = {}) {
     else givePoints();
     setOptimizer();
     run.isCourse = same(settings, COURSE) && !run.isEdited;
-    Object.assign(run, { step: 0, train: [], val: [], lines: [] });
+    Object.assign(run, { step: 0, time: 0, timed: 0, stepTime: null, train: [], val: [], lines: [] });
     readNetwork();
     changed();
 }
@@ -102,7 +105,11 @@ export function takeStep() {
     if (!run.points.some(point => !point.isVal)) return false;
     const val = C.run_evaluate(1);
     if (run.step % 10 === 0 && !Number.isNaN(val)) run.lines.push(`step ${run.step}, val loss ${fixed(val)}`);
-    if (C.run_step()) {
+    const begin = performance.now();
+    const failed = C.run_step();
+    run.time += performance.now() - begin;
+    timeSteps();
+    if (failed) {
         run.problem = fault();
         return false;
     }
@@ -111,6 +118,17 @@ export function takeStep() {
     run.lines.push(`step ${run.step}, train loss ${repr(C.run_loss())}`);
     run.step++;
     return true;
+}
+
+// The first ten steps are left out: then the recording is compiled, and the browser still warms up.
+function timeSteps() {
+    const n = run.step - run.timed;
+    if (run.step === 10 || n === 100) {
+        if (n === 100) run.stepTime = run.time / n;
+        [run.time, run.timed] = [0, run.step];
+    } else if (run.step === 99) {
+        run.stepTime = run.time / n;
+    }
 }
 
 export function takeSteps(n) {

@@ -70,12 +70,13 @@ const TEXTS = {
     showsValue: ["value", "数值"],
     showsGradient: ["gradient", "梯度"],
     networkLabel: ["The network {0}, with {1} parameters", "网络 {0}，{1} 个参数"],
-    networkNote: ["Blue is positive, red negative. Point at a weight to read it.", "蓝色为正，红色为负。指向权重可读数值。"],
+    networkNote: ["Blue is positive, red negative. Point at a weight to read it, or use the arrow keys.", "蓝色为正，红色为负。指向权重可读数值，也可用方向键。"],
 
     // losses and lines
     losses: ["Losses", "损失"],
     curvesLabel: ["Curves of both losses on a logarithmic axis.", "两条损失曲线，对数坐标。"],
     lossesNow: ["Step {0}: train {1}, val {2}; right {3} and {4}", "第 {0} 步：训练 {1}，验证 {2}；正确率 {3}、{4}"],
+    stepTime: ["{0} µs a step", "每步 {0} µs"],
     trainLoss: ["train", "训练"],
     valLoss: ["val", "验证"],
     printed: ["What it prints", "打印的内容"],
@@ -100,9 +101,11 @@ const TEXTS = {
     pointNow: ["Point {0} at ({1}, {2}), class {3}; the network after {4} steps", "点 {0}（{1}, {2}），类别 {3}；训练 {4} 步后的网络"],
     pointNone: ["There are no points.", "没有点。"],
     graphKeys: [
-        "Graph. Arrows move it, + and - magnify, 0 fits; full stop and comma step forward and back, Home and End go to the ends.",
-        "计算图。方向键移动，+ - 缩放，0 适应；句号、逗号前进和后退一步，Home、End 到两端。",
+        "Graph. Full stop and comma step forward and back, Home and End go to the ends; N and P choose a node; arrows move the graph, + and - magnify, 0 fits.",
+        "计算图。句号、逗号前进和后退一步，Home、End 到两端；N、P 选择节点；方向键移动，+ - 缩放，0 适应。",
     ],
+    graphHint: ["Point at a node to read all digits. Keys: . and , step; N, P choose a node; arrows move; + and − magnify.", "指向节点可读全部数字。按键：. 和 , 前后一步；N、P 选择节点；方向键移动；+ − 缩放。"],
+    graphTooLarge: ["The graph has {0} nodes, too many to draw. Take fewer neurons.", "图有 {0} 个节点，太多无法绘制。请减少神经元。"],
     graphSize: ["{0} nodes.", "{0} 个节点。"],
     stepBar: ["Steps of backward", "反向传播的步骤"],
     stepStart: ["To the start: no gradients", "回到开头：没有梯度"],

@@ -1,7 +1,7 @@
 // The tab "Train": controls, the plane, the network, curves, printed lines.
 
 import { $, isCalm } from "./elements.js";
-import { LIMITS, changed, onRun, rateChanged, restart, run, takeStep, takeSteps } from "./run.js";
+import { COURSE, LIMITS, changed, onRun, rateChanged, restart, run, takeStep, takeSteps } from "./run.js";
 import { C, short } from "./engine.js";
 import { Plane } from "./plane.js";
 import { NetworkPicture } from "./network.js";
@@ -46,7 +46,12 @@ export function startTrain({ onSelect }) {
         pause();
         restart({ newPoints: true });
     };
-    $("course-settings").onclick = () => location.reload();
+    $("course-settings").onclick = () => {
+        pause();
+        Object.assign(run.settings, structuredClone(COURSE));
+        fillFields();
+        restart({ newPoints: true });
+    };
     $("speed").oninput = showSpeed;
     for (const radio of document.querySelectorAll("[name=tool]")) radio.onchange = () => (plane.tool = radio.value);
     for (const radio of document.querySelectorAll("[name=shows]")) {
@@ -151,6 +156,16 @@ function listenToSettings() {
             }
         };
     }
+    fillFields();
+}
+
+// the fields show the run's settings, whatever the browser has kept from before
+function fillFields() {
+    for (const [name, value] of Object.entries(run.settings)) {
+        $(name).value = Array.isArray(value) ? value.join(", ") : value;
+        $(name).setAttribute("aria-invalid", false);
+    }
+    $("setting-problem").textContent = "";
     showOptimizer();
 }
 
@@ -173,7 +188,8 @@ function drawLosses() {
         { values: val, color: "--val", isDashed: true },
     ]);
     const text = t("lossesNow", run.step, train.length ? short(last(train)) : "–", val.length ? short(last(val)) : "–",
-        percent(C.run_accuracy(0)), percent(C.run_accuracy(1)));
+        percent(C.run_accuracy(0)), percent(C.run_accuracy(1)))
+        + (run.stepTime ? ` · ${t("stepTime", Math.round(1000 * run.stepTime))}` : "");
     $("losses-now").textContent = text;
     $("curves").setAttribute("aria-label", `${t("curvesLabel")} ${text}`);
 }
