@@ -49,10 +49,11 @@ export class Plane {
     }
 
     drawPoints() {
+        const size = run.points.length > 300 ? 0.038 : 0.052;
         const marks = run.points.map((point, i) =>
             svg("path", {
                 d: shapes[point.label],
-                transform: `translate(${point.x} ${-point.y}) scale(.052)`,
+                transform: `translate(${point.x} ${-point.y}) scale(${size})`,
                 class: `point class${point.label}${point.isVal ? " val" : ""}${point === this.selected ? " selected" : ""}`,
                 "data-i": i,
             }));

@@ -7,7 +7,7 @@ function slopes({ op, data, exponent }, a, b) {
     const out = short(data), x = a && short(a.data), y = b && short(b.data), k = short_(exponent);
     switch (op) {
         case Op.ADD:
-            return [["1", ""], ["1", ""]];
+            return [["1"], ["1"]];
         case Op.MUL:
             return [["b", y], ["a", x]];
         case Op.POW:
@@ -31,7 +31,7 @@ function slopes({ op, data, exponent }, a, b) {
         case Op.COS:
             return [["-sin(a)", `-sin(${x})`]];
         default:
-            return [["1", ""]];
+            return [["1"]];
     }
 }
 
@@ -73,8 +73,8 @@ export function explain(node, name, symbol, nodeAt, before, after) {
     slopes(node, a, b).forEach(([formula, numbers], k) => {
         const operand = k ? b : a, number = short(slope(node, a, b, k === 1));
         const letter = operands.length > 1 ? "ab"[k] : "a";
-        const derivation = [`d out/d ${letter}`, formula, numbers, number].filter((x, i, all) => x && x !== all[i - 1]);
-        lines.push(derivation.join(" = "));
+        const derivation = formula === "1" ? [formula] : [formula, numbers, number];
+        lines.push([`d out/d ${letter}`, ...derivation.filter((x, i) => x !== derivation[i - 1])].join(" = "));
         const who = name(operand.index);
         const old = node.a === node.b && k ? null : before(operand.index);
         const sum = old === null || (node.a === node.b && operands.length > 1) ? "" : `: ${short(old)} → ${short(after(operand.index))}`;

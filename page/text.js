@@ -75,7 +75,7 @@ const TEXTS = {
     // losses and lines
     losses: ["Losses", "损失"],
     curvesLabel: ["Curves of both losses on a logarithmic axis.", "两条损失曲线，对数坐标。"],
-    lossesNow: ["Step {0}: train {1}, val {2}; right {3} and {4}", "第 {0} 步：训练 {1}，验证 {2}；正确率 {3}、{4}"],
+    lossesNow: ["Step {0}: train {1}, val {2}; accuracy {3}, {4}", "第 {0} 步：训练 {1}，验证 {2}；正确率 {3}、{4}"],
     stepTime: ["{0} µs a step", "每步 {0} µs"],
     trainLoss: ["train", "训练"],
     valLoss: ["val", "验证"],
@@ -121,7 +121,6 @@ const TEXTS = {
     ruleRoot: ["backward() begins: d {0} / d {0} is 1.", "backward() 开始：d {0} / d {0} 为 1。"],
     ruleAll: ["backward() has gone through all {0} nodes. Step back to see how.", "backward() 已走完全部 {0} 个节点。后退可查看过程。"],
     pointShows: ["Network: colour by", "网络颜色"],
-    smallHint: ["With 3 hidden neurons (tab Train) the graph fits on the screen.", "隐藏层 3 个神经元时（训练页），整个图可显示在屏幕上。"],
     small: ["Use 3 neurons", "改用 3 个神经元"],
 
     // the scratch pad
