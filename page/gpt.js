@@ -146,7 +146,6 @@ function pause() {
 
 const showPlay = () => {
     $("gpt-play").textContent = isPlaying ? `❚❚ ${t("pause")}` : `▶ ${t("train")}`;
-    $("gpt-play").setAttribute("aria-pressed", isPlaying);
 };
 
 function show() {

@@ -190,12 +190,17 @@ export class GraphView {
         if (this.problem) lines = [this.problem];
         else if (this.step === 0) lines = [t("ruleNone")];
         else if (!this.before) lines = [t("ruleAll", this.n)];
-        else if (this.step === 1) lines = [t("ruleRoot", this.name(this.nodes[this.n - 1].index)), `${this.name(this.nodes[this.n - 1].index)}.grad = 1.0`];
-        else {
-            const gradients = list => index => list[this.at.get(index)].grad;
+        else if (this.step === 1) {
+            const root = this.name(this.nodes[this.n - 1].index);
+            lines = [t("ruleRoot", root), `${root}.grad = 1.0`];
+        } else {
             const node = this.nodes[this.current()];
-            const name = i => (i ? this.name(i) : "");
-            lines = explain(node, name, symbol(node), i => this.nodes[this.at.get(i)], gradients(this.before), gradients(this.nodes));
+            lines = explain(node, symbol(node), {
+                name: i => this.name(i),
+                data: i => this.nodes[this.at.get(i)].data,
+                before: i => this.before[this.at.get(i)].grad,
+                after: i => this.nodes[this.at.get(i)].grad,
+            });
         }
         this.rule.textContent = lines.join("\n");
     }

@@ -131,12 +131,10 @@ function timeSteps() {
     }
 }
 
-export function takeSteps(n) {
-    let done = 0;
-    while (done < n && takeStep()) done++;
+// Show what steps have changed.
+export function showSteps() {
     readNetwork();
     changed();
-    return done === n;
 }
 
 // Where each parameter is: in layer `layer` of neuron `neuron` the weight of input `input`, or its bias

@@ -1,7 +1,7 @@
 // The tab "Train": controls, the plane, the network, curves, printed lines.
 
 import { $, isCalm } from "./elements.js";
-import { COURSE, LIMITS, changed, onRun, rateChanged, restart, run, takeStep, takeSteps } from "./run.js";
+import { COURSE, LIMITS, changed, onRun, rateChanged, restart, run, showSteps, takeStep } from "./run.js";
 import { C, short } from "./engine.js";
 import { Plane } from "./plane.js";
 import { NetworkPicture } from "./network.js";
@@ -35,7 +35,8 @@ export function startTrain({ onSelect }) {
     $("play").onclick = () => (isPlaying ? pause() : play());
     $("step").onclick = () => {
         pause();
-        takeSteps(1);
+        takeStep();
+        showSteps();
     };
     $("hundred").onclick = () => play(run.step + 100);
     $("reset").onclick = () => {
@@ -93,7 +94,7 @@ function play(end = Infinity) {
         // those who want less motion see two pictures a second
         if (!isCalm() || now - drawn > 500 || !goesOn || run.step >= until) {
             drawn = now;
-            takeSteps(0);
+            showSteps();
         }
         if (!goesOn || run.step >= until) pause();
         else requestAnimationFrame(frame);
@@ -110,7 +111,6 @@ function pause() {
 
 const showPlay = () => {
     $("play").textContent = isPlaying ? `❚❚ ${t("pause")}` : `▶ ${t("play")}`;
-    $("play").setAttribute("aria-pressed", isPlaying);
 };
 
 function showSpeed() {
@@ -123,7 +123,7 @@ function showSpeed() {
 // settings
 
 function listenToSettings() {
-    // each: how its text is read, and NaN or null where it is wrong
+    // of each field: how its text is read; null where it is wrong
     const whole = (least, most) => text => (/^\d+$/.test(text) && +text >= least && +text <= most ? +text : null);
     const rate = test => text => (text.trim() !== "" && test(Number(text)) ? Number(text) : null);
     const readers = {
