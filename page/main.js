@@ -55,6 +55,7 @@ async function start() {
     restart();
     startLanguage();
     startTabs();
+    $("point-graph-of").onclick = () => choose("graph", true);
     $("small").onclick = () => {
         $("hidden").value = "3";
         $("hidden").onchange();

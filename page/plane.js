@@ -16,13 +16,16 @@ const shapes = [ // by class, so that nobody needs colours to tell them apart
 ];
 
 export class Plane {
-    // onSelect(point): somebody has chosen it; isBusy(): whether a coarse surface will do
+    // onSelect(point or null): somebody has chosen it; isBusy(): whether a coarse surface will do
     constructor(canvas, overlay, live, { onSelect, isBusy }) {
         Object.assign(this, { canvas, overlay, live, onSelect, isBusy });
         this.tool = "move"; // or "0", "1", "2": add one of that class; "delete"
         this.selected = null;
         this.listen();
-        onRun(() => this.draw());
+        onRun(() => {
+            if (this.selected && !run.points.includes(this.selected)) this.select(null);
+            this.draw();
+        });
         onLanguage(() => this.overlay.setAttribute("aria-label", t("planeLabel")));
     }
 
@@ -60,12 +63,11 @@ export class Plane {
         this.overlay.replaceChildren(...marks);
     }
 
-    select(point, silent = false) {
+    select(point) {
         this.selected = point;
         this.drawPoints();
-        if (!point) return;
-        if (!silent) this.say(point);
         this.onSelect(point);
+        if (point) this.say(point);
     }
 
     say({ x, y, label, isVal }) {
@@ -76,7 +78,6 @@ export class Plane {
         if (run.points.length >= LIMITS.points) return;
         const point = { x, y, label, isVal: false };
         run.points.push(point);
-        this.selected = point;
         pointsChanged();
         this.select(point);
     }
@@ -85,9 +86,8 @@ export class Plane {
         const i = run.points.indexOf(point);
         if (i < 0) return;
         run.points.splice(i, 1);
-        this.selected = null;
-        this.live.textContent = t("planeRemoved", run.points.length);
         pointsChanged();
+        this.live.textContent = t("planeRemoved", run.points.length);
     }
 
     move(point, x, y) {
@@ -161,10 +161,8 @@ export class Plane {
             this.move(point, point.x + dx, point.y + dy);
             this.say(point);
         } else if (["Delete", "Backspace"].includes(event.key) && point) this.remove(point);
-        else if (event.key === "Escape") {
-            this.selected = null;
-            this.drawPoints();
-        } else return;
+        else if (event.key === "Escape") this.select(null);
+        else return;
         event.preventDefault();
     }
 }

@@ -63,6 +63,7 @@ const TEXTS = {
     toolMove: ["moves", "移动"],
     toolAdd: ["adds {0}", "添加 {0}"],
     toolDelete: ["deletes", "删除"],
+    graphOf: ["Graph of the chosen point's loss", "所选点的损失的计算图"],
     legend: ["Filled points are to train with, hollow ones to validate with.", "实心点用于训练，空心点用于验证。"],
 
     // the network's picture

@@ -18,7 +18,13 @@ let until = Infinity;
 let plane, network;
 
 export function startTrain({ onSelect }) {
-    plane = new Plane($("surface"), $("points-layer"), $("live"), { onSelect, isBusy: () => isPlaying });
+    plane = new Plane($("surface"), $("points-layer"), $("live"), {
+        isBusy: () => isPlaying,
+        onSelect: point => {
+            $("point-graph-of").disabled = !point;
+            if (point) onSelect(point);
+        },
+    });
     network = new NetworkPicture($("network"), { hasMaps: true });
     onRun(() => network.draw());
     onRun(drawLosses);

@@ -324,7 +324,8 @@ def place(page, x, y):
 
 def test_points_are_dragged_added_and_deleted(page):
     train(page)
-    before, lines = surface(page), page.evaluate("micrograd.run.points.length")
+    before, n = surface(page), page.evaluate("micrograd.run.points.length")
+    loss = page.evaluate("micrograd.C.run_evaluate(0)")
     x, y = page.evaluate("[micrograd.run.points[0].x, micrograd.run.points[0].y]")
     page.mouse.move(*place(page, x, y))
     page.mouse.down()
@@ -332,6 +333,7 @@ def test_points_are_dragged_added_and_deleted(page):
     page.mouse.up()
     moved = page.evaluate("[micrograd.run.points[0].x, micrograd.run.points[0].y]")
     assert moved == pytest.approx([1.5, 0.5], abs=0.02)
+    assert page.evaluate("micrograd.C.run_evaluate(0)") > loss  # it is in another class's field now
     train(page)
     assert surface(page) != before
 
@@ -340,7 +342,7 @@ def test_points_are_dragged_added_and_deleted(page):
     assert page.evaluate("micrograd.run.points.at(-1).label") == 2
     page.check("[name=tool][value=delete]")
     page.mouse.click(*place(page, 1.9, -1.9))
-    assert page.evaluate("micrograd.run.points.length") == lines
+    assert page.evaluate("micrograd.run.points.length") == n
     page.click("#new-points")
     assert page.evaluate("micrograd.run.points[0].x") == x
 
@@ -352,6 +354,10 @@ def test_points_by_keys(page):
     page.keyboard.press("ArrowRight")
     assert page.evaluate("micrograd.run.points[0].x") == pytest.approx(x + 0.05)
     assert page.inner_text("#live").startswith("Point at ")
+    page.click("#point-graph-of")
+    assert f"Point 0 at ({x + 0.05:.3f}" in page.inner_text("#point-now")
+    tab(page, "train")
+    page.focus("#points-layer")
     n = page.evaluate("micrograd.run.points.length")
     page.keyboard.press("1")
     assert page.evaluate("micrograd.run.points.length") == n + 1
@@ -415,6 +421,19 @@ def test_a_weight_under_the_pointer(page):
     page.locator("#point-graph .weight").first.hover()
     assert page.locator("#point-network .hovered").count() == 1
     assert re.match(r"[wb]\d\[", page.inner_text("#point-network output"))
+
+
+def test_nodes_and_weights_by_keys(page):
+    tab(page, "graph")
+    page.focus("#point-graph svg")
+    page.keyboard.press("n")  # from the loss, as backward goes
+    assert page.inner_text("#point-graph .detail").startswith("loss = ")
+    page.keyboard.press("n")
+    assert re.match(r"#\d+: data -1.0, grad ", page.inner_text("#point-graph .detail"))
+    page.focus("#point-network svg")
+    page.keyboard.press("ArrowRight")
+    weight = page.evaluate("micrograd.run.parameters[0]")
+    assert page.inner_text("#point-network output").startswith(f"w0[0,0]: data {weight!r}, grad ")
 
 
 PROGRAMS = [
