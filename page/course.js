@@ -7,7 +7,7 @@ export const courseLines = () => document.getElementById("course").textContent.t
 const number = line => line.slice(line.lastIndexOf(" ") + 1);
 
 // Which digit is the first to differ (counted from the first that is not 0, from 1), or 0 if none is.
-export function firstDigit(a, b) {
+function firstDigit(a, b) {
     if (a === b) return 0;
     const digits = text => text.replace(/e.*$/, "").replace(/^-?[0.]*/, "").replace(".", "");
     const [x, y] = [digits(a), digits(b)];
@@ -28,7 +28,7 @@ export function compare(lines, course) {
 }
 
 // A number with the part marked in which it differs from the other.
-export function marked(mine, other) {
+function marked(mine, other) {
     let k = 0;
     while (k < mine.length && mine[k] === other?.[k]) k++;
     if (other === undefined || k === mine.length) return [mine];

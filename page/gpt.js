@@ -3,6 +3,7 @@
 import { C, doubles, fault, short, view } from "./engine.js";
 import { $, color, css, element, isCalm, mix } from "./elements.js";
 import { drawCurves } from "./curves.js";
+import { readSeed } from "./run.js";
 import { onLanguage, t } from "./text.js";
 
 const EDGE = 26, TOKENS = 27, POSITIONS = 16, HEADS = 4; // as in page.h
@@ -77,9 +78,9 @@ function wrong(text) {
 
 function restart() {
     const list = readWords();
-    const seed = $("gpt-seed").value.trim();
+    const seed = readSeed($("gpt-seed").value);
     if (!list) return;
-    if (!/^\d{1,20}$/.test(seed) || BigInt(seed) < 1n || BigInt(seed) >= 2n ** 64n) return wrong(t("wrong_seed"));
+    if (!seed) return wrong(t("wrong_seed"));
     $("gpt-problem").textContent = "";
     $("gpt-words").setAttribute("aria-invalid", false);
     if (C.gpt_start(BigInt(seed), list.length)) return wrong(fault());
@@ -187,8 +188,9 @@ function showLetters(tokens) {
         return element("label", {}, input, element("span", {}, letter(token)));
     });
     // keep the focus where it is: only what has changed is made anew
-    if (box.children.length === radios.length && [...box.children].every((c, i) => c.textContent === radios[i].textContent)) {
-        [...box.children].forEach((label, i) => (label.firstChild.checked = i === position));
+    const old = [...box.children];
+    if (old.length === radios.length && old.every((label, i) => label.textContent === radios[i].textContent)) {
+        old.forEach((label, i) => (label.firstChild.checked = i === position));
     } else {
         box.replaceChildren(...radios);
     }
@@ -221,14 +223,17 @@ function showHead(h, tokens, weights) {
     pen.strokeRect(edge, edge + position * cell, (position + 1) * cell, cell);
     const row = [...weights.subarray(position * POSITIONS, position * POSITIONS + position + 1)];
     const best = row.indexOf(Math.max(...row));
-    canvas.setAttribute("aria-label", t("headLabel", h + 1, letter(tokens[position]), letter(tokens[best]), Math.round(100 * row[best])));
+    const percent = Math.round(100 * row[best]);
+    canvas.setAttribute("aria-label", t("headLabel", h + 1, letter(tokens[position]), letter(tokens[best]), percent));
     box.children[h].querySelector("figcaption").textContent = t("head", h + 1);
 }
 
 function showNext(likely) {
     const box = $("gpt-next");
     if (!box.children.length) {
-        likely.forEach((_, token) => box.append(element("div", { role: "listitem" }, element("i"), element("span", {}, letter(token)))));
+        likely.forEach((_, token) => {
+            box.append(element("div", { role: "listitem" }, element("i"), element("span", {}, letter(token))));
+        });
     }
     const most = Math.max(...likely);
     likely.forEach((p, token) => {

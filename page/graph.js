@@ -20,7 +20,7 @@ export function readNodes(which, n) {
     });
 }
 
-export function symbol({ op, exponent }) {
+function symbol({ op, exponent }) {
     if (op === Op.POW) return `**${Number.isInteger(exponent) ? exponent : repr(exponent)}`;
     return opName(op);
 }

@@ -31,7 +31,7 @@ function startTabs() {
         tab.onclick = () => choose(name);
         tab.onkeydown = event => {
             const way = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-            const to = event.key === "Home" ? 0 : event.key === "End" ? TABS.length - 1 : way && (k + way + TABS.length) % TABS.length;
+            const to = way ? (k + way + TABS.length) % TABS.length : { Home: 0, End: TABS.length - 1 }[event.key];
             if (to === undefined) return;
             event.preventDefault();
             choose(TABS[to], true);

@@ -41,14 +41,15 @@ export class NetworkPicture {
         this.marks = [];
         const lines = svg("g"), neurons = svg("g");
         places(hidden).forEach(({ layer, neuron, input }, k) => {
+            const cx = x(layer + 1), cy = y(layer + 1, neuron);
             if (input === null) {
-                const bias = svg("circle", { cx: x(layer + 1), cy: y(layer + 1, neuron), r: radius, "data-k": k, class: "neuron" });
+                const bias = svg("circle", { cx, cy, r: radius, "data-k": k, class: "neuron" });
                 neurons.append(bias);
                 this.marks[k] = bias;
-                if (this.hasMaps && layer < hidden.length) this.addMap(x(layer + 1), y(layer + 1, neuron), radius * 0.72, height);
+                if (this.hasMaps && layer < hidden.length) this.addMap(cx, cy, radius * 0.72, height);
             } else {
-                const from = x(layer) + radius, to = x(layer + 1) - radius, y0 = y(layer, input), y1 = y(layer + 1, neuron);
-                const middle = (from + to) / 2;
+                const from = x(layer) + radius, to = cx - radius, middle = (from + to) / 2;
+                const y0 = y(layer, input), y1 = cy;
                 const d = `M${from} ${y0}C${middle} ${y0} ${middle} ${y1} ${to} ${y1}`;
                 const line = svg("path", { d, class: "weight" });
                 // a wider line that cannot be seen, for the pointer
@@ -60,8 +61,9 @@ export class NetworkPicture {
             neurons.append(svg("circle", { cx: x(0), cy: y(0, i), r: radius, class: "input" }),
                 svg("text", { x: x(0) - radius - 5, y: y(0, i) + 4, "text-anchor": "end" }, ["x", "y"][i]));
         }
+        const last = sizes.length - 1;
         for (const c of [0, 1, 2]) {
-            neurons.append(svg("text", { x: x(sizes.length - 1) + radius + 5, y: y(sizes.length - 1, c) + 4, class: `class${c}` }, String(c)));
+            neurons.append(svg("text", { x: x(last) + radius + 5, y: y(last, c) + 4, class: `class${c}` }, String(c)));
         }
         this.svg.append(lines, neurons);
     }
@@ -86,7 +88,8 @@ export class NetworkPicture {
                 mark.style.strokeWidth = 0.4 + 4.2 * share;
             }
         });
-        this.svg.setAttribute("aria-label", t("networkLabel", ["2", ...run.settings.hidden, "3"].join("-"), this.marks.length));
+        const sizes = [2, ...run.settings.hidden, 3].join("-");
+        this.svg.setAttribute("aria-label", t("networkLabel", sizes, this.marks.length));
         if (this.hasMaps) this.drawMaps();
         this.describe();
     }

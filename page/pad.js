@@ -10,11 +10,32 @@ import { onLanguage, t } from "./text.js";
 const OF_PAD = 1;
 
 const EXAMPLES = {
-    first: "a = Value(2.0)\nb = Value(-3.0)\nc = a*b + a**2\nloss = c.tanh()\nloss.backward()",
-    neuron: "x1 = Value(2.0); x2 = Value(0.0)\nw1 = Value(-3.0); w2 = Value(1.0)\nb = Value(6.8813735870195432)\nn = x1*w1 + x2*w2 + b\no = n.tanh()",
-    twice: "# a is used twice: its gradients add up\na = Value(3.0)\nb = a + a\nc = b * a",
-    chain: "a = Value(-4.0)\nb = Value(2.0)\nc = a + b\nd = a * b + b**3\nc = c + c + 1\nc = c + 1 + c + (-a)\nd = d + d * 2 + (b + a).relu()\n"
-        + "d = d + 3 * d + (b - a).relu()\ne = c - d\nf = e**2\ng = f / 2.0\ng = g + 10.0 / f\ng.backward()",
+    first: `a = Value(2.0)
+b = Value(-3.0)
+c = a*b + a**2
+loss = c.tanh()
+loss.backward()`,
+    neuron: `x1 = Value(2.0); x2 = Value(0.0)
+w1 = Value(-3.0); w2 = Value(1.0)
+b = Value(6.8813735870195432)
+n = x1*w1 + x2*w2 + b
+o = n.tanh()`,
+    twice: `# a is used three times: its gradients add up
+a = Value(3.0)
+b = a + a
+c = b * a`,
+    chain: `a = Value(-4.0); b = Value(2.0)
+c = a + b
+d = a * b + b**3
+c = c + c + 1
+c = c + 1 + c + (-a)
+d = d + d * 2 + (b + a).relu()
+d = d + 3 * d + (b - a).relu()
+e = c - d
+f = e**2
+g = f / 2.0
+g = g + 10.0 / f
+g.backward()`,
 };
 
 let graph, statements = "";
@@ -72,7 +93,8 @@ function go() {
 function table() {
     const rows = [...graph.names].filter(([node]) => graph.at.has(node)).map(([node, name]) => {
         const { data, grad } = graph.nodes[graph.at.get(node)];
-        return element("tr", { "data-index": node }, element("th", { scope: "row" }, name), element("td", {}, repr(data)), element("td", {}, repr(grad)));
+        const cells = [data, grad].map(number => element("td", {}, repr(number)));
+        return element("tr", { "data-index": node }, element("th", { scope: "row" }, name), ...cells);
     });
     $("pad-values").replaceChildren(...rows);
 }

@@ -11,7 +11,7 @@
 //
 // each with the position `at` from which an error is reported.
 
-export const METHODS = ["tanh", "relu", "exp", "log", "sigmoid", "sqrt", "sin", "cos", "backward"];
+const METHODS = ["tanh", "relu", "exp", "log", "sigmoid", "sqrt", "sin", "cos", "backward"];
 
 export class PadError extends Error {
     // what: a key of text.js
@@ -80,7 +80,9 @@ export function parse(text) {
         let inner = atom();
         while (accept(".")) {
             const { kind, text: name, at } = list[k];
-            if (kind !== "name" || !METHODS.includes(name)) throw new PadError(at, "padMethod", found(), METHODS.join(", "));
+            if (kind !== "name" || !METHODS.includes(name)) {
+                throw new PadError(at, "padMethod", found(), METHODS.join(", "));
+            }
             k++;
             expect("(");
             expect(")");

@@ -1,11 +1,11 @@
 // The plane: what the network says of every place, and the points, to be added, moved and removed.
 
 import { C, view } from "./engine.js";
-import { color, mix, svg } from "./elements.js";
+import { color, svg } from "./elements.js";
 import { LIMITS, onRun, pointsChanged, run } from "./run.js";
 import { onLanguage, t } from "./text.js";
 
-export const HALF = 2.2; // the plane goes from -HALF to HALF
+const HALF = 2.2; // the plane goes from -HALF to HALF
 const FINE = 128, COARSE = 64; // squares a side; SURFACE in page.h is the most
 const STEP = 0.05; // of an arrow key
 

@@ -31,6 +31,13 @@ export const run = {
     gradients: [],
 };
 
+// A seed as text, or null if it is none.
+export function readSeed(text) {
+    if (!/^\s*\d{1,20}\s*$/.test(text)) return null;
+    const seed = BigInt(text);
+    return seed > 0n && seed < 2n ** 64n ? String(seed) : null;
+}
+
 const listeners = [];
 export const onRun = listener => listeners.push(listener);
 export const changed = () => listeners.forEach(listener => listener(run));
@@ -83,7 +90,7 @@ export function pointsChanged() {
     changed();
 }
 
-export function setOptimizer() {
+function setOptimizer() {
     const { optimizer, lr, beta1, beta2, eps, decay } = run.settings;
     C.run_set_optimizer(OPTIMIZERS.indexOf(optimizer), lr, beta1, beta2, eps, decay);
 }

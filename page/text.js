@@ -32,7 +32,7 @@ const TEXTS = {
     seed: ["Seed", "随机种子"],
     newPoints: ["New points", "重新生成点"],
     network: ["Network", "网络"],
-    hidden: ["Hidden neurons", "隐藏层神经元"],
+    hidden: ["Hidden layers", "隐藏层"],
     hiddenHint: ["16, or 8, 8 for two layers", "16，或 8, 8 表示两层"],
     activation: ["Activation", "激活函数"],
     optimizer: ["Optimiser", "优化器"],

@@ -1,7 +1,7 @@
 // The tab "Train": controls, the plane, the network, curves, printed lines.
 
 import { $, isCalm } from "./elements.js";
-import { COURSE, LIMITS, changed, onRun, rateChanged, restart, run, showSteps, takeStep } from "./run.js";
+import { COURSE, LIMITS, changed, onRun, rateChanged, readSeed, restart, run, showSteps, takeStep } from "./run.js";
 import { C, short } from "./engine.js";
 import { Plane } from "./plane.js";
 import { NetworkPicture } from "./network.js";
@@ -133,7 +133,7 @@ function listenToSettings() {
     const whole = (least, most) => text => (/^\d+$/.test(text) && +text >= least && +text <= most ? +text : null);
     const rate = test => text => (text.trim() !== "" && test(Number(text)) ? Number(text) : null);
     const readers = {
-        seed: text => (/^\d{1,20}$/.test(text) && BigInt(text) > 0n && BigInt(text) < 2n ** 64n ? String(BigInt(text)) : null),
+        seed: readSeed,
         points: whole(10, LIMITS.points),
         hidden: text => {
             const sizes = text.split(/[\s,]+/).filter(x => x).map(whole(1, LIMITS.neurons));
