@@ -163,32 +163,44 @@ def library(tmp_path_factory):
     library.gpt_start.argtypes = [ctypes.c_uint64, ctypes.c_int]
     library.gpt_step.argtypes = [ctypes.c_int, ctypes.c_double]
     library.gpt_make_up.argtypes = [ctypes.c_double]
+    library.run_set_optimizer.argtypes = [ctypes.c_int, *[ctypes.c_double] * 5]
     return library
 
 
-def start(library, seed=42, data=0, points=100, hidden=(16,)):
+def start(library, seed=42, data=0, points=100, hidden=(16,), activation="TANH"):
     for k, size in enumerate(hidden):
         library.run_hidden()[k] = size
-    tanh = OP.findall((ROOT / "csrc" / "micrograd.h").read_text()).index("TANH")
-    assert library.run_start(seed, data, points, len(hidden), tanh) == 0
+    op = OP.findall((ROOT / "csrc" / "micrograd.h").read_text()).index(activation)
+    assert library.run_start(seed, data, points, len(hidden), op) == 0
 
 
+def optimizers(parameters):
+    """In the order of the page's C, with rates that are not the course's."""
+    rates = {"lr": 0.05, "betas": (0.8, 0.9), "eps": 1e-6}
+    yield micrograd.AdamW(parameters, **rates, weight_decay=0.01)
+    yield micrograd.Adam(parameters, **rates)
+    yield micrograd.SGD(parameters, lr=0.05)
+
+
+@pytest.mark.parametrize("kind", range(3))
 @pytest.mark.parametrize(
-    "seed, data, points, hidden", [(42, 0, 100, [16]), (7, 1, 60, [4, 3]), (3, 2, 50, [5])]
+    "seed, data, points, hidden, activation",
+    [(42, 0, 100, [16], "tanh"), (7, 1, 60, [4, 3], "relu"), (3, 2, 50, [5], "tanh")],
 )
-def test_a_run_is_that_of_python(library, seed, data, points, hidden):
-    from micrograd.run import DATA_SETS, CourseRun
-
-    run = CourseRun(micrograd, hidden, points, [*DATA_SETS][data], seed)
-    start(library, seed, data, points, hidden)
-    library.run_set_optimizer.argtypes = [ctypes.c_int, *[ctypes.c_double] * 5]
-    library.run_set_optimizer(0, 0.1, 0.9, 0.95, 1e-8, 1e-4)
-    for step in range(40):
-        assert library.run_evaluate(1) == micrograd.eval_split(run.model, run.val)
-        loss = micrograd.mean_cross_entropy(run.model, run.train)
+def test_a_run_is_that_of_python(library, kind, seed, data, points, hidden, activation):
+    generate = [micrograd.gen_data, micrograd.gen_data_circles, micrograd.gen_data_yinyang]
+    rng = micrograd.RNG(seed)
+    train, val, _ = generate[data](rng, n=points)
+    model = micrograd.MLP(2, [*hidden, 3], activation=activation, rng=rng)
+    optimizer = [*optimizers(model.parameters())][kind]
+    start(library, seed, data, points, hidden, activation.upper())
+    library.run_set_optimizer(kind, 0.05, 0.8, 0.9, 1e-6, 0.01)
+    for step in range(30):
+        assert library.run_evaluate(1) == micrograd.eval_split(model, val)
+        loss = micrograd.mean_cross_entropy(model, train)
         loss.backward()
-        run.optimizer.step()
-        run.optimizer.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
         assert library.run_step() == 0
         assert library.run_loss() == loss.data, step
 
