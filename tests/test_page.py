@@ -316,6 +316,7 @@ def test_a_step_takes_at_most_three_times_the_native_one(page, library):
         return (performance.now() - begin) / 100 / 1000;
     }"""
     start(library)
+    library.run_set_optimizer(0, 0.1, 0.9, 0.95, 1e-8, 1e-4)
     replayed = min(page.evaluate(script % "") for _ in range(20))
     recorded = min(page.evaluate(script % "micrograd.C.run_set_points(80, 10);") for _ in range(20))
     of_native = min(native() for _ in range(20))
