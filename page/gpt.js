@@ -72,17 +72,17 @@ function readWords() {
 
 function wrong(text) {
     $("gpt-problem").textContent = text;
-    $("gpt-words").setAttribute("aria-invalid", true);
     return null;
 }
 
 function restart() {
     const list = readWords();
     const seed = readSeed($("gpt-seed").value);
+    $("gpt-words").setAttribute("aria-invalid", !list);
+    $("gpt-seed").setAttribute("aria-invalid", !seed);
     if (!list) return;
     if (!seed) return wrong(t("wrong_seed"));
     $("gpt-problem").textContent = "";
-    $("gpt-words").setAttribute("aria-invalid", false);
     if (C.gpt_start(BigInt(seed), list.length)) return wrong(fault());
     const keys = doubles(C.gpt_keys(), list.length).slice();
     words = [...list.keys()].sort((i, j) => keys[i] - keys[j]).map(i => list[i]);
@@ -107,6 +107,10 @@ function takeStep() {
         return false;
     }
     step++;
+    if (!Number.isFinite(C.gpt_loss())) {
+        wrong(t("notFinite"));
+        return false;
+    }
     sum += C.gpt_loss();
     count++;
     if (count === MEAN) {

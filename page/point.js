@@ -65,6 +65,7 @@ export function showPoint(on) {
 function show() {
     if (!run.points.includes(chosen)) chosen = run.points[0];
     describe();
+    $("point-graph").hidden = !chosen;
     if (!chosen) return;
     isStale = false;
     const { x, y, label } = chosen;
@@ -74,7 +75,6 @@ function show() {
         $("point-graph").hidden = true;
         return;
     }
-    $("point-graph").hidden = false;
     const names = new Map(), classes = new Map(), count = run.parameters.length;
     places().forEach((place, k) => {
         names.set(k + 1, placeName(place));

@@ -1,6 +1,7 @@
 // The training run: its settings, its points, what has happened so far. What shows it listens.
 
 import { C, Op, doubles, fault, fixed, repr, view } from "./engine.js";
+import { t } from "./text.js";
 
 const DATA = ["simple", "circles", "yinyang"];
 const OPTIMIZERS = ["adamw", "adam", "sgd"];
@@ -124,7 +125,8 @@ export function takeStep() {
     run.train.push(C.run_loss());
     run.lines.push(`step ${run.step}, train loss ${repr(C.run_loss())}`);
     run.step++;
-    return true;
+    if (!Number.isFinite(C.run_loss())) run.problem = t("notFinite");
+    return run.problem === null;
 }
 
 // The first ten steps are left out: then the recording is compiled, and the browser still warms up.

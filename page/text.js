@@ -99,7 +99,7 @@ const TEXTS = {
     ],
     pointBefore: ["Point before", "上一个点"],
     pointAfter: ["Next point", "下一个点"],
-    pointNow: ["Point {0} at ({1}, {2}), class {3}; the network after {4} steps", "点 {0}（{1}, {2}），类别 {3}；训练 {4} 步后的网络"],
+    pointNow: ["Point {0} at ({1}, {2}), class {3}; the network at step {4}", "点 {0}（{1}, {2}），类别 {3}；第 {4} 步的网络"],
     pointNone: ["There are no points.", "没有点。"],
     graphKeys: [
         "Graph. Full stop and comma step forward and back, Home and End go to the ends; N and P choose a node; arrows move the graph, + and - magnify, 0 fits.",
@@ -154,6 +154,7 @@ const TEXTS = {
     padEmpty: ["there is no Value to show yet", "还没有可显示的 Value"],
     noMemory: ["there is no memory left", "内存不足"],
     noResult: ["{0} has no result among the real numbers that a float can hold", "{0} 没有浮点数能表示的实数结果"],
+    notFinite: ["the loss is no finite number any more; take a smaller learning rate, and reset", "损失已不是有限的数；请减小学习率并重置"],
     noSlope: ["{0} has no derivative", "{0} 没有导数"],
 
     // the GPT
