@@ -1,6 +1,6 @@
 // The tab "Graph": the graph of one point's loss, beside the network's picture.
 
-import { C, fault } from "./engine.js";
+import { C, Op, fault } from "./engine.js";
 import { $ } from "./elements.js";
 import { GraphView, readNodes } from "./graph.js";
 import { NetworkPicture } from "./network.js";
@@ -84,11 +84,33 @@ function show() {
         names.set(count + 1 + k, name);
         classes.set(count + 1 + k, "input");
     });
-    const list = readNodes(OF_POINT, n);
-    names.set(list[n - 1].index, "loss");
+    nameInner(readNodes(OF_POINT, n), names);
     const size = run.settings.hidden.join();
     graph.show(n, names, classes, { keepPlace: key === size });
     key = size;
+}
+
+// Neurons' outputs h, logits, and what cross_entropy computes of them.
+function nameInner(nodes, names) {
+    const at = new Map(nodes.map(node => [node.index, node]));
+    // a neuron's sum begins at its bias, the first operand of the first addition
+    const neuronOf = node => {
+        while (node.a) node = at.get(node.a);
+        return places()[node.index - 1];
+    };
+    for (const node of nodes) {
+        if (node.op === Op.TANH || node.op === Op.RELU) {
+            const { layer, neuron } = neuronOf(node);
+            names.set(node.index, `h${layer}[${neuron}]`);
+        } else if (node.op === Op.SHIFT) {
+            names.set(node.index, "-max");
+        } else if (node.op === Op.ADD && at.get(node.b).op === Op.SHIFT) {
+            names.set(node.a, `logit[${neuronOf(at.get(node.a)).neuron}]`);
+        } else if (node.op === Op.LOG) {
+            names.set(node.a, `p[${chosen.label}]`);
+        }
+    }
+    names.set(nodes[nodes.length - 1].index, "loss");
 }
 
 function drawNetwork() {

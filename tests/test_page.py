@@ -419,6 +419,10 @@ def test_backward_in_steps_is_the_pass(page):
     page.keyboard.press(",")
     assert page.evaluate("micrograd.gradients()") == ten
     assert ".grad +=" in page.inner_text("#point-graph .rule")
+    names = page.evaluate("[...micrograd.pointGraph().names.values()]")
+    assert len(names) == len({*names, "-max"}) + 2  # but for -max, of which there are three
+    inner = {f"h0[{k}]" for k in range(16)} | {f"logit[{k}]" for k in range(3)} | {"p[0]", "loss"}
+    assert inner <= {*names}
 
 
 def test_the_graph_is_that_of_python(page):
