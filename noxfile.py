@@ -42,6 +42,15 @@ def template(session):
 
 
 @nox.session
+def page(session):
+    """docs/micrograd.html in the system's chromium; and is it what its sources give?"""
+    tools = "ziglang==0.17.1", "playwright", "wasmtime"
+    session.install(".[test]", *tools, env=REQUIRE_C)
+    options = "-q", "-rs", "-m", "slow", "tests/test_page.py"
+    session.run("pytest", *options, *session.posargs)
+
+
+@nox.session
 def bench(session):
     """Are the bench's results right, and its targets within a factor of two?"""
     session.install(".[test,bench]", env=REQUIRE_C)

@@ -69,7 +69,7 @@ def types(session):
 
 def clang_format(session, *options):
     """Run clang-format on all C sources, those of bench/ and tests/ too, in the style of csrc/."""
-    folders = "csrc", "csrc/python", "csrc/tests", "bench", "tests"
+    folders = "csrc", "csrc/python", "csrc/tests", "bench", "page", "tests"
     folders += "examples/*/csrc", "examples/*/csrc/tests"
     sources = [
         path

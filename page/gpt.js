@@ -1,0 +1,274 @@
+// The tab "GPT": examples/gpt.py, trained here: words, loss, attention, the next letter, words made up.
+
+import { C, doubles, fault, short, view } from "./engine.js";
+import { $, color, css, element, isCalm, mix } from "./elements.js";
+import { drawCurves } from "./curves.js";
+import { readSeed } from "./run.js";
+import { onLanguage, t } from "./text.js";
+
+const EDGE = 26, TOKENS = 27, POSITIONS = 16, HEADS = 4; // as in page.h
+const MOST_WORDS = 5000;
+const FRAME = 14; // milliseconds of a frame that steps may take
+const MEAN = 50; // steps whose mean loss is a point of the curve
+
+let isShown = false, isStarted = false, isPlaying = false;
+let words = []; // in the order in which they are learned
+let known = new Set();
+let step = 0, losses = [], sum = 0, count = 0, made = [];
+let position = 0; // whose attention and whose next letter is shown
+
+const letter = token => (token === EDGE ? "·" : String.fromCharCode(97 + token));
+const tokensOf = word => [EDGE, ...[...word].map(c => c.charCodeAt(0) - 97)];
+
+export function startGpt() {
+    $("gpt-words").value = $("rivers").textContent.trim();
+    $("gpt-play").onclick = () => (isPlaying ? pause() : play());
+    $("gpt-step").onclick = () => {
+        pause();
+        takeStep();
+        show();
+    };
+    $("gpt-reset").onclick = () => {
+        pause();
+        restart();
+    };
+    $("gpt-words").onchange = $("gpt-seed").onchange = $("gpt-reset").onclick;
+    $("gpt-word").oninput = () => {
+        position = Infinity;
+        look();
+    };
+    $("gpt-temperature").oninput = showTemperature;
+    $("gpt-make").onclick = makeUp;
+    onLanguage(() => {
+        showPlay();
+        showTemperature();
+        if (isStarted) show();
+    });
+    new ResizeObserver(() => isStarted && show()).observe($("gpt-curve"));
+}
+
+export function showGpt(on) {
+    isShown = on;
+    if (on && !isStarted) restart();
+    else if (on) show();
+    else pause();
+}
+
+// ----------------------------------------------------------------------------
+// training
+
+// the words of the text, or null, and then what is wrong is on the page
+function readWords() {
+    const found = [];
+    for (const [k, line] of $("gpt-words").value.toLowerCase().split("\n").entries()) {
+        const word = line.trim();
+        if (!/^[a-z]{0,15}$/.test(word)) return wrong(t("gptWrongWord", k + 1, word, POSITIONS - 1));
+        if (word) found.push(word);
+    }
+    if (found.length === 0) return wrong(t("gptNoWords"));
+    if (found.length > MOST_WORDS) return wrong(t("gptManyWords", MOST_WORDS));
+    return found;
+}
+
+function wrong(text) {
+    $("gpt-problem").textContent = text;
+    return null;
+}
+
+function restart() {
+    const list = readWords();
+    const seed = readSeed($("gpt-seed").value);
+    $("gpt-words").setAttribute("aria-invalid", !list);
+    $("gpt-seed").setAttribute("aria-invalid", !seed);
+    if (!list) return;
+    if (!seed) return wrong(t("wrong_seed"));
+    $("gpt-problem").textContent = "";
+    if (C.gpt_start(BigInt(seed), list.length)) return wrong(fault());
+    const keys = doubles(C.gpt_keys(), list.length).slice();
+    words = [...list.keys()].sort((i, j) => keys[i] - keys[j]).map(i => list[i]);
+    known = new Set(words);
+    [step, losses, sum, count, made, isStarted, position] = [0, [], 0, 0, [], true, Infinity];
+    if (!$("gpt-word").value) $("gpt-word").value = list.includes("amazon") ? "amazon" : list[0];
+    $("gpt-made").replaceChildren();
+    show();
+}
+
+function give(tokens) {
+    view(Uint8Array, C.gpt_tokens(), tokens.length).set(tokens);
+    return tokens.length;
+}
+
+function takeStep() {
+    if (!isStarted) return false;
+    const rate = Number($("gpt-rate").value);
+    const n = give([...tokensOf(words[step % words.length]), EDGE]);
+    if (C.gpt_step(n, rate > 0 ? rate : 0.02)) {
+        wrong(fault());
+        return false;
+    }
+    step++;
+    if (!Number.isFinite(C.gpt_loss())) {
+        wrong(t("notFinite"));
+        return false;
+    }
+    sum += C.gpt_loss();
+    count++;
+    if (count === MEAN) {
+        losses.push(sum / count);
+        [sum, count] = [0, 0];
+    }
+    return true;
+}
+
+function play() {
+    if (!isStarted) restart();
+    if (!isStarted || isPlaying) return;
+    isPlaying = true;
+    showPlay();
+    let drawn = 0;
+    const frame = now => {
+        if (!isPlaying) return;
+        const end = performance.now() + FRAME;
+        let goesOn = true;
+        const until = step + 100;
+        while (goesOn && performance.now() < end && step < until) goesOn = takeStep();
+        if (now - drawn > (isCalm() ? 1000 : 120)) {
+            drawn = now;
+            show();
+        }
+        if (goesOn) requestAnimationFrame(frame);
+        else pause();
+    };
+    requestAnimationFrame(frame);
+}
+
+function pause() {
+    if (!isPlaying) return;
+    isPlaying = false;
+    showPlay();
+    if (isShown) show();
+}
+
+const showPlay = () => {
+    $("gpt-play").textContent = isPlaying ? `❚❚ ${t("pause")}` : `▶ ${t("train")}`;
+};
+
+function show() {
+    drawCurves($("gpt-curve"), [{ values: losses, color: "--train" }], MEAN);
+    const mean = losses.length ? losses[losses.length - 1] : count ? sum / count : NaN;
+    const text = t("gptNow", step, words.length, C.gpt_nparameters(), Number.isNaN(mean) ? "–" : short(mean));
+    $("gpt-now").textContent = text;
+    $("gpt-curve").setAttribute("aria-label", text);
+    look();
+}
+
+// ----------------------------------------------------------------------------
+// what it pays attention to, and what it expects next
+
+function look() {
+    if (!isStarted) return;
+    const word = $("gpt-word").value.toLowerCase().trim();
+    const isWrong = !/^[a-z]{0,15}$/.test(word);
+    $("gpt-word").setAttribute("aria-invalid", isWrong);
+    if (isWrong) return;
+    const tokens = tokensOf(word), n = give(tokens);
+    if (C.gpt_look(n)) return wrong(fault());
+    position = Math.min(position, n - 1);
+    showLetters(tokens);
+    const attention = doubles(C.gpt_attention(), HEADS * POSITIONS * POSITIONS);
+    for (let h = 0; h < HEADS; h++) showHead(h, tokens, attention.subarray(h * POSITIONS ** 2, (h + 1) * POSITIONS ** 2));
+    showNext(doubles(C.gpt_probabilities() + position * TOKENS * 8, TOKENS).slice());
+}
+
+function showLetters(tokens) {
+    const box = $("gpt-letters");
+    const radios = tokens.map((token, i) => {
+        const input = element("input", { type: "radio", name: "gpt-position", value: i });
+        input.checked = i === position;
+        input.onchange = () => {
+            position = i;
+            look();
+        };
+        return element("label", {}, input, element("span", {}, letter(token)));
+    });
+    // keep the focus where it is: only what has changed is made anew
+    const old = [...box.children];
+    if (old.length === radios.length && old.every((label, i) => label.textContent === radios[i].textContent)) {
+        old.forEach((label, i) => (label.firstChild.checked = i === position));
+    } else {
+        box.replaceChildren(...radios);
+    }
+}
+
+// a square for each pair: from which position (row) to which (column)
+function showHead(h, tokens, weights) {
+    const box = $("gpt-heads");
+    const canvas = box.children[h]?.querySelector("canvas") ?? box.appendChild(
+        element("figure", {}, element("canvas", { role: "img" }), element("figcaption"))).querySelector("canvas");
+    const n = tokens.length, cell = 18, edge = 16;
+    const ratio = window.devicePixelRatio || 1, size = edge + n * cell;
+    canvas.width = canvas.height = size * ratio;
+    const pen = canvas.getContext("2d");
+    pen.scale(ratio, ratio);
+    const page = color("--panel"), ink = color("--plus"), text = color("--ink");
+    pen.font = "12px ui-monospace, monospace";
+    pen.textAlign = "center";
+    pen.fillStyle = css(text);
+    tokens.forEach((token, i) => {
+        pen.fillStyle = css(text);
+        pen.fillText(letter(token), edge + (i + 0.5) * cell, 12);
+        pen.fillText(letter(token), 8, edge + (i + 0.5) * cell + 4);
+        for (let k = 0; k <= i; k++) {
+            pen.fillStyle = css(mix(page, ink, weights[i * POSITIONS + k]));
+            pen.fillRect(edge + k * cell + 0.5, edge + i * cell + 0.5, cell - 1, cell - 1);
+        }
+    });
+    pen.strokeStyle = css(text);
+    pen.strokeRect(edge, edge + position * cell, (position + 1) * cell, cell);
+    const row = [...weights.subarray(position * POSITIONS, position * POSITIONS + position + 1)];
+    const best = row.indexOf(Math.max(...row));
+    const percent = Math.round(100 * row[best]);
+    canvas.setAttribute("aria-label", t("headLabel", h + 1, letter(tokens[position]), letter(tokens[best]), percent));
+    box.children[h].querySelector("figcaption").textContent = t("head", h + 1);
+}
+
+function showNext(likely) {
+    const box = $("gpt-next");
+    if (!box.children.length) {
+        likely.forEach((_, token) => {
+            box.append(element("div", { role: "listitem" }, element("i"), element("span", {}, letter(token))));
+        });
+    }
+    const most = Math.max(...likely);
+    likely.forEach((p, token) => {
+        const bar = box.children[token];
+        bar.firstChild.style.height = `${(100 * p) / Math.max(most, 0.25)}%`;
+        bar.title = `${letter(token)} ${(100 * p).toFixed(1)}%`;
+        bar.setAttribute("aria-label", bar.title);
+    });
+    const best = [...likely.keys()].sort((a, b) => likely[b] - likely[a]).slice(0, 3);
+    $("gpt-best").textContent = t("gptNext", best.map(k => `${letter(k)} ${(100 * likely[k]).toFixed(0)}%`).join(", "));
+}
+
+// ----------------------------------------------------------------------------
+// words made up
+
+function showTemperature() {
+    $("gpt-temperature-now").textContent = Number($("gpt-temperature").value).toFixed(2);
+}
+
+function makeUp() {
+    if (!isStarted) return;
+    const temperature = Number($("gpt-temperature").value);
+    for (let k = 0; k < 10; k++) {
+        const n = C.gpt_make_up(temperature);
+        if (n < 0) return wrong(fault());
+        made.push(String.fromCharCode(...[...view(Uint8Array, C.gpt_tokens(), n)].map(c => c + 97)));
+    }
+    made = made.slice(-60);
+    $("gpt-made").replaceChildren(...made.map(word => {
+        const isKnown = known.has(word);
+        return element("li", { class: isKnown ? "known" : null, title: isKnown ? t("gptKnown") : null }, word || "∅");
+    }));
+    $("gpt-made").lastChild.scrollIntoView({ block: "nearest" });
+}

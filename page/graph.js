@@ -1,0 +1,361 @@
+// A graph on the screen: boxes and lines in SVG, to be moved and magnified, and the steps of backward.
+
+import { C, Op, doubles, fault, opName, repr, short, view } from "./engine.js";
+import { layout } from "./layout.js";
+import { explain, expression } from "./rules.js";
+import { element, svg } from "./elements.js";
+import { onLanguage, t } from "./text.js";
+
+const NODE_BYTES = 40; // of C's GraphNode
+const HEIGHT = 48;
+
+// The nodes of a graph as C has them now, in the order of the walk.
+export function readNodes(which, n) {
+    const pointer = C.graph_nodes(which);
+    return Array.from({ length: n }, (_, k) => {
+        const at = pointer + k * NODE_BYTES;
+        const [data, grad, exponent] = doubles(at, 3);
+        const [index, op, a, b] = view(Uint32Array, at + 24, 4);
+        return { data, grad, exponent, index, op, a, b };
+    });
+}
+
+function symbol({ op, exponent }) {
+    if (op === Op.POW) return `**${Number.isInteger(exponent) ? exponent : repr(exponent)}`;
+    return opName(op);
+}
+
+export class GraphView {
+    // place: an element to fill. onHover(index or null): the pointer, or the focus, is on this node.
+    constructor(place, which, onHover = () => {}) {
+        this.which = which;
+        this.onHover = onHover;
+        this.nodes = [];
+        this.names = new Map();
+        this.build(place);
+        onLanguage(() => this.describe());
+    }
+
+    build(place) {
+        const button = (key, text, action) => {
+            const b = element("button", { type: "button", "data-label": key, onclick: action }, text);
+            return b;
+        };
+        this.slider = element("input", { type: "range", min: 0, value: 0, "data-label": "stepSlider" });
+        this.slider.oninput = () => this.goto(Number(this.slider.value));
+        this.count = element("output", { class: "count" });
+        this.playButton = button("stepPlay", "▶▶", () => this.play());
+        this.bar = element("div", { class: "bar", role: "group", "data-label": "stepBar" },
+            button("stepStart", "|◀", () => this.goto(0)),
+            button("stepBack", "◀", () => this.goto(this.step - 1)),
+            button("stepForward", "▶", () => this.goto(this.step + 1)),
+            this.playButton,
+            button("stepEnd", "▶|", () => this.goto(this.steps.length)),
+            this.slider, this.count,
+            element("span", { class: "spacer" }),
+            button("zoomOut", "−", () => this.zoom(1 / 1.3)),
+            button("zoomIn", "+", () => this.zoom(1.3)),
+            button("zoomFit", "□", () => this.fit(true)));
+        this.svg = svg("svg", { class: "graph", tabindex: 0, role: "group", "data-label": "graphKeys" });
+        this.detail = element("output", { class: "note detail" });
+        this.rule = element("pre", { class: "rule", "aria-live": "polite" });
+        place.append(this.bar, this.svg, this.detail, this.rule);
+        this.listen();
+    }
+
+    // names: of nodes, by index; classes: how they are drawn: "weight", "input"
+    show(n, names, classes = new Map(), { keepPlace = false, hasGradients = false } = {}) {
+        this.stop();
+        this.n = n;
+        this.names = names;
+        this.nodes = readNodes(this.which, n);
+        this.at = new Map(this.nodes.map((node, k) => [node.index, k]));
+        // a step for each node that has a rule, after the one that sets the root's gradient
+        this.steps = [0];
+        [...this.nodes].reverse().forEach((node, k) => symbol(node) && this.steps.push(k + 1));
+        this.slider.max = this.steps.length;
+        if (!hasGradients) {
+            C.graph_zero(this.which);
+            if (C.graph_backward(this.which)) this.problem = fault();
+        }
+        this.step = this.steps.length;
+        this.hovered = null;
+        this.draw(classes);
+        if (!keepPlace || !this.box) this.fit();
+        this.refresh();
+    }
+
+    draw(classes) {
+        const sizes = this.nodes.map(node => [Math.max(108, 8 * this.name(node.index).length + 48), HEIGHT]);
+        const edges = this.nodes.flatMap((node, k) => [node.a, node.b].filter(i => i).map(i => [this.at.get(i), k]));
+        const places = layout(sizes, edges);
+        this.size = [places.width, places.height];
+        this.corners = places.corners;
+        this.sizes = sizes;
+        const lines = svg("g", { class: "edges", "aria-hidden": "true" });
+        this.paths = []; // by the node from which it comes
+        places.lines.forEach((list, k) => {
+            const path = list.map(([x0, x1, x2, x3, y0, y1]) => {
+                const bend = (x2 - x1) / 2;
+                return `M${x0} ${y0}H${x1}C${x1 + bend} ${y0} ${x2 - bend} ${y1} ${x2} ${y1}H${x3}`;
+            });
+            if (path.length) lines.append((this.paths[k] = svg("path", { d: path.join("") })));
+        });
+        this.boxes = this.nodes.map((node, k) => {
+            const [x, y] = places.corners[k], [w, h] = sizes[k];
+            const kind = classes.get(node.index) ?? (symbol(node) ? "computed" : "constant");
+            const title = svg("title", {}, `${this.name(node.index)} ${symbol(node)}`);
+            const data = svg("text", { x: 8, y: 29 }), grad = svg("text", { x: 8, y: 42, class: "grad" });
+            const box = svg("g", { class: `node ${kind}`, transform: `translate(${x} ${y})`, "data-node": k, role: "img" },
+                title,
+                svg("rect", { width: w, height: h, rx: 6 }),
+                svg("text", { x: 8, y: 14, class: "name" }, this.name(node.index)),
+                svg("text", { x: w - 8, y: 14, class: "op", "text-anchor": "end" }, symbol(node)),
+                data, grad);
+            return Object.assign(box, { title, data, grad });
+        });
+        const layer = svg("g", {}, ...this.boxes);
+        this.svg.replaceChildren(lines, layer);
+    }
+
+    name(index) {
+        return this.names.get(index) ?? `#${this.at.get(index)}`;
+    }
+
+    // ------------------------------------------------------------------------
+    // the steps of backward
+
+    goto(step) {
+        step = Math.min(Math.max(step, 0), this.steps.length);
+        if (step === this.step) return;
+        this.problem = null;
+        const before = step > 0 ? this.run(step - 1) : null;
+        this.run(step);
+        this.step = step;
+        this.refresh(before);
+        if (step > 0) this.reveal(this.current());
+    }
+
+    // the gradients after so many steps
+    run(step) {
+        const n = step === 0 ? 0 : this.steps[step - 1] + 1;
+        if (C.graph_steps(this.which, n)) this.problem = fault();
+        return readNodes(this.which, this.n);
+    }
+
+    // the place of the node whose rule was the last step
+    current() {
+        return this.n - Math.max(1, this.steps[this.step - 1]);
+    }
+
+    refresh(before) {
+        this.nodes = readNodes(this.which, this.n);
+        const isEnd = this.step === this.steps.length && !before;
+        this.nodes.forEach(({ data, grad }, k) => {
+            const box = this.boxes[k];
+            if (box.shown === grad) return; // most have not changed
+            box.shown = grad;
+            box.data.textContent = `data ${short(data)}`;
+            box.grad.textContent = `grad ${short(grad)}`;
+            box.classList.toggle("reached", grad !== 0);
+        });
+        for (const mark of this.svg.querySelectorAll(".current, .changed, .active")) {
+            mark.classList.remove("current", "changed", "active");
+        }
+        if (this.step > 0 && !isEnd) {
+            const k = this.current(), node = this.nodes[k];
+            this.boxes[k].classList.add("current");
+            if (this.step > 1) {
+                for (const i of [node.a, node.b]) if (i) this.mark(this.at.get(i));
+            }
+        }
+        this.slider.value = this.step;
+        this.count.textContent = `${this.step} / ${this.steps.length}`;
+        this.slider.setAttribute("aria-valuetext", this.count.textContent);
+        this.before = before;
+        this.describe();
+    }
+
+    mark(k) {
+        this.boxes[k].classList.add("changed");
+        this.paths[k]?.classList.add("active");
+    }
+
+    describe() {
+        if (!this.nodes.length) return;
+        this.detail.textContent = this.hovered === null ? t("graphHint") : this.details(this.hovered);
+        this.svg.setAttribute("aria-label", `${t("graphKeys")} ${t("graphSize", this.n)}`);
+        this.playButton.textContent = this.timer ? "❚❚" : "▶▶";
+        let lines;
+        if (this.problem) lines = [this.problem];
+        else if (this.step === 0) lines = [t("ruleNone")];
+        else if (!this.before) lines = [t("ruleAll", this.n)];
+        else if (this.step === 1) {
+            const root = this.name(this.nodes[this.n - 1].index);
+            lines = [t("ruleRoot", root), `${root}.grad = 1.0`];
+        } else {
+            const node = this.nodes[this.current()];
+            lines = explain(node, symbol(node), {
+                name: i => this.name(i),
+                data: i => this.nodes[this.at.get(i)].data,
+                before: i => this.before[this.at.get(i)].grad,
+                after: i => this.nodes[this.at.get(i)].grad,
+            });
+        }
+        this.rule.textContent = lines.join("\n");
+    }
+
+    play() {
+        if (this.timer) return this.stop();
+        if (this.step === this.steps.length) this.goto(0);
+        this.timer = setInterval(() => {
+            this.goto(this.step + 1);
+            if (this.step === this.steps.length) this.stop();
+        }, 500);
+        this.describe();
+    }
+
+    stop() {
+        clearInterval(this.timer);
+        this.timer = 0;
+        if (this.nodes.length) this.describe();
+    }
+
+    // ------------------------------------------------------------------------
+    // what part of it is seen: this.box is [x, y, width, height]
+
+    look() {
+        this.svg.setAttribute("viewBox", this.box.map(x => x.toFixed(1)).join(" "));
+    }
+
+    // all of it, or no more than can be read
+    fit(isAll = false) {
+        const margin = 12, [w, h] = this.size;
+        const { clientWidth: W = 1, clientHeight: H = 1 } = this.svg;
+        const whole = Math.max((w + 2 * margin) / (W || 1), (h + 2 * margin) / (H || 1));
+        const scale = whole > 1.6 && !isAll ? 1.15 : Math.max(whole, 0.7);
+        this.box = [0, 0, scale * (W || 1), scale * (H || 1)];
+        // a large graph begins at its end, where backward begins
+        this.box[0] = scale < whole ? w + margin - this.box[2] : (w - this.box[2]) / 2;
+        this.box[1] = (h - this.box[3]) / 2;
+        if (scale < whole && this.corners.length) {
+            const last = this.corners[this.n - 1];
+            if (h > this.box[3]) this.box[1] = last[1] + HEIGHT / 2 - this.box[3] / 2;
+            if (w + 2 * margin < this.box[2]) this.box[0] = (w - this.box[2]) / 2;
+        }
+        this.look();
+    }
+
+    zoom(factor, x = 0.5, y = 0.5) {
+        const [left, top, w, h] = this.box;
+        const to = Math.min(Math.max(w / factor, 150), 60000) / w;
+        this.box = [left + w * (1 - to) * x, top + h * (1 - to) * y, w * to, h * to];
+        this.look();
+    }
+
+    pan(dx, dy) {
+        this.box[0] += dx;
+        this.box[1] += dy;
+        this.look();
+    }
+
+    // so that a box and its operands can be seen
+    reveal(k) {
+        const list = [k, ...[this.nodes[k].a, this.nodes[k].b].filter(i => i).map(i => this.at.get(i))];
+        const [x, y, w, h] = this.box;
+        const inside = i => {
+            const [left, top] = this.corners[i], [width, height] = this.sizes[i];
+            return left >= x && top >= y && left + width <= x + w && top + height <= y + h;
+        };
+        if (list.every(inside)) return;
+        const [left, top] = this.corners[k], [width, height] = this.sizes[k];
+        this.box[0] = left + width / 2 - 0.65 * w;
+        this.box[1] = top + height / 2 - h / 2;
+        this.look();
+    }
+
+    listen() {
+        const scale = () => this.box[2] / (this.svg.clientWidth || 1);
+        this.svg.addEventListener("wheel", event => {
+            if (!event.ctrlKey && !event.metaKey && event.deltaMode === 0 && !this.isFocused()) return;
+            event.preventDefault();
+            const { left, top, width, height } = this.svg.getBoundingClientRect();
+            this.zoom(Math.exp(-event.deltaY / 400), (event.clientX - left) / width, (event.clientY - top) / height);
+        }, { passive: false });
+        const pointers = new Map();
+        this.svg.addEventListener("pointerdown", event => {
+            this.hover(event.target.closest?.("[data-node]")); // for fingers, which point without hovering
+            pointers.set(event.pointerId, [event.clientX, event.clientY]);
+            this.svg.setPointerCapture(event.pointerId);
+        });
+        this.svg.addEventListener("pointermove", event => {
+            const before = pointers.get(event.pointerId);
+            if (!before) return this.hover(event.target.closest?.("[data-node]"));
+            const now = [event.clientX, event.clientY];
+            if (pointers.size === 2) { // two fingers magnify
+                const [other] = [...pointers].filter(([id]) => id !== event.pointerId).map(([, at]) => at);
+                const length = at => Math.hypot(at[0] - other[0], at[1] - other[1]);
+                this.zoom(length(now) / Math.max(1, length(before)));
+            } else {
+                this.pan((before[0] - now[0]) * scale(), (before[1] - now[1]) * scale());
+            }
+            pointers.set(event.pointerId, now);
+        });
+        const up = event => pointers.delete(event.pointerId);
+        this.svg.addEventListener("pointerup", up);
+        this.svg.addEventListener("pointercancel", up);
+        this.svg.addEventListener("pointerleave", () => this.hover(null));
+        this.svg.addEventListener("keydown", event => {
+            const far = this.box[2] / 10;
+            const actions = {
+                ArrowLeft: () => this.pan(-far, 0), ArrowRight: () => this.pan(far, 0),
+                ArrowUp: () => this.pan(0, -far), ArrowDown: () => this.pan(0, far),
+                "+": () => this.zoom(1.3), "=": () => this.zoom(1.3), "-": () => this.zoom(1 / 1.3), 0: () => this.fit(true),
+                ".": () => this.goto(this.step + 1), ",": () => this.goto(this.step - 1),
+                n: () => this.pointNext(-1), p: () => this.pointNext(1), // backward's way is forward here
+                Home: () => this.goto(0), End: () => this.goto(this.steps.length),
+            };
+            if (event.ctrlKey || event.metaKey || event.altKey || !actions[event.key]) return;
+            event.preventDefault();
+            actions[event.key]();
+        });
+    }
+
+    isFocused() {
+        return document.activeElement === this.svg;
+    }
+
+    hover(box) {
+        this.point(box ? Number(box.dataset.node) : null);
+    }
+
+    // the pointer, or a key, is on node k
+    point(k) {
+        if (k === this.hovered) return;
+        this.boxes[this.hovered]?.classList.remove("hovered");
+        this.hovered = k;
+        this.boxes[k]?.classList.add("hovered");
+        this.detail.textContent = k === null ? t("graphHint") : this.details(k);
+        this.onHover(k === null ? null : this.nodes[k].index);
+    }
+
+    // all digits
+    details(k) {
+        const node = this.nodes[k];
+        const [a, b] = [node.a, node.b].map(i => (i ? this.name(i) : null));
+        const how = symbol(node) ? ` = ${expression(node, a, b, symbol(node))}` : "";
+        return `${this.name(node.index)}${how}: data ${repr(node.data)}, grad ${repr(node.grad)}`;
+    }
+
+    // by keys: the node after, or before, in the order of the walk
+    pointNext(way) {
+        const k = this.hovered === null ? this.n - 1 : (this.hovered + way + this.n) % this.n;
+        this.point(k);
+        this.reveal(k);
+    }
+
+    // from elsewhere: show where a node is
+    highlight(index) {
+        this.boxes?.forEach((box, k) => box.classList.toggle("hovered", this.nodes[k].index === index));
+    }
+}

@@ -1,0 +1,106 @@
+// The tab "Scratch pad": a few lines of Python, their graph and their gradients.
+
+import { C, repr } from "./engine.js";
+import { $, element } from "./elements.js";
+import { compute } from "./compute.js";
+import { GraphView } from "./graph.js";
+import { PadError, parse } from "./parse.js";
+import { onLanguage, t } from "./text.js";
+
+const OF_PAD = 1;
+
+const EXAMPLES = {
+    first: `a = Value(2.0)
+b = Value(-3.0)
+c = a*b + a**2
+loss = c.tanh()
+loss.backward()`,
+    neuron: `x1 = Value(2.0); x2 = Value(0.0)
+w1 = Value(-3.0); w2 = Value(1.0)
+b = Value(6.8813735870195432)
+n = x1*w1 + x2*w2 + b
+o = n.tanh()`,
+    twice: `# a is used three times: its gradients add up
+a = Value(3.0)
+b = a + a
+c = b * a`,
+    chain: `a = Value(-4.0); b = Value(2.0)
+c = a + b
+d = a * b + b**3
+c = c + c + 1
+c = c + 1 + c + (-a)
+d = d + d * 2 + (b + a).relu()
+d = d + 3 * d + (b - a).relu()
+e = c - d
+f = e**2
+g = f / 2.0
+g = g + 10.0 / f
+g.backward()`,
+};
+
+let graph, statements = "";
+
+export function startPad() {
+    graph = new GraphView($("pad-graph"), OF_PAD, mark);
+    const refresh = graph.refresh.bind(graph);
+    graph.refresh = before => {
+        refresh(before);
+        table();
+    };
+    $("pad-text").value = EXAMPLES.first;
+    let timer;
+    $("pad-text").oninput = () => {
+        clearTimeout(timer);
+        timer = setTimeout(go, 250);
+    };
+    $("pad-example").onchange = () => {
+        $("pad-text").value = EXAMPLES[$("pad-example").value];
+        graph.box = null;
+        go();
+    };
+    onLanguage(() => isShown && go());
+}
+
+let isShown = false;
+
+export function showPad(on) {
+    isShown = on;
+    if (on && !statements) go();
+    if (!on) graph.stop();
+}
+
+function go() {
+    const text = $("pad-text").value;
+    statements = text;
+    $("pad-problem").textContent = "";
+    $("pad-text").setAttribute("aria-invalid", false);
+    try {
+        const { names, root, hasGradients } = compute(parse(text));
+        if (!root) throw new PadError(text.length, "padEmpty");
+        const labels = new Map([...names].map(([name, node]) => [node, name]));
+        const n = C.graph_root(OF_PAD, root);
+        graph.show(n, labels, new Map(), { keepPlace: Boolean(graph.box) && graph.n === n, hasGradients });
+    } catch (problem) {
+        if (!(problem instanceof PadError)) throw problem;
+        const line = text.slice(0, problem.at).split("\n");
+        const where = t("padWhere", line.length, line[line.length - 1].length + 1);
+        $("pad-problem").textContent = `${where}: ${t(problem.message, ...problem.numbers)}`;
+        $("pad-text").setAttribute("aria-invalid", true);
+    }
+}
+
+// the named values
+function table() {
+    const rows = [...graph.names].filter(([node]) => graph.at.has(node)).map(([node, name]) => {
+        const { data, grad } = graph.nodes[graph.at.get(node)];
+        const cells = [data, grad].map(number => element("td", {}, repr(number)));
+        return element("tr", { "data-index": node }, element("th", { scope: "row" }, name), ...cells);
+    });
+    $("pad-values").replaceChildren(...rows);
+}
+
+function mark(index) {
+    for (const tr of $("pad-values").children) tr.classList.toggle("hovered", Number(tr.dataset.index) === index);
+}
+
+export const padGraph = () => graph;

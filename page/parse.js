@@ -1,0 +1,136 @@
+// The scratch pad's language: assignments, + - * / **, unary minus, parentheses, numbers, names,
+// Value(number), the methods .tanh() .relu() .exp() .log() .backward(), comments. It is Python's, as far as
+// it goes, with Python's precedence. A program becomes a list of statements:
+//
+//     {name: "a" or null, value: expression, line}
+//
+// and an expression one of
+//
+//     {kind: "number", number, isInteger}    {kind: "name", name}    {kind: "value", inner}
+//     {kind: "negative", inner}    {kind: "binary", sign, left, right}    {kind: "method", name, inner}
+//
+// each with the position `at` from which an error is reported.
+
+const METHODS = ["tanh", "relu", "exp", "log", "sigmoid", "sqrt", "sin", "cos", "backward"];
+
+export class PadError extends Error {
+    // what: a key of text.js
+    constructor(at, what, ...numbers) {
+        super(what);
+        Object.assign(this, { at, what, numbers });
+    }
+}
+
+const TOKEN = /[ \t]+|#[^\n]*|(\n|;)|((?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|([A-Za-z_]\w*)|(\*\*|[-+*/=().,])|(.)/gsu;
+
+function tokens(text) {
+    const found = [];
+    for (const match of text.matchAll(TOKEN)) {
+        const [all, end, number, name, sign, wrong] = match;
+        const at = match.index;
+        if (wrong) throw new PadError(at, "padCharacter", wrong);
+        const kind = end ? "end" : number ? "number" : name ? "name" : sign ? "sign" : null;
+        if (kind) found.push({ kind, text: all, at });
+    }
+    found.push({ kind: "end", text: "", at: text.length });
+    return found;
+}
+
+export function parse(text) {
+    const list = tokens(text);
+    let k = 0;
+    const is = sign => list[k].kind === "sign" && list[k].text === sign;
+    const accept = sign => is(sign) && list[k++];
+    const expect = sign => {
+        if (!accept(sign)) throw new PadError(list[k].at, "padExpected", sign, found());
+    };
+    const found = () => (list[k].text.trim() ? `“${list[k].text}”` : "⏎");
+
+    function sum() {
+        let left = product();
+        for (let sign; (sign = accept("+") || accept("-")); ) {
+            left = { kind: "binary", sign: sign.text, left, right: product(), at: sign.at };
+        }
+        return left;
+    }
+
+    function product() {
+        let left = unary();
+        for (let sign; (sign = accept("*") || accept("/")); ) {
+            left = { kind: "binary", sign: sign.text, left, right: unary(), at: sign.at };
+        }
+        return left;
+    }
+
+    // -a**2 is -(a**2), and a**-2 is allowed
+    function unary() {
+        const minus = accept("-");
+        if (minus) return { kind: "negative", inner: unary(), at: minus.at };
+        if (accept("+")) return unary();
+        return power();
+    }
+
+    function power() {
+        const left = trailer();
+        const sign = accept("**");
+        return sign ? { kind: "binary", sign: "**", left, right: unary(), at: sign.at } : left;
+    }
+
+    function trailer() {
+        let inner = atom();
+        while (accept(".")) {
+            const { kind, text: name, at } = list[k];
+            if (kind !== "name" || !METHODS.includes(name)) {
+                throw new PadError(at, "padMethod", found(), METHODS.join(", "));
+            }
+            k++;
+            expect("(");
+            expect(")");
+            inner = { kind: "method", name, inner, at };
+        }
+        return inner;
+    }
+
+    function atom() {
+        const { kind, text: word, at } = list[k];
+        if (kind === "number") {
+            k++;
+            return { kind, number: Number(word.replaceAll("_", "")), isInteger: /^[\d_]+$/.test(word), at };
+        }
+        if (kind === "name") {
+            k++;
+            if (word === "Value") {
+                expect("(");
+                const inner = sum();
+                expect(")");
+                return { kind: "value", inner, at };
+            }
+            if (is("(")) throw new PadError(at, "padFunction", word);
+            return { kind, name: word, at };
+        }
+        if (accept("(")) {
+            const inner = sum();
+            expect(")");
+            return inner;
+        }
+        throw new PadError(at, "padOperand", found());
+    }
+
+    const statements = [];
+    while (k < list.length) {
+        if (list[k].kind === "end") {
+            k++;
+            continue;
+        }
+        const { kind, text: word, at } = list[k];
+        let name = null;
+        if (kind === "name" && list[k + 1].text === "=") {
+            if (word === "Value") throw new PadError(at, "padReserved", word);
+            name = word;
+            k += 2;
+        }
+        statements.push({ name, value: sum(), at });
+        if (list[k].kind !== "end") throw new PadError(list[k].at, "padEnd", found());
+    }
+    return statements;
+}

@@ -1,0 +1,168 @@
+// The plane: what the network says of every place, and the points, to be added, moved and removed.
+
+import { C, view } from "./engine.js";
+import { color, svg } from "./elements.js";
+import { LIMITS, onRun, pointsChanged, run } from "./run.js";
+import { onLanguage, t } from "./text.js";
+
+const HALF = 2.2; // the plane goes from -HALF to HALF
+const FINE = 128, COARSE = 64; // squares a side; SURFACE in page.h is the most
+const STEP = 0.05; // of an arrow key
+
+const shapes = [ // by class, so that nobody needs colours to tell them apart
+    "M-1 0A1 1 0 1 1 1 0A1 1 0 1 1 -1 0Z",
+    "M-.88 -.88H.88V.88H-.88Z",
+    "M0 -1.15L1.1 .8H-1.1Z",
+];
+
+export class Plane {
+    // onSelect(point or null): somebody has chosen it; isBusy(): whether a coarse surface will do
+    constructor(canvas, overlay, live, { onSelect, isBusy }) {
+        Object.assign(this, { canvas, overlay, live, onSelect, isBusy });
+        this.tool = "move"; // or "0", "1", "2": add one of that class; "delete"
+        this.selected = null;
+        this.listen();
+        onRun(() => {
+            if (this.selected && !run.points.includes(this.selected)) this.select(null);
+            this.draw();
+        });
+        onLanguage(() => this.overlay.setAttribute("aria-label", t("planeLabel")));
+    }
+
+    draw() {
+        this.drawSurface(this.isBusy() ? COARSE : FINE);
+        this.drawPoints();
+    }
+
+    drawSurface(n) {
+        const likely = view(Float32Array, C.run_surface(n, HALF), n * n * 3);
+        const classes = [0, 1, 2].map(c => color(`--class${c}`)), page = color("--panel");
+        const image = new ImageData(n, n), { data } = image;
+        for (let k = 0; k < n * n; k++) {
+            const p = likely.subarray(k * 3, k * 3 + 3);
+            for (let i = 0; i < 3; i++) {
+                const hue = p[0] * classes[0][i] + p[1] * classes[1][i] + p[2] * classes[2][i];
+                data[k * 4 + i] = page[i] + (hue - page[i]) * 0.55;
+            }
+            data[k * 4 + 3] = 255;
+        }
+        this.canvas.width = this.canvas.height = n;
+        this.canvas.getContext("2d").putImageData(image, 0, 0);
+        this.drawn = image;
+    }
+
+    drawPoints() {
+        const size = run.points.length > 300 ? 0.038 : 0.052;
+        const marks = run.points.map((point, i) =>
+            svg("path", {
+                d: shapes[point.label],
+                transform: `translate(${point.x} ${-point.y}) scale(${size})`,
+                class: `point class${point.label}${point.isVal ? " val" : ""}${point === this.selected ? " selected" : ""}`,
+                "data-i": i,
+            }));
+        this.overlay.replaceChildren(...marks);
+    }
+
+    select(point) {
+        this.selected = point;
+        this.drawPoints();
+        this.onSelect(point);
+        if (point) this.say(point);
+    }
+
+    say({ x, y, label, isVal }) {
+        this.live.textContent = t("planePoint", x.toFixed(2), y.toFixed(2), label, t(isVal ? "isVal" : "isTrain"));
+    }
+
+    add(x, y, label) {
+        if (run.points.length >= LIMITS.points) return;
+        const point = { x, y, label, isVal: false };
+        run.points.push(point);
+        pointsChanged();
+        this.select(point);
+    }
+
+    remove(point) {
+        const i = run.points.indexOf(point);
+        if (i < 0) return;
+        run.points.splice(i, 1);
+        pointsChanged();
+        this.live.textContent = t("planeRemoved", run.points.length);
+    }
+
+    move(point, x, y) {
+        const limit = at => Math.min(HALF, Math.max(-HALF, at));
+        point.x = limit(x);
+        point.y = limit(y);
+        pointsChanged();
+    }
+
+    // ------------------------------------------------------------------------
+    // pointer and keys
+
+    at(event) {
+        const { left, top, width, height } = this.overlay.getBoundingClientRect();
+        return [((event.clientX - left) / width - 0.5) * 2 * HALF, (0.5 - (event.clientY - top) / height) * 2 * HALF];
+    }
+
+    // the nearest point within a finger's width
+    near(event) {
+        const [x, y] = this.at(event);
+        const reach = ((event.pointerType === "touch" ? 22 : 12) / this.overlay.clientWidth) * 2 * HALF;
+        let best = null, least = reach;
+        for (const point of run.points) {
+            const distance = Math.hypot(point.x - x, point.y - y);
+            if (distance <= least) [best, least] = [point, distance];
+        }
+        return best;
+    }
+
+    listen() {
+        const { overlay } = this;
+        let dragged = null;
+        overlay.addEventListener("pointerdown", event => {
+            if (event.button !== 0) return;
+            const point = this.near(event);
+            if (this.tool === "delete") return point && this.remove(point);
+            if (point) {
+                dragged = point;
+                overlay.setPointerCapture(event.pointerId);
+                this.select(point);
+                event.preventDefault();
+                overlay.focus({ preventScroll: true });
+            } else if (this.tool !== "move") {
+                this.add(...this.at(event), Number(this.tool));
+            }
+        });
+        overlay.addEventListener("pointermove", event => {
+            if (dragged) this.move(dragged, ...this.at(event));
+            else overlay.style.cursor = this.near(event) ? "grab" : this.tool === "move" ? "" : "crosshair";
+        });
+        const drop = () => {
+            if (dragged) this.say(dragged);
+            dragged = null;
+        };
+        overlay.addEventListener("pointerup", drop);
+        overlay.addEventListener("pointercancel", drop);
+        overlay.addEventListener("keydown", event => this.key(event));
+    }
+
+    key(event) {
+        if (event.ctrlKey || event.metaKey || event.altKey) return;
+        const { points } = run, point = this.selected, i = points.indexOf(point);
+        const far = event.shiftKey ? 10 * STEP : STEP;
+        const arrows = { ArrowLeft: [-far, 0], ArrowRight: [far, 0], ArrowUp: [0, far], ArrowDown: [0, -far] };
+        const key = event.key.toLowerCase();
+        if (key === "n" && points.length) this.select(points[(i + 1) % points.length]);
+        else if (key === "p" && points.length) this.select(points[(i <= 0 ? points.length : i) - 1]);
+        else if ("012".includes(key)) this.add(point ? point.x + 0.2 : 0, point ? point.y : 0, Number(key));
+        else if (arrows[event.key] && point) {
+            const [dx, dy] = arrows[event.key];
+            this.move(point, point.x + dx, point.y + dy);
+            this.say(point);
+        } else if (["Delete", "Backspace"].includes(event.key) && point) this.remove(point);
+        else if (event.key === "Escape") this.select(null);
+        else return;
+        event.preventDefault();
+    }
+}

@@ -1,0 +1,236 @@
+// The tab "Train": controls, the plane, the network, curves, printed lines.
+
+import { $, isCalm } from "./elements.js";
+import { COURSE, LIMITS, changed, onRun, rateChanged, readSeed, restart, run, showSteps, takeStep } from "./run.js";
+import { C, short } from "./engine.js";
+import { Plane } from "./plane.js";
+import { NetworkPicture } from "./network.js";
+import { drawCurves } from "./curves.js";
+import { compare, courseLines, row } from "./course.js";
+import { onLanguage, t } from "./text.js";
+
+const SPEEDS = [1, 5, 20, 60, 300, Infinity]; // steps a second
+const FRAME = 12; // milliseconds of a frame that steps may take
+const MOST_LINES = 1200; // in the table
+
+let isPlaying = false;
+let until = Infinity;
+let plane, network;
+
+export function startTrain({ onSelect }) {
+    plane = new Plane($("surface"), $("points-layer"), $("live"), {
+        isBusy: () => isPlaying,
+        onSelect: point => {
+            $("point-graph-of").disabled = !point;
+            if (point) onSelect(point);
+        },
+    });
+    network = new NetworkPicture($("network"), { hasMaps: true });
+    onRun(() => network.draw());
+    onRun(drawLosses);
+    onRun(printLines);
+    onRun(() => ($("problem").textContent = run.problem ? t("stopped", run.problem) : ""));
+    onLanguage(() => {
+        showPlay();
+        printLines(true);
+        drawLosses();
+        network.describe();
+        showSpeed();
+    });
+
+    $("play").onclick = () => (isPlaying ? pause() : play());
+    $("step").onclick = () => {
+        pause();
+        takeStep();
+        showSteps();
+    };
+    $("hundred").onclick = () => play(run.step + 100);
+    $("reset").onclick = () => {
+        pause();
+        restart();
+    };
+    $("new-points").onclick = () => {
+        pause();
+        restart({ newPoints: true });
+    };
+    $("course-settings").onclick = () => {
+        pause();
+        Object.assign(run.settings, structuredClone(COURSE));
+        fillFields();
+        restart({ newPoints: true });
+    };
+    $("speed").oninput = showSpeed;
+    for (const radio of document.querySelectorAll("[name=tool]")) radio.onchange = () => (plane.tool = radio.value);
+    for (const radio of document.querySelectorAll("[name=shows]")) {
+        radio.onchange = () => {
+            network.shows = radio.value;
+            network.draw();
+        };
+    }
+    listenToSettings();
+    new ResizeObserver(drawLosses).observe($("curves"));
+}
+
+export const redraw = () => {
+    plane.draw();
+    network.draw();
+    drawLosses();
+};
+
+// ----------------------------------------------------------------------------
+// play
+
+function play(end = Infinity) {
+    until = end;
+    if (isPlaying) return;
+    isPlaying = true;
+    showPlay();
+    let last = performance.now(), owed = 1, drawn = 0;
+    const frame = now => {
+        if (!isPlaying) return;
+        const speed = SPEEDS[$("speed").value];
+        owed = speed === Infinity ? speed : Math.min(owed + (Math.max(0, now - last) / 1000) * speed, speed);
+        last = now;
+        const begin = performance.now();
+        let goesOn = true;
+        while (goesOn && owed >= 1 && run.step < until && performance.now() - begin < FRAME) {
+            goesOn = takeStep();
+            owed--;
+        }
+        // those who want less motion see two pictures a second
+        if (!isCalm() || now - drawn > 500 || !goesOn || run.step >= until) {
+            drawn = now;
+            showSteps();
+        }
+        if (!goesOn || run.step >= until) pause();
+        else requestAnimationFrame(frame);
+    };
+    requestAnimationFrame(frame);
+}
+
+function pause() {
+    if (!isPlaying) return;
+    isPlaying = false;
+    showPlay();
+    changed(); // now with a fine surface
+}
+
+const showPlay = () => {
+    $("play").textContent = isPlaying ? `❚❚ ${t("pause")}` : `▶ ${t("play")}`;
+};
+
+function showSpeed() {
+    const speed = SPEEDS[$("speed").value];
+    $("speed-now").textContent = speed === Infinity ? t("speedAll") : t("speedSteps", speed);
+    $("speed").setAttribute("aria-valuetext", $("speed-now").textContent);
+}
+
+// ----------------------------------------------------------------------------
+// settings
+
+function listenToSettings() {
+    // of each field: how its text is read; null where it is wrong
+    const whole = (least, most) => text => (/^\d+$/.test(text) && +text >= least && +text <= most ? +text : null);
+    const rate = test => text => (text.trim() !== "" && test(Number(text)) ? Number(text) : null);
+    const readers = {
+        seed: readSeed,
+        points: whole(10, LIMITS.points),
+        hidden: text => {
+            const sizes = text.split(/[\s,]+/).filter(x => x).map(whole(1, LIMITS.neurons));
+            return sizes.length >= 1 && sizes.length <= LIMITS.layers && !sizes.includes(null) ? sizes : null;
+        },
+        data: text => text, activation: text => text, optimizer: text => text,
+        lr: rate(x => x >= 0 && x < Infinity),
+        beta1: rate(x => x >= 0 && x < 1), beta2: rate(x => x >= 0 && x < 1),
+        eps: rate(x => x > 0 && x < 1), decay: rate(x => x >= 0 && x < Infinity),
+    };
+    for (const [name, read] of Object.entries(readers)) {
+        const field = $(name);
+        field.onchange = () => {
+            const value = read(field.value);
+            field.setAttribute("aria-invalid", value === null);
+            $("setting-problem").textContent = value === null ? t(`wrong_${name}`) : "";
+            if (value === null) return;
+            run.settings[name] = value;
+            showOptimizer();
+            if (["optimizer", "lr", "beta1", "beta2", "eps", "decay"].includes(name)) {
+                rateChanged();
+                printLines(true);
+            } else {
+                // other points, unless it is only the network that changes
+                restart({ newPoints: ["seed", "points", "data"].includes(name) });
+            }
+        };
+    }
+    fillFields();
+}
+
+// the fields show the run's settings, whatever the browser has kept from before
+function fillFields() {
+    for (const [name, value] of Object.entries(run.settings)) {
+        $(name).value = Array.isArray(value) ? value.join(", ") : value;
+        $(name).setAttribute("aria-invalid", false);
+    }
+    $("setting-problem").textContent = "";
+    showOptimizer();
+}
+
+// only the rates that this optimiser has
+function showOptimizer() {
+    const { optimizer } = run.settings;
+    for (const name of ["beta1", "beta2", "eps"]) $(name).disabled = optimizer === "sgd";
+    $("decay").disabled = optimizer !== "adamw";
+}
+
+// ----------------------------------------------------------------------------
+// what has happened
+
+const last = list => list[list.length - 1];
+
+function drawLosses() {
+    const { train, val } = run;
+    drawCurves($("curves"), [
+        { values: train, color: "--train" },
+        { values: val, color: "--val", isDashed: true },
+    ]);
+    const text = t("lossesNow", run.step, train.length ? short(last(train)) : "–", val.length ? short(last(val)) : "–",
+        percent(C.run_accuracy(0)), percent(C.run_accuracy(1)))
+        + (run.stepTime ? ` · ${t("stepTime", Math.round(1000 * run.stepTime))}` : "");
+    $("losses-now").textContent = text;
+    $("curves").setAttribute("aria-label", `${t("curvesLabel")} ${text}`);
+}
+
+const percent = x => (Number.isNaN(x) ? "–" : `${Math.round(100 * x)}%`);
+
+let course;
+let printed = { n: 0, isCourse: true, first: undefined };
+
+function printLines(again = false) {
+    course ??= courseLines();
+    const { lines, isCourse } = run;
+    const table = $("lines");
+    if (again === true || lines.length < printed.n || isCourse !== printed.isCourse || lines[0] !== printed.first) {
+        table.replaceChildren();
+        printed = { n: 0, isCourse, first: lines[0] };
+        $("lines-course").hidden = !isCourse;
+    }
+    const skipped = Math.max(0, lines.length - MOST_LINES);
+    for (let k = Math.max(printed.n, skipped); k < lines.length; k++) {
+        table.append(row(lines[k], isCourse ? course[k] ?? "" : undefined));
+    }
+    while (table.children.length > MOST_LINES) table.firstChild.remove();
+    printed.n = lines.length;
+    printed.first = lines[0];
+    const box = $("lines-box");
+    box.scrollTop = box.scrollHeight;
+    $("digits").textContent = digits(lines, isCourse);
+}
+
+// How this run's digits compare with the course's, in words.
+function digits(lines, isCourse) {
+    if (!isCourse) return t("digitsOther");
+    if (lines.length === 0) return t("digitsNone");
+    const { first, equal, n } = compare(lines, course);
+    if (!first) return t("digitsSame", n);
+    return t("digitsDiffer", first.step, first.digit, equal, n);
+}

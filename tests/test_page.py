@@ -1,0 +1,638 @@
+"""docs/micrograd.html, in a browser: what it computes, shows, and refuses.
+
+Needs chromium, playwright and ziglang: `nox -s page` installs the last two.
+"""
+
+import ctypes
+import gzip
+import importlib.util
+import re
+import shutil
+import subprocess
+import time
+from base64 import b64decode
+from pathlib import Path
+
+import pytest
+
+import micrograd
+
+pytestmark = [pytest.mark.slow, pytest.mark.unsanitized]
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "micrograd.html"
+CHROMIUM = next(
+    filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None
+)
+OP = re.compile(r"^    OP_(\w+),", re.M)
+
+
+def module(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+build = module(ROOT / "page" / "build.py")
+
+
+@pytest.fixture(scope="module")
+def ziglang():
+    pytest.importorskip("ziglang", reason="ziglang compiles the page's C: pip install ziglang")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    reason = "playwright drives the browser: pip install playwright"
+    playwright = pytest.importorskip("playwright.sync_api", reason=reason)
+    if not CHROMIUM:
+        pytest.skip("there is no chromium: apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser):
+    """The page, opened from disk. No test may leave a word on the console or ask for anything."""
+    said = []
+    context = browser.new_context(viewport={"width": 1400, "height": 950}, locale="en-GB")
+    page = context.new_page()
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: said.append(request.url))
+    page.goto(PAGE.as_uri())
+    page.wait_for_selector("body.ready")
+    yield page
+    context.close()
+    asked = {PAGE.as_uri(), "data:,"}  # itself, and an icon that is none
+    assert [word for word in said if word not in asked] == []
+
+
+def tab(page, name):
+    page.click(f"#tab-{name}")
+
+
+def wait_until(page, condition, seconds=60):
+    """Playwright's own wait_for_function is what the page's security policy forbids."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(condition):
+        assert time.monotonic() < end, condition
+        page.wait_for_timeout(20)
+
+
+def train(page):
+    """A hundred steps, by the page's own button, as fast as it goes."""
+    page.fill("#speed", "5")
+    page.click("#hundred")
+    wait_until(page, "document.getElementById('play').innerText.startsWith('▶')")
+
+
+def surface(page):
+    return page.evaluate("document.getElementById('surface').toDataURL()")
+
+
+# -----------------------------------------------------------------------------
+# the file
+
+
+def engine_of(html):
+    """Take the engine out of a page: the rest of it, and the engine's bytes."""
+    before, packed, after = re.split(r'(?<=id="engine">)([^<]*)', html)
+    return before + after, gzip.decompress(b64decode(packed))
+
+
+def test_it_is_small_and_of_these_sources():
+    assert len(PAGE.read_bytes()) < 400_000
+    assert build.is_current(), "run: python page/build.py"
+    assert "http://" not in engine_of(build.text(PAGE))[0].replace("http://www.w3.org/2000/svg", "")
+
+
+def test_it_is_what_the_build_gives(ziglang):
+    assert engine_of(build.build()) == engine_of(build.text(PAGE))
+
+
+def test_the_script_knows_the_operations():
+    names = OP.findall((ROOT / "csrc" / "micrograd.h").read_text())
+    script = (ROOT / "page" / "engine.js").read_text("utf-8")
+    known = re.findall(r"([A-Z]+): (\d+)", script.split("const Op")[1].split("};")[0])
+    assert known and all(names[int(number)] == name for name, number in known)
+
+
+def test_both_languages_have_the_same_texts():
+    script = (ROOT / "page" / "text.js").read_text("utf-8")
+    asked = set()
+    for path in (ROOT / "page").glob("*.js"):
+        asked |= set(re.findall(r'\bt\("(\w+)"', path.read_text("utf-8")))
+    html = (ROOT / "page" / "index.html").read_text("utf-8")
+    asked |= set(re.findall(r'data-(?:text|label)="(\w+)', html))
+    used = asked.copy()
+    for path in (ROOT / "page").glob("*.js"):  # given to others that show them
+        used |= set(re.findall(r'"(\w+)"', path.read_text("utf-8")))
+    texts = script.split("TEXTS")[1].split("\n};")[0]
+    pairs = re.findall(r'^    (\w+): \[\s*"(.*?)",\s*"(.*?)",?\s*\]', texts, re.M | re.S)
+    known = {key for key, *_ in pairs}
+    assert asked <= known
+    assert {key for key in known - used if not key.startswith("wrong_")} == set()
+    for key, english, chinese in pairs:
+        holes = [sorted(re.findall(r"\{\d\}", text)) for text in (english, chinese)]
+        assert holes[0] == holes[1], key
+
+
+# -----------------------------------------------------------------------------
+# the page's C, for this machine: the same bits as Python
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    if not shutil.which("cc"):
+        pytest.skip("there is no C compiler")
+    output = tmp_path_factory.mktemp("page") / "page.so"
+    flags = build.text(ROOT / "csrc" / "cflags").split()
+    command = ["cc", "-shared", "-fPIC", "-fvisibility=hidden", *flags, f"-I{ROOT / 'csrc'}"]
+    subprocess.run([*command, "-o", output, *build.C_FILES, "-lm"], check=True)
+    library = ctypes.CDLL(str(output))
+    for name in ("run_loss", "run_evaluate", "gpt_loss"):
+        getattr(library, name).restype = ctypes.c_double
+    library.run_hidden.restype = ctypes.POINTER(ctypes.c_uint32)
+    library.gpt_tokens.restype = ctypes.POINTER(ctypes.c_uint8)
+    library.gpt_keys.restype = ctypes.POINTER(ctypes.c_double)
+    library.run_start.argtypes = [ctypes.c_uint64, *[ctypes.c_int] * 4]
+    library.gpt_start.argtypes = [ctypes.c_uint64, ctypes.c_int]
+    library.gpt_step.argtypes = [ctypes.c_int, ctypes.c_double]
+    library.gpt_make_up.argtypes = [ctypes.c_double]
+    library.run_set_optimizer.argtypes = [ctypes.c_int, *[ctypes.c_double] * 5]
+    return library
+
+
+def start(library, seed=42, data=0, points=100, hidden=(16,), activation="TANH"):
+    for k, size in enumerate(hidden):
+        library.run_hidden()[k] = size
+    op = OP.findall((ROOT / "csrc" / "micrograd.h").read_text()).index(activation)
+    assert library.run_start(seed, data, points, len(hidden), op) == 0
+
+
+def optimizers(parameters):
+    """In the order of the page's C, with rates that are not the course's."""
+    rates = {"lr": 0.05, "betas": (0.8, 0.9), "eps": 1e-6}
+    yield micrograd.AdamW(parameters, **rates, weight_decay=0.01)
+    yield micrograd.Adam(parameters, **rates)
+    yield micrograd.SGD(parameters, lr=0.05)
+
+
+@pytest.mark.parametrize("kind", range(3))
+@pytest.mark.parametrize(
+    "seed, data, points, hidden, activation",
+    [(42, 0, 100, [16], "tanh"), (7, 1, 60, [4, 3], "relu"), (3, 2, 50, [5], "tanh")],
+)
+def test_a_run_is_that_of_python(library, kind, seed, data, points, hidden, activation):
+    generate = [micrograd.gen_data, micrograd.gen_data_circles, micrograd.gen_data_yinyang]
+    rng = micrograd.RNG(seed)
+    train, val, _ = generate[data](rng, n=points)
+    model = micrograd.MLP(2, [*hidden, 3], activation=activation, rng=rng)
+    optimizer = [*optimizers(model.parameters())][kind]
+    start(library, seed, data, points, hidden, activation.upper())
+    library.run_set_optimizer(kind, 0.05, 0.8, 0.9, 1e-6, 0.01)
+    for step in range(30):
+        assert library.run_evaluate(1) == micrograd.eval_split(model, val)
+        loss = micrograd.mean_cross_entropy(model, train)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        assert library.run_step() == 0
+        assert library.run_loss() == loss.data, step
+
+
+def test_the_gpt_is_that_of_python(library):
+    gpt = module(ROOT / "examples" / "gpt.py")
+    words = gpt.read(ROOT / "examples" / "rivers.txt")
+    library.gpt_start(42, len(words))
+    keys = library.gpt_keys()[: len(words)]
+    in_c = [words[i] for i in sorted(range(len(words)), key=keys.__getitem__)]
+    rng = micrograd.RNG(42)
+    words.sort(key=lambda _: rng.random())
+    assert in_c == words
+    model = gpt.GPT(rng)
+    optimizer = micrograd.AdamW(model.parameters(), betas=(0.9, 0.99))
+    assert library.gpt_nparameters() == len(model.parameters())
+    for word in words[:100]:
+        loss = model.loss(word)
+        loss.backward()
+        optimizer.lr = 0.02 / (1 + optimizer.t / 100) ** 0.5
+        optimizer.step()
+        optimizer.zero_grad()
+        for k, token in enumerate(word):
+            library.gpt_tokens()[k] = token
+        assert library.gpt_step(len(word), 0.02) == 0
+        assert library.gpt_loss() == loss.data
+    with micrograd.no_grad():
+        for _ in range(5):
+            word = gpt.make_up(model, 0.7, rng)
+            n = library.gpt_make_up(0.7)
+            assert [gpt.LETTERS[k] for k in library.gpt_tokens()[:n]] == [*word]
+
+
+# -----------------------------------------------------------------------------
+# the run
+
+
+@pytest.fixture(scope="module")
+def c_lines(ziglang, tmp_path_factory):
+    """What csrc/main.c prints where the page's mathematics library is: as WebAssembly, too."""
+    wasmtime = pytest.importorskip(
+        "wasmtime", reason="wasmtime runs WebAssembly: pip install wasmtime"
+    )
+    folder = tmp_path_factory.mktemp("main")
+    library = [path for path in build.C_FILES if path.parent.name == "csrc"]
+    build.compile_c(folder / "main.wasm", sources=[ROOT / "csrc" / "main.c", *library])
+    engine = wasmtime.Engine()
+    store, linker = wasmtime.Store(engine), wasmtime.Linker(engine)
+    linker.define_wasi()
+    config = wasmtime.WasiConfig()
+    config.stdout_file = str(folder / "lines.txt")
+    store.set_wasi(config)
+    program = linker.instantiate(
+        store, wasmtime.Module.from_file(engine, str(folder / "main.wasm"))
+    )
+    program.exports(store)["_start"](store)
+    return (folder / "lines.txt").read_text().splitlines()
+
+
+def test_the_run_is_that_of_the_c_program(page, c_lines):
+    train(page)
+    lines = page.evaluate("micrograd.run.lines")
+    assert len(lines) == 110 and lines == c_lines
+    assert page.evaluate("micrograd.run.train.length") == 100
+    course = (ROOT / "tests" / "golden" / "course-run.txt").read_text().splitlines()
+    first = next(a for a, b in zip(lines, course) if a != b)  # step 1 of musl, as it is now
+    said = page.inner_text("#digits")
+    equal = sum(a == b for a, b in zip(lines, course))
+    assert f"step {first.split()[1].rstrip(',')}, " in said and f"{equal} of 110 lines" in said
+    table = page.eval_on_selector_all("#lines tr", "rows => rows.map(row => row.innerText)")
+    shown = [row.split("\t") for row in table]
+    assert [row[0].strip() for row in shown] == lines
+    assert [row[1].strip() for row in shown] == [line.split()[-1] for line in course]
+
+
+def test_other_settings_are_not_compared(page):
+    page.fill("#lr", "0.05")
+    page.press("#lr", "Enter")
+    page.click("#step")
+    assert "no digits of the course" in page.inner_text("#digits")
+    page.fill("#hidden", "0")
+    page.press("#hidden", "Enter")
+    assert page.get_attribute("#hidden", "aria-invalid") == "true"
+    assert "1 to 32 neurons" in page.inner_text("#setting-problem")
+
+
+def test_numbers_beyond_all_bounds(page):
+    page.select_option("#optimizer", "sgd")
+    page.fill("#lr", "1e305")
+    page.press("#lr", "Enter")
+    page.click("#hundred")
+    wait_until(page, "micrograd.run.problem !== null")
+    assert "has no result" in page.inner_text("#problem")
+    page.click("#course-settings")
+    assert page.inner_text("#problem") == ""
+    tab(page, "gpt")
+    page.fill("#gpt-rate", "1e300")
+    page.click("#gpt-play")
+    wait_until(page, "document.getElementById('gpt-problem').innerText !== ''")
+    assert "smaller learning rate" in page.inner_text("#gpt-problem")
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("data", ["circles", "yinyang"])
+def test_all_that_can_be_chosen_learns(page, optimizer, data):
+    page.select_option("#data", data)
+    page.select_option("#optimizer", optimizer)
+    page.select_option("#activation", "relu")
+    page.fill("#hidden", "8, 8")
+    page.press("#hidden", "Enter")
+    train(page)
+    losses = page.evaluate("micrograd.run.train")
+    assert len(losses) == 100 and losses[-1] < losses[0]
+
+
+def test_a_step_takes_at_most_three_times_the_native_one(page, library):
+    """Native: recorded in every step, as csrc/main.c does. The page records once and replays."""
+
+    def native():
+        begin = time.perf_counter()
+        for _ in range(100):
+            library.run_set_points(80, 10)
+            library.run_step()
+        return (time.perf_counter() - begin) / 100
+
+    script = """() => {
+        const begin = performance.now();
+        for (let i = 0; i < 100; i++) { %s micrograd.C.run_step(); }
+        return (performance.now() - begin) / 100 / 1000;
+    }"""
+    start(library)
+    library.run_set_optimizer(0, 0.1, 0.9, 0.95, 1e-8, 1e-4)
+    replayed = min(page.evaluate(script % "") for _ in range(20))
+    recorded = min(page.evaluate(script % "micrograd.C.run_set_points(80, 10);") for _ in range(20))
+    of_native = min(native() for _ in range(20))
+    figures = [f"{1e6 * x:.0f} µs" for x in (of_native, recorded, replayed)]
+    print("a step, native, in the browser recorded, and replayed:", ", ".join(figures))
+    assert replayed <= 3 * of_native
+
+
+# -----------------------------------------------------------------------------
+# the plane
+
+
+def place(page, x, y):
+    """Where a point of the plane is on the screen."""
+    box = page.locator("#points-layer").bounding_box()
+    return box["x"] + box["width"] * (0.5 + x / 4.4), box["y"] + box["height"] * (0.5 - y / 4.4)
+
+
+def test_points_are_dragged_added_and_deleted(page):
+    train(page)
+    before, n = surface(page), page.evaluate("micrograd.run.points.length")
+    loss = page.evaluate("micrograd.C.run_evaluate(0)")
+    x, y = page.evaluate("[micrograd.run.points[0].x, micrograd.run.points[0].y]")
+    page.mouse.move(*place(page, x, y))
+    page.mouse.down()
+    page.mouse.move(*place(page, 1.5, 0.5), steps=4)
+    page.mouse.up()
+    moved = page.evaluate("[micrograd.run.points[0].x, micrograd.run.points[0].y]")
+    assert moved == pytest.approx([1.5, 0.5], abs=0.02)
+    assert page.evaluate("micrograd.C.run_evaluate(0)") > loss  # it is in another class's field now
+    train(page)
+    assert surface(page) != before
+
+    page.check("[name=tool][value='2']")
+    page.mouse.click(*place(page, 1.9, -1.9))
+    assert page.evaluate("micrograd.run.points.at(-1).label") == 2
+    page.check("[name=tool][value=delete]")
+    page.mouse.click(*place(page, 1.9, -1.9))
+    assert page.evaluate("micrograd.run.points.length") == n
+    page.click("#new-points")
+    assert page.evaluate("micrograd.run.points[0].x") == x
+
+
+def test_points_by_keys(page):
+    page.focus("#points-layer")
+    page.keyboard.press("n")
+    x = page.evaluate("micrograd.run.points[0].x")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("micrograd.run.points[0].x") == pytest.approx(x + 0.05)
+    assert page.inner_text("#live").startswith("Point at ")
+    page.click("#point-graph-of")
+    assert f"Point 0 at ({x + 0.05:.3f}" in page.inner_text("#point-now")
+    tab(page, "train")
+    page.focus("#points-layer")
+    n = page.evaluate("micrograd.run.points.length")
+    page.keyboard.press("1")
+    assert page.evaluate("micrograd.run.points.length") == n + 1
+    page.keyboard.press("Delete")
+    assert page.evaluate("micrograd.run.points.length") == n
+
+
+# -----------------------------------------------------------------------------
+# graphs
+
+
+def test_backward_in_steps_is_the_pass(page):
+    page.click("#step")
+    tab(page, "graph")
+    page.focus("#point-graph svg")
+    page.keyboard.press("Home")
+    assert page.evaluate("micrograd.gradients().every(grad => grad === 0)")
+    steps = page.evaluate("micrograd.pointGraph().steps.length")
+    for _ in range(steps):
+        page.keyboard.press(".")
+    stepped, passed = page.evaluate("[micrograd.gradients(), micrograd.gradients(true)]")
+    assert stepped == passed and any(passed)
+    page.evaluate("micrograd.pointGraph().step = 0")
+    page.keyboard.press(".")
+    for _ in range(9):
+        page.keyboard.press(".")
+    ten = page.evaluate("micrograd.gradients()")
+    page.keyboard.press(".")
+    assert page.evaluate("micrograd.gradients()") != ten
+    page.keyboard.press(",")
+    assert page.evaluate("micrograd.gradients()") == ten
+    assert ".grad +=" in page.inner_text("#point-graph .rule")
+    names = page.evaluate("[...micrograd.pointGraph().names.values()]")
+    assert len(names) == len({*names, "-max"}) + 2  # but for -max, of which there are three
+    inner = {f"h0[{k}]" for k in range(16)} | {f"logit[{k}]" for k in range(3)} | {"p[0]", "loss"}
+    assert inner <= {*names}
+
+
+def test_the_graph_is_that_of_python(page):
+    tab(page, "graph")
+    nodes = page.evaluate("micrograd.pointGraph().nodes.map(n => [n.op, n.data, n.grad])")
+    rng = micrograd.RNG(42)
+    (x, label), *_ = micrograd.gen_data(rng, n=100)[0]
+    model = micrograd.MLP(2, [16, 3], rng=rng)
+    loss = micrograd.cross_entropy(model([micrograd.Value(xi) for xi in x]), label)
+    loss.backward()
+    assert nodes[-1][1] == pytest.approx(loss.data, rel=1e-12)
+    leaves = sorted(grad for op, _, grad in nodes if op <= 1)  # a shift looks like a leaf
+    expected, seen, below = [], set(), [loss]
+    while below:
+        v = below.pop()
+        if id(v) not in seen:
+            seen.add(id(v))
+            below += v._prev
+            expected += [] if v._prev else [v.grad]
+            v.keep = v  # so that no id is used twice
+    assert leaves == pytest.approx(sorted(expected), rel=1e-9, abs=1e-15)
+
+
+def test_a_weight_under_the_pointer(page):
+    page.fill("#hidden", "3")
+    page.press("#hidden", "Enter")
+    tab(page, "graph")
+    page.click("#point-graph [data-label=zoomFit]")
+    page.locator("#point-graph .weight").first.hover()
+    assert page.locator("#point-network .hovered").count() == 1
+    assert re.match(r"[wb]\d\[", page.inner_text("#point-network output"))
+
+
+def test_nodes_and_weights_by_keys(page):
+    tab(page, "graph")
+    page.focus("#point-graph svg")
+    page.keyboard.press("n")  # from the loss, as backward goes
+    assert page.inner_text("#point-graph .detail").startswith("loss = ")
+    page.keyboard.press("n")
+    assert re.match(r"#\d+: data -1.0, grad ", page.inner_text("#point-graph .detail"))
+    page.focus("#point-network svg")
+    page.keyboard.press("ArrowRight")
+    weight = page.evaluate("micrograd.run.parameters[0]")
+    assert page.inner_text("#point-network output").startswith(f"w0[0,0]: data {weight!r}, grad ")
+
+
+PROGRAMS = [
+    "a = Value(2.0); b = Value(-3.0); c = (a*b + a**2).tanh()",
+    """
+a = Value(-4.0); b = Value(2.0)
+c = a + b
+d = a * b + b**3
+c = c + c + 1
+c = c + 1 + c + (-a)
+d = d + d * 2 + (b + a).relu()
+d = d + 3 * d + (b - a).relu()
+e = c - d
+f = e**2
+g = f / 2.0
+g = g + 10.0 / f
+""",
+    """
+x = Value(0.5)
+y = 2 - x  # a comment
+z = (-x**2 + y**-1.5) * 3e-1 / y + 2**x
+w = z.exp().log() - x.sigmoid()
+""",
+    "a = Value(2 * 3 - 1)\nb = a + a\nb = b * a",
+]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_pad_is_python(page, program):
+    tab(page, "pad")
+    page.fill("#pad-text", program)
+    page.wait_for_timeout(400)
+    assert page.inner_text("#pad-problem") == ""
+    names = {"Value": micrograd.Value}
+    exec(program, names)
+    *_, last = names.values()
+    last.backward()
+    rows = page.eval_on_selector_all(
+        "#pad-values tr", "rows => rows.map(row => [...row.cells].map(cell => cell.innerText))"
+    )
+    assert len(rows) > 1
+    for name, data, grad in rows:
+        assert float(data) == pytest.approx(names[name].data, rel=1e-14)
+        assert float(grad) == pytest.approx(names[name].grad, rel=1e-14, abs=1e-300)
+        assert data == repr(float(data))
+
+
+@pytest.mark.parametrize(
+    "program, message",
+    [
+        ("a = ", "line 1, column 5: expected a number"),
+        ("a = Value(1)\nb = a.foo()", "line 2, column 7: “foo” is no method"),
+        ("a = Value(0)\n\nb = a.log()", "line 3, column 7: log(0.0) has no result"),
+        ("b = Value(0.0) ** -1", "0.0 ** -1.0 has no result"),
+        ("b = c + 1", "column 5: c has no value yet"),
+        ("a = Value(2) $ 3", "column 14: “$” has no meaning"),
+        ("tanh(2)", "there is no function tanh; write x.tanh()"),
+        ("a = Value(2", "expected “)”"),
+        ("a = 1 / 0", "1 / 0 has no result"),
+        ("a = Value(1).backward()", "backward() returns nothing"),
+    ],
+)
+def test_wrong_programs(page, program, message):
+    tab(page, "pad")
+    page.fill("#pad-text", program)
+    page.wait_for_timeout(400)
+    assert message in page.inner_text("#pad-problem")
+    page.fill("#pad-text", "a = Value(1.5)")
+    page.wait_for_timeout(400)
+    assert page.inner_text("#pad-problem") == "" and "1.5" in page.inner_text("#pad-values")
+
+
+# -----------------------------------------------------------------------------
+# the GPT
+
+
+def test_the_gpt_learns(page):
+    gpt = module(ROOT / "examples" / "gpt.py")
+    tab(page, "gpt")
+    page.click("#gpt-step")
+    assert "256 words, 4192 parameters" in page.inner_text("#gpt-now")
+    rng = micrograd.RNG(42)
+    words = gpt.read(ROOT / "examples" / "rivers.txt")
+    words.sort(key=lambda _: rng.random())
+    loss = gpt.GPT(rng).loss(words[0]).data
+    assert f"mean loss {loss:.4f}" in page.inner_text("#gpt-now")
+
+    page.click("#gpt-play")
+    wait_until(page, "document.getElementById('gpt-now').innerText.match(/\\d+/)[0] > 1500")
+    page.click("#gpt-play")
+    assert float(page.inner_text("#gpt-now").split()[-1]) < 2.6
+    page.click("#gpt-make")
+    made = page.eval_on_selector_all("#gpt-made li", "items => items.map(item => item.innerText)")
+    assert len(made) == 10 and all(re.fullmatch("[a-z]{0,15}|∅", word) for word in made)
+
+    page.fill("#gpt-word", "ebro")
+    page.locator("#gpt-letters label").nth(2).click()
+    heights = page.eval_on_selector_all(
+        "#gpt-next div", "bars => bars.map(bar => parseFloat(bar.title.slice(2)))"
+    )
+    assert len(heights) == 27 and sum(heights) == pytest.approx(100, abs=2)
+    assert page.locator("#gpt-heads canvas").count() == 4
+    assert "looks most at" in page.get_attribute("#gpt-heads canvas", "aria-label")
+
+
+def test_words_of_ones_own(page):
+    tab(page, "gpt")
+    page.fill("#gpt-words", "ebro\nx1\n")
+    page.click("#gpt-reset")
+    assert "Line 2: “x1”" in page.inner_text("#gpt-problem")
+    page.fill("#gpt-words", "abcdefghijklmno\na\n\nba\n")
+    page.click("#gpt-reset")
+    assert page.inner_text("#gpt-problem") == ""
+    for _ in range(3):
+        page.click("#gpt-step")
+    assert "Step 3: 3 words" in page.inner_text("#gpt-now")
+
+
+# -----------------------------------------------------------------------------
+# everybody
+
+
+def test_the_language_is_remembered(page):
+    assert page.inner_text("#tab-graph") == "Graph"
+    page.click("#language")
+    assert page.inner_text("#tab-graph") == "计算图"
+    page.reload()
+    page.wait_for_selector("body.ready")
+    assert page.inner_text("#tab-graph") == "计算图"
+    assert page.evaluate("document.documentElement.lang") == "zh"
+    for name in ("train", "graph", "pad", "gpt"):
+        tab(page, name)
+        words = re.sub(r"micrograd|English", "", page.inner_text("body"))
+        assert "undefined" not in words
+    page.click("#language")
+
+
+def test_tabs_by_keys(page):
+    page.focus("#tab-train")
+    page.keyboard.press("ArrowRight")
+    assert page.is_visible("#panel-graph") and not page.is_visible("#panel-train")
+    page.keyboard.press("End")
+    assert page.is_visible("#panel-gpt")
+    assert page.evaluate("document.activeElement.id") == "tab-gpt"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_on_a_phone(page, scheme):
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    page.set_viewport_size({"width": 400, "height": 800})
+    for name in ("train", "graph", "pad", "gpt"):
+        tab(page, name)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400, name
+
+
+def test_everything_has_a_name(page):
+    """Each button, field and picture says what it is, to those who cannot see it."""
+    for name in ("train", "graph", "pad", "gpt"):
+        tab(page, name)
+        nameless = page.evaluate(
+            """() => [...document.querySelectorAll(
+                    "button, input, select, textarea, [role=img], [tabindex='0']")]
+                .filter(x => x.offsetParent !== null || x.ownerSVGElement === null)
+                .filter(x => !x.closest("[hidden]"))
+                .filter(x => !(x.innerText?.trim() || x.ariaLabel || x.labels?.length
+                    || x.getAttribute("aria-labelledby") || x.querySelector?.("title")))
+                .map(x => x.outerHTML.slice(0, 80))"""
+        )
+        assert nameless == [], name
