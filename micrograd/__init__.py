@@ -21,6 +21,8 @@ engine is used where there is one. On PyPy there is none.
 
 from __future__ import annotations
 
+from types import ModuleType as _ModuleType
+
 from . import elementary as _elementary
 from . import pure
 from .backends import backend
@@ -43,6 +45,14 @@ __all__ += ["gradcheck", "GradcheckError", "trace", "draw_dot", "picture", "vis_
 __all__ += pure.__all__
 
 
+def __getattr__(name: str) -> _ModuleType:
+    if name == "plot":  # imported when it is used: it takes longer than the rest
+        from importlib import import_module
+
+        return import_module(".plot", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def __dir__() -> list[str]:
     modules = {"compiled", "engine", "nn", "pure"} & globals().keys()  # if they are imported
-    return [*{*__all__, *dir(pure), *_elementary.__all__, *modules}]
+    return [*{*__all__, *dir(pure), *_elementary.__all__, *modules, "plot"}]

@@ -592,13 +592,16 @@ def _read(path: Path, wanted: str) -> dict[str, Any]:
         raise ValueError("this is no file")
     with open(path, "rb") as binary:
         text = binary.read().decode("utf-8")
-    file = json.loads(
-        text,
-        object_pairs_hook=_dict,
-        parse_int=_integer,
-        parse_float=_float,
-        parse_constant=_no_number,
-    )
+    try:
+        file = json.loads(
+            text,
+            object_pairs_hook=_dict,
+            parse_int=_integer,
+            parse_float=_float,
+            parse_constant=_no_number,
+        )
+    except json.JSONDecodeError as problem:
+        raise ValueError(f"this is no file that save() has written: {problem}") from None
     if type(file) is not dict or file.get("format") != FORMAT:
         raise ValueError("this is no file of micrograd's")
     version = file.get("version")

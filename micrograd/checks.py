@@ -70,6 +70,8 @@ def unsupported(a: Value, x: object, form: str) -> Value:
         found, instead = f"a {kind.__name__}", f"[{form} for x in xs]"
     elif kind.__module__ == "numpy" and kind.__name__ == "ndarray":
         found, instead = "a NumPy array", f"[{form} for x in array.tolist()]"
+        if getattr(x, "ndim", None) == 0:
+            instead = "array.item()"
     else:
         return ask_x
     raise TypeError(f"{form} takes a number or a Value for x, not {found}: write {instead}")
@@ -310,11 +312,28 @@ def check_radii(r_small: Number, r_big: Number) -> tuple[float, float]:
 
 
 def check_split(split: Iterable[T]) -> list[T]:
-    """Return the split as a list, or raise a ValueError if it is empty."""
-    split = list(split)
-    if not split:
+    """Return the split as a list, or raise a ValueError if it is empty, a TypeError if it is none.
+
+    Of its points only the first one is looked at.
+    """
+    if hasattr(type(split), "parameters"):
+        raise TypeError(f"a data set was expected, not {type(split).__name__}: the model is first")
+    points = list(split)
+    if not points:
         raise ValueError("the split is empty: there is no mean over 0 points")
-    return split
+    if _is_no_point(points[0]):
+        raise TypeError(
+            "a data set is a list of points and labels, such as [([0.5, -1.0], 1)], and its first "
+            f"item is {points[0]!r}: write list(zip(X, y))"
+        )
+    return points
+
+
+def _is_no_point(x: Any) -> bool:
+    """Tell whether x is a number, or a row of numbers without a label."""
+    if isinstance(x, (list, tuple)) or getattr(x, "ndim", None):  # a NumPy array
+        return len(x) != 2 or is_number(x[0])
+    return is_number(x)
 
 
 # -----------------------------------------------------------------------------
@@ -363,7 +382,7 @@ def check_point(x: Iterable[T]) -> list[T]:
     if hasattr(type(x), "backward"):
         given = "a Value: write model([x])"
     elif is_number(x):
-        given = f"{x!r}: write model([{x!r}])"
+        given = f"{x!r}: write model([{x!r}]), with a number for each input"
     else:
         given = repr(x)
     raise TypeError(f"a point must be a list of numbers, not {given}")
@@ -407,7 +426,10 @@ def check_parameters(parameters: Iterable[AnyValue], kind: type[AnyValue]) -> tu
         raise TypeError(f"the parameters must be a list of Values, not {_instead(parameters)}")
     parameters = tuple(parameters)
     if not parameters:
-        raise ValueError("an optimiser needs at least 1 parameter, and was given 0")
+        raise ValueError(
+            "an optimiser needs at least 1 parameter, and was given 0: a Module of your own has to "
+            "define parameters()"
+        )
     for p in parameters:
         if not isinstance(p, kind):
             raise TypeError(f"a parameter must be a Value of the same engine, not {_instead(p)}")

@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 HEADER = ("layer", "shape", "activation", "parameters")
 
 
+class Table(str):
+    """Text that shows as it is at the end of a cell, too."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
 def summary(module: SavedModule) -> str:
     """What `Module.summary` returns."""
     uncounted = {id(p): p for p in module.parameters()}  # by identity, as in checkpoint.py
@@ -26,7 +33,7 @@ def summary(module: SavedModule) -> str:
     rows.append(("total", "", "", str(total)))
     widths = [max(map(len, column)) for column in zip(*rows)]
     aligned = [[*map(str.ljust, texts, widths), n.rjust(widths[-1])] for *texts, n in rows]
-    return "\n".join(map("  ".join, aligned))
+    return Table("\n".join(map("  ".join, aligned)))
 
 
 def _layers(x: Any, name: str, inside: frozenset[int]) -> Iterator[tuple[str, str, str, list[Any]]]:

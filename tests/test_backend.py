@@ -90,7 +90,7 @@ def test_completion_offers_public_names_only(word):
     )
     shown = [line.split() for line in run.stdout.splitlines()]
     both = sorted([*pure.__all__, *HIDING])
-    modules = ["engine", "nn", "pure", *(["compiled"] if word == "c" else [])]
+    modules = ["engine", "nn", "plot", "pure", *(["compiled"] if word == "c" else [])]
     assert shown == [
         sorted([*micrograd.__all__, *HIDING, *ELEMENTARY, *modules]),
         both,
@@ -219,3 +219,12 @@ def test_nothing_at_exit():
         builtins.kept = y.tanh()
     """)
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+def test_plots_are_there_without_another_import():
+    """They are imported when they are used."""
+    program = "import sys, micrograd; a = 'micrograd.plot' in sys.modules; print(a, micrograd.plot)"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.stdout.startswith("False <module 'micrograd.plot'"), run.stderr
+    with pytest.raises(AttributeError, match="'micrograd' has no attribute 'plots'"):
+        micrograd.plots  # noqa: B018

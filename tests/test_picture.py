@@ -47,6 +47,7 @@ def picture_in(html):
     """The SVG in what a notebook shows, and the text below it."""
     root = ElementTree.fromstring(html)
     svg = root.find(f".//{SVG}svg")
+    assert svg is None or svg.attrib.pop("style") == "max-width: none"  # notebooks would shrink it
     svg = None if svg is None else ElementTree.tostring(svg, encoding="unicode")
     return svg, root.find("pre").text
 
@@ -226,7 +227,8 @@ def test_files(engine, tmp_path):
         drawn.save(tmp_path / "no" / "graph.svg")
     assert sorted(os.listdir(tmp_path)) == ["a.svg", "b.SVG"]
     assert repr(drawn) == "<picture of 1 node: save('graph.svg') writes it>"
-    assert drawn._repr_svg_() == drawn.svg and drawn.svg in drawn._repr_html_()
+    shown = drawn._repr_html_().replace('<svg style="max-width: none" ', "<svg ")
+    assert drawn._repr_svg_() == drawn.svg and drawn.svg in shown
 
 
 # -----------------------------------------------------------------------------
@@ -362,7 +364,6 @@ def test_large_networks(engine):
     assert text == "MLP(30, [200, 1], tanh), 6401 parameters"
     assert {"10 more", "180 more"} <= set(texts(svg))
     assert len(svg) < 100_000
-    assert engine.MLP(1, [1] * 100, rng=engine.RNG(1))._repr_html_() is None
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, 0.0])
@@ -420,3 +421,10 @@ print(*("<svg" in thing._repr_html_() for thing in (Value(1.0), MLP(1, [1]))))
     )
     assert (run.stdout, run.stderr) == ("\nTrue True\n", "")
     parsed((tmp_path / "graph.svg").read_text("utf-8"))
+
+
+def test_a_deep_network_is_text(engine):
+    html = engine.MLP(1, [1] * 13)._repr_html_()
+    assert "<svg" not in html
+    assert "MLP(1, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], tanh), 26 parameters" in html
+    assert "No picture: it has more than 12 layers." in html

@@ -1382,3 +1382,10 @@ def test_joblib(path):
         run = trained_run(engine)
         joblib.dump(run, path)
         assert numbers(*joblib.load(path)) == numbers(*run)
+
+
+def test_a_file_of_something_else(engine, tmp_path):
+    path = tmp_path / "loss.svg"
+    path.write_text("<svg/>")
+    with pytest.raises(ValueError, match=r"loss\.svg.*no file that save\(\) has written"):
+        engine.load(path)

@@ -126,3 +126,8 @@ def test_shared_parameters_count_once(engine):
 def test_karpathy_s_networks():
     lines = micrograd.nn.MLP(2, [16, 1]).summary().splitlines()
     assert lines[1].split() == ["layers.0", "2", "->", "16", "relu", "48"]
+
+
+def test_it_shows_as_it_is_in_a_notebook(engine):
+    table = engine.MLP(2, [1]).summary()
+    assert repr(table) == str(table) == "\n".join(table.splitlines())

@@ -31,7 +31,7 @@ class _Network:
         ]
         self.sizes = [self.nin, *map(len, layers)]
         fits = all(len(n.w) == nin for nin, layer in zip(self.sizes, layers) for n in layer)
-        if not fits or len(layers) > MOST_LAYERS:
+        if not fits:
             raise ValueError("no picture of it")
         shown = self.sizes[1:]
         if hasattr(module, "layers"):
@@ -58,7 +58,13 @@ def _network(module: Any) -> _Network | None:
 def network_in_notebook(module: Any) -> str | None:
     """Return the HTML that a notebook shows for a network; None leaves it to its text."""
     network = _network(module)
-    return None if network is None else in_notebook(_svg(network), network.text)
+    if network is None:
+        return None
+    if len(network.layers) > MOST_LAYERS:
+        return in_notebook(
+            "", f"{network.text}\nNo picture: it has more than {MOST_LAYERS} layers."
+        )
+    return in_notebook(_svg(network), network.text)
 
 
 def _svg(network: _Network) -> str:

@@ -66,6 +66,7 @@ def document(width: float, height: float, title: str, body: list[str], left: flo
 
 def in_notebook(svg: str, text: str) -> str:
     """Return HTML: a picture, in a frame that scrolls if it is large, and text below."""
+    svg = svg.replace("<svg ", '<svg style="max-width: none" ', 1)  # notebooks shrink it otherwise
     frame = f'<div style="overflow: auto; max-height: 80vh">{svg}</div>' if svg else ""
     lines = "\n".join([escaped(line) for line in text.splitlines()])
     return f'<div>{frame}<pre style="white-space: pre-wrap">{lines}</pre></div>'
