@@ -7,6 +7,7 @@ an exception that names the numbers.
 from __future__ import annotations
 
 import operator
+import reprlib
 
 from .grad_mode import refuse
 from .recorder import Integer, check_range
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from .pure.value import Value
     from .types import AnyValue, Number, SupportsUniform, T
+
+PACKAGE = __name__.partition(".")[0] + "."  # what the modules of our own classes begin with
 
 # -----------------------------------------------------------------------------
 # numbers
@@ -61,10 +64,10 @@ def unsupported(a: Value, x: object, form: str) -> Value:
     """
     ask_x: Value = NotImplemented
     kind = type(x)
-    if hasattr(type(a), "__iter__"):  # a subclass, which may be added to a list by +=
+    if _is_overridden(type(a), form):
         return ask_x
     if kind is str:
-        found = f"the text {x!r}"
+        found = f"the text {reprlib.repr(x)}"
         instead = "float(x)" if _is_number_in_text(x) else "str(a) to join texts"
     elif kind in (list, tuple):
         found, instead = f"a {kind.__name__}", f"[{form} for x in xs]"
@@ -75,6 +78,17 @@ def unsupported(a: Value, x: object, form: str) -> Value:
     else:
         return ask_x
     raise TypeError(f"{form} takes a number or a Value for x, not {found}: write {instead}")
+
+
+def _is_overridden(kind: type, form: str) -> bool:
+    """Tell whether a subclass may do this operation itself, or iterates, as += of a list needs."""
+    name = {"+": "add", "-": "sub", "*": "mul", "/": "truediv", "**": "pow"}[form.split()[1]]
+    owners = [
+        next(cls for cls in kind.__mro__ if method in vars(cls))
+        for method in (f"__{name}__", f"__r{name}__")
+    ]
+    ours = all(cls.__module__.startswith(PACKAGE) for cls in owners)
+    return not ours or hasattr(kind, "__iter__")
 
 
 def _is_number_in_text(text: Any) -> bool:

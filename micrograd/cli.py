@@ -68,6 +68,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     if options.graph is not None:
         if not options.graph.endswith(PICTURES):
             parser.error(f"--graph {options.graph!r} must end in one of {' '.join(PICTURES)}")
+        check_folder(parser, "--graph", options.graph)
         if options.backend == "torch":
             parser.error("--graph needs an engine of ours: --backend c or python")
     if options.plot is not None:
@@ -75,13 +76,18 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
+def check_folder(parser: argparse.ArgumentParser, option: str, filename: str) -> None:
+    """Refuse a file in a folder that is not there, before the training."""
+    folder = os.path.dirname(filename) or "."
+    if not os.path.isdir(folder):
+        parser.error(f"{option} {filename!r}: there is no folder {folder!r}")
+
+
 def check_plot(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """Refuse a plot that could not be written after the training."""
     if not options.plot.endswith(PLOTS):
         parser.error(f"--plot {options.plot!r} must end in one of {' '.join(PLOTS)}")
-    folder = os.path.dirname(options.plot) or "."
-    if not os.path.isdir(folder):
-        parser.error(f"--plot {options.plot!r}: there is no folder {folder!r}")
+    check_folder(parser, "--plot", options.plot)
     if options.backend == "torch":
         parser.error("--plot needs an engine of ours: --backend c or python")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping
 
@@ -159,7 +160,12 @@ def draw_dot(
     Example:
         draw_dot(loss, outfile="loss")  # writes loss.svg and loss.dot
     """
-    from .pictures.dot_program import check_timeout, graphviz_package, run_dot  # slow to import
+    from .pictures.dot_program import (  # slow to import
+        check_timeout,
+        dot_in_notebook,
+        graphviz_package,
+        run_dot,
+    )
 
     if rankdir not in ("LR", "TB"):
         raise ValueError(f"rankdir must be 'LR' or 'TB', not {rankdir!r}")
@@ -173,11 +179,12 @@ def draw_dot(
     nodes = nodes_below(root, max_nodes)
     called = names_by_id(names)
     graphviz = graphviz_package()
-    dot = _limited(graphviz, timeout)(
+    dot = graphviz.Digraph(
         format=format,
         graph_attr={"rankdir": rankdir, "nodesep": "0.1", "ranksep": "0.4"},
         node_attr={"fontsize": "10", "width": "0.1", "height": "0.1"},
     )
+    dot._repr_mimebundle_ = functools.partial(dot_in_notebook, dot, timeout)
     places = {id(v): f"n{i}" for i, v in enumerate(nodes)}
     for v in nodes:
         place = places[id(v)]
@@ -204,19 +211,3 @@ def draw_dot(
         with open(f"{outfile}.{format}", "wb") as file:
             file.write(drawn)
     return dot
-
-
-def _limited(graphviz: Any, timeout: float | None) -> Any:
-    """Return a Digraph that a notebook shows, too, in limited time only."""
-
-    def _repr_mimebundle_(
-        self: Any, include: Any = None, exclude: Any = None, **_: Any
-    ) -> dict[str, str]:
-        svg = "image/svg+xml"
-        if (include and svg not in include) or (exclude and svg in exclude):
-            return {}
-        from .pictures.dot_program import run_dot
-
-        return {svg: run_dot(self.source, "svg", timeout).decode()}
-
-    return type("Digraph", (graphviz.Digraph,), {"_repr_mimebundle_": _repr_mimebundle_})

@@ -55,19 +55,21 @@ def _layers(x: Any, name: str, inside: frozenset[int]) -> Iterator[tuple[str, st
         yield name, " x ".join(map(str, _shape(x) or ())), "", items
 
 
-def _items(x: Any) -> Iterator[Any]:
+def _items(x: Any, inside: frozenset[int] = frozenset()) -> Iterator[Any]:
     """Yield what is in x, a list of lists, say, in the end."""
-    if isinstance(x, (list, tuple)):
-        for part in x:
-            yield from _items(part)
-    else:
+    if not isinstance(x, (list, tuple)):
         yield x
+    elif id(x) not in inside:  # a list may be an item of itself
+        for part in x:
+            yield from _items(part, inside | {id(x)})
 
 
-def _shape(x: Any) -> tuple[int, ...] | None:
+def _shape(x: Any, inside: frozenset[int] = frozenset()) -> tuple[int, ...] | None:
     """Return how many items each level of x has; None if lists of one level differ in that."""
     if not isinstance(x, (list, tuple)):
         return ()
-    shapes = {_shape(part) for part in x}
+    if id(x) in inside:
+        return None
+    shapes = {_shape(part, inside | {id(x)}) for part in x}
     inner = shapes.pop() if len(shapes) == 1 else None
     return None if inner is None else (len(x), *inner)

@@ -2,6 +2,7 @@
 
 import math
 import os
+import pickle
 import select
 import signal
 import subprocess
@@ -209,3 +210,9 @@ except ImportError as problem:
         "drawing with graphviz needs its Python package: pip install graphviz. micrograd.picture "
         "draws SVG without it\n"
     )
+
+
+def test_a_drawing_can_be_copied(engine):
+    graphviz = pytest.importorskip("graphviz")
+    dot = pickle.loads(pickle.dumps(draw_dot(engine.Value(1.0) * 2, outfile=None)))
+    assert type(dot) is graphviz.Digraph and "data 2" in dot.source

@@ -409,3 +409,39 @@ def test_repr(engine):
     assert repr(sgd) == "SGD(2 parameters, lr=0.1, momentum=0.9)"
     sgd.lr = None  # it shows what is there
     assert str(sgd) == "SGD(2 parameters, lr=None, momentum=0.9)"
+
+
+def test_an_sgd_that_was_pickled_before_there_was_momentum(engine):
+    optimizer = engine.SGD([engine.Value(1.0)], lr=0.5)
+    del optimizer.momentum, optimizer._moments
+    optimizer = pickle.loads(pickle.dumps(optimizer))
+    [p] = optimizer.parameters
+    p.grad = 1.0
+    optimizer.step()
+    assert p.data == 0.5 and "momentum=0.0" in repr(optimizer)
+
+
+@pytest.mark.parametrize("given, data", [(0.0, [0.9, 0.8, 0.7]), (0.9, [0.9, 0.71, 0.439])])
+def test_a_subclass_with_a_momentum_of_its_own(engine, given, data):
+    """Its attribute is its own business, unless it gives the constructor a momentum."""
+
+    class Own(engine.SGD):
+        def __init__(self, parameters):
+            super().__init__(parameters, lr=0.1, momentum=given)
+            self.momentum = 0.9
+
+    p = engine.Value(1.0)
+    optimizer = Own([p])
+    for expected in data:
+        p.grad = 1.0
+        optimizer.step()
+        assert p.data == pytest.approx(expected, abs=1e-12)
+
+
+def test_an_optimiser_that_is_made_again(engine):
+    p, q = engine.Value(1.0), engine.Value(2.0)
+    optimizer = engine.SGD([p], lr=0.5, momentum=0.5)
+    optimizer.__init__([q], lr=0.5)
+    q.grad, optimizer.momentum = 1.0, 0.5
+    optimizer.step()
+    assert (p.data, q.data, q.m) == (1.0, 1.5, 1.0)

@@ -428,3 +428,9 @@ def test_a_deep_network_is_text(engine):
     assert "<svg" not in html
     assert "MLP(1, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], tanh), 26 parameters" in html
     assert "No picture: it has more than 12 layers." in html
+
+
+def test_a_layer_without_neurons_is_text(engine):
+    model = engine.MLP(2, [3, 3])
+    model.layers[1].neurons = []
+    assert model._repr_html_() is None

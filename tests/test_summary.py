@@ -131,3 +131,10 @@ def test_karpathy_s_networks():
 def test_it_shows_as_it_is_in_a_notebook(engine):
     table = engine.MLP(2, [1]).summary()
     assert repr(table) == str(table) == "\n".join(table.splitlines())
+
+
+def test_a_list_within_itself(engine):
+    model = engine.MLP(2, [1])
+    model.cache = []
+    model.cache.append(model.cache)
+    assert model.summary().splitlines()[-1].split() == ["total", "3"]

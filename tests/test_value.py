@@ -621,3 +621,25 @@ def test_numpy_leaves_the_operators_to_values(Value):
     for result in (np.float64(3.0) * v, np.float32(3.0) + v, np.int64(3) - v, np.float64(3.0) / v):
         assert type(result) is Value
     assert (np.float64(3.0) < v) is False
+
+
+def test_subclasses_go_their_own_way(engine):
+    """A __float__ of their own, and operands that we have not."""
+
+    class Own(engine.Value):
+        def __float__(self):
+            return 7.0
+
+        def __add__(self, other):
+            result = super().__add__(other)
+            return "mine" if result is NotImplemented else result
+
+    assert (int(Own(1.0)), Own(1.0).item(), round(Own(1.0))) == (7, 7.0, 7)
+    assert Own(1.0) + [1] == "mine"
+
+
+def test_item_may_be_an_attribute(engine):
+    """Scripts of before it was a method have such attributes."""
+    v = engine.Value(1.0)
+    v.item = 3
+    assert v.item == 3

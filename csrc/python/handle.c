@@ -909,13 +909,18 @@ static PyObject *value_float(PyObject *self) {
     return is_refused("float") ? NULL : value_get_data(self, NULL);
 }
 
+// float(self); a subclass may have its own
+static PyObject *as_float(PyObject *self) {
+    return Py_TYPE(self) == value_type ? value_float(self) : PyNumber_Float(self);
+}
+
 static PyObject *value_item(PyObject *self, PyObject *none) {
     (void)none;
-    return value_float(self);
+    return as_float(self);
 }
 
 static PyObject *value_int(PyObject *self) {
-    PyObject *number = value_float(self), *integer = number ? PyNumber_Long(number) : NULL;
+    PyObject *number = as_float(self), *integer = number ? PyNumber_Long(number) : NULL;
     Py_XDECREF(number);
     return integer;
 }
@@ -1326,6 +1331,7 @@ int handle_type_new(Object hooks, Object out) {
     if (!name_data || !name_grad || !name_op || !name_label || !name_backward || !name_m || !name_v || !methods)
         goto failed;
     for (const PyMethodDef *method = value_methods; method->ml_name; method++) {
+        if (method->ml_meth == value_item) continue;  // scripts have attributes of this name
         PyObject *name = PyUnicode_FromString(method->ml_name);
         int added = name ? PySet_Add(methods, name) : -1;
         Py_XDECREF(name);

@@ -67,12 +67,11 @@ def _plain_point(x: Iterable[Value | Number], label: SupportsIndex, nin: int, no
 
     None if the label changes from call to call, in a recorded function.
     """
-    x = list(x)
-    check_inputs(x, nin)
+    point = [xi if isinstance(xi, Value) else number(xi) for xi in x]
+    check_inputs(point, nin)
     if isinstance(label, Integer):
         return None
-    label = check_target(label, nout)
-    return [xi if isinstance(xi, Value) else number(xi) for xi in x], label
+    return point, check_target(label, nout)
 
 
 def eval_split(model: Model[Value], split: Split[Value]) -> float:

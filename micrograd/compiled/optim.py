@@ -121,7 +121,7 @@ class SGD(Optimizer, pure.SGD):
         if type(lr) is not float or not lr >= 0:
             lr = check_rate(lr, "lr")
         if type(momentum) is not float or momentum:
-            momentum = check_rate(momentum, "momentum")
+            momentum = self._checked_momentum()
             if momentum:
                 self._step_with_momentum(lr, momentum)
                 return

@@ -50,13 +50,14 @@ def check_timeout(timeout: float | None) -> float | None:
     return None if math.isinf(seconds) else seconds
 
 
-def run_dot(source: str, format: str, timeout: float | None) -> bytes:
+def run_dot(source: str, format: str, timeout: float | None, engine: str = "dot") -> bytes:
     """Return what the program `dot` makes of a source.
 
     Args:
         source: text in graphviz's language.
         format: of the result: "svg", "png" ...
         timeout: seconds, after which it is stopped; None for no limit.
+        engine: which of graphviz's layouts it uses: "dot", "neato" ...
 
     Raises:
         RuntimeError: it is missing, or fails.
@@ -68,7 +69,11 @@ def run_dot(source: str, format: str, timeout: float | None) -> bytes:
         given.write(source.encode("utf-8", "replace"))
         given.seek(0)
         process = subprocess.Popen(
-            ["dot", f"-T{format}"], stdin=given, stdout=out, stderr=errors, start_new_session=True
+            ["dot", f"-K{engine}", f"-T{format}"],
+            stdin=given,
+            stdout=out,
+            stderr=errors,
+            start_new_session=True,
         )
         try:
             failed = process.wait(timeout)
@@ -99,3 +104,13 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def dot_in_notebook(
+    dot: Any, timeout: float | None, include: Any = None, exclude: Any = None, **_: Any
+) -> dict[str, str]:
+    """What a notebook shows for a graphviz.Digraph: an SVG, made in limited time."""
+    svg = "image/svg+xml"
+    if (include and svg not in include) or (exclude and svg in exclude):
+        return {}
+    return {svg: run_dot(dot.source, "svg", timeout, dot.engine).decode()}

@@ -31,7 +31,7 @@ class _Network:
         ]
         self.sizes = [self.nin, *map(len, layers)]
         fits = all(len(n.w) == nin for nin, layer in zip(self.sizes, layers) for n in layer)
-        if not fits:
+        if not fits or 0 in self.sizes:
             raise ValueError("no picture of it")
         shown = self.sizes[1:]
         if hasattr(module, "layers"):
@@ -114,7 +114,7 @@ def _stroke(x: float, largest: float, least: float = 0.4) -> str:
     """Return the attributes of a line that stand for a number: colour its sign, width its size."""
     if not math.isfinite(x):
         return f'stroke="{LINE}" stroke-width="{WIDEST:g}" stroke-dasharray="3 5"'
-    width = least + (WIDEST - least) * abs(x) / largest
+    width = least + (WIDEST - least) * (abs(x) / largest)
     color = POSITIVE if x > 0 else NEGATIVE if x < 0 else LINE
     return f'stroke="{color}" stroke-width="{width:.2g}"'
 

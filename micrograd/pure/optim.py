@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from ..checkpoint import SavedOptimizer
-from ..checks import check_betas, check_parameters, check_rate, check_steps, number
+from ..checks import (
+    PACKAGE,
+    check_betas,
+    check_parameters,
+    check_rate,
+    check_steps,
+    number,
+)
 from ..grad_mode import refuse
 from .arithmetic import divide, power
 from .value import Value
@@ -15,7 +22,6 @@ if TYPE_CHECKING:
 
     from ..types import Number, State
 
-PACKAGE = __name__.partition(".")[0] + "."
 LOST = "a parameter has lost the moments that its optimiser keeps with it"
 
 
@@ -243,17 +249,26 @@ class SGD(Optimizer):
 
     _names = ("lr", "momentum")
 
+    momentum: float = 0.0  # of those that were pickled before there was any
+
     def __init__(
         self, parameters: Iterable[Value], lr: Number = 1e-1, momentum: Number = 0.0
     ) -> None:
         self._take_parameters(parameters)
         self.lr = check_rate(lr, "lr")
         self.momentum = check_rate(momentum, "momentum")
+        self._moments = ()
         if self.momentum:
             self._start_momentum()
 
     def _completed(self, state: State) -> tuple[State, tuple[str, ...]]:
         return {"momentum": 0.0, **state}, ("m",) if "m" in state else ()
+
+    def _checked_momentum(self) -> float:
+        """Return the momentum of the next step. A subclass may use that name for its own."""
+        if not self._moments and not type(self).__module__.startswith(PACKAGE):
+            return 0.0
+        return check_rate(self.momentum, "momentum")
 
     def _start_momentum(self) -> None:
         self._make_moments()
@@ -268,7 +283,7 @@ class SGD(Optimizer):
             Every parameter and moment is then as it was before.
         """
         refuse("step")
-        lr, momentum = check_rate(self.lr, "lr"), check_rate(self.momentum, "momentum")
+        lr, momentum = check_rate(self.lr, "lr"), self._checked_momentum()
         if momentum:
             self._step_with_momentum(lr, momentum)
             return
