@@ -96,6 +96,7 @@ problems += [f"not expected in the wheel: {name}" for name in sorted(found - sou
 folders = "bench", "csrc", "docs", "examples", name, "tests"
 kinds = ".py", ".pyi", ".c", ".h", ".md", ".sh", ".typed", ".txt"
 sources = {str(p) for f in folders for p in Path(f).rglob("*") if p.suffix in kinds}
+sources |= {str(p) for p in Path().glob("*.md")}
 found = {name.partition("/")[2] for name in tarfile.open(sdist).getnames()}
 problems += [f"not in the sdist: {name}" for name in sorted(sources - found)]
 print(f"{wheel.name}: {len(zipfile.ZipFile(wheel).namelist())} files; {sdist.name}: {len(found)}")

@@ -30,6 +30,6 @@ and how:
     programs.py                compiles those in C
     measure.py                 runs them in turn, in rounds, and looks at their numbers first
     targets.py                 what has to be reached
-    report.py, plots.py        RESULTS.md, the README's table, the plots
+    report.py, plots.py        RESULTS.md, the READMEs' tables, the plots
     clock.py                   how pytest-benchmark gets to know what another process has measured
 """

@@ -73,13 +73,14 @@ def measure(effort):
 
 
 def write(found, verdicts, root):
-    """Write bench/RESULTS.md, the plots and the README's table."""
+    """Write bench/RESULTS.md, the plots and the READMEs' tables."""
     plots.draw(found, root / "bench")
     results = report.results(found, verdicts)
     (root / "bench" / "RESULTS.md").write_text(results, encoding="utf-8")
-    readme = root / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    readme.write_text(report.readme(text, found), encoding="utf-8")
+    for name, words in report.READMES.items():
+        readme = root / name
+        text = readme.read_text(encoding="utf-8")
+        readme.write_text(report.readme(text, found, words), encoding="utf-8")
 
 
 def status(verdicts):

@@ -1,7 +1,9 @@
-"""The measurements in words: RESULTS.md, the README's table of a few of them, the targets."""
+"""The measurements in words: RESULTS.md, the READMEs' tables of a few of them, the targets."""
 
+# ruff: noqa: RUF001  (Chinese punctuation)
 import re
 import statistics
+from typing import NamedTuple
 
 from .graphs import NAMES, PHASES
 from .loops import Attributes
@@ -290,40 +292,67 @@ A graph {ONE_CALL}:
 """
 
 
-# the README's rows: a path, and its title there
-SPEEDS = {
-    "closures": "the course's step: its own engine, closures",
-    "ops": "the course's step: micrograd, one op at a time",
-    "fresh": "the course's step: micrograd, `mean_cross_entropy` in every step",
-    "replay": "the course's step: micrograd, one recording",
-    "gpt slotted": "a small GPT's step: a slotted `Value` in Python",
-    "gpt recorded": "a small GPT's step: micrograd, one recording",
+class Words(NamedTuple):
+    """What a README's table says beside its numbers."""
+
+    head: list
+    titles: dict  # of the rows, each a path
+    below: str
+
+
+READMES = {
+    "README.md": Words(
+        head=["", "takes", "faster"],
+        titles={
+            "closures": "the course's step: its own engine, closures",
+            "ops": "the course's step: micrograd, one op at a time",
+            "fresh": "the course's step: micrograd, `mean_cross_entropy` in every step",
+            "replay": "the course's step: micrograd, one recording",
+            "gpt slotted": "a small GPT's step: a slotted `Value` in Python",
+            "gpt recorded": "a small GPT's step: micrograd, one recording",
+        },
+        below=(
+            "Faster than closures, and than the slotted `Value`: medians of {rounds} rounds of "
+            "micrograd\n{micrograd} on {where}."
+        ),
+    ),
+    "README.zh.md": Words(
+        head=["", "耗时", "加速比"],
+        titles={
+            "closures": "课程的一步：课程自己的引擎，用闭包",
+            "ops": "课程的一步：micrograd，逐个运算录制",
+            "fresh": "课程的一步：micrograd，每一步都调用 `mean_cross_entropy`",
+            "replay": "课程的一步：micrograd，只录制一次",
+            "gpt slotted": "小型 GPT 的一步：Python 写的 `Value`，带 slots",
+            "gpt recorded": "小型 GPT 的一步：micrograd，只录制一次",
+        },
+        below=(
+            "加速比分别以闭包和带 slots 的 `Value` 为基准。数字取 {rounds} 轮的中位数，"
+            "micrograd {micrograd}，运行环境：{where}。"
+        ),
+    ),
 }
 
 
-def speeds_table(found):
-    """The README's table: six paths, each beside the Python engine that takes the same step."""
+def speeds_table(found, words):
+    """A README's table: six paths, each beside the Python engine that takes the same step."""
     medians = medians_of(found)
     rows = []
-    for name, title in SPEEDS.items():
+    for name, title in words.titles.items():
         slowest = baseline(GPT).name if name.startswith("gpt") else "closures"
         rows.append([title, duration(medians[name]), times(found, slowest, name)])
-    return table(["", "takes", "faster"], rows)
+    return table(words.head, rows)
 
 
 MARKERS = re.compile(r"(<!-- bench -->).*?(<!-- /bench -->)", re.DOTALL)
 
 
-def readme(text, found):
-    """The README's text with the table of this run between its markers, if it has them."""
-    rounds = len(found.steps["by hand"])
-    where = "; ".join(found.machine[what] for what in ("processor", "Python", "compiler"))
-    part = f"""
-
-{speeds_table(found)}
-
-Faster than closures, and than the slotted `Value`: medians of {rounds} rounds of micrograd
-{found.machine["micrograd"]} on {where}.
-
-"""
+def readme(text, found, words):
+    """A README's text with the table of this run between its markers, if it has them."""
+    below = words.below.format(
+        rounds=len(found.steps["by hand"]),
+        micrograd=found.machine["micrograd"],
+        where="; ".join(found.machine[what] for what in ("processor", "Python", "compiler")),
+    )
+    part = f"\n\n{speeds_table(found, words)}\n\n{below}\n\n"
     return MARKERS.sub(lambda match: match[1] + part + match[2], text)

@@ -239,55 +239,64 @@ def test_durations():
         assert report.duration(seconds) == words
 
 
-def test_readme_between_the_markers():
+READMES = [*report.READMES.items()]
+
+
+@pytest.mark.parametrize("name, words", READMES)
+def test_readme_between_the_markers(name, words):
     found = measurements()
     text = "before\n<!-- bench -->\nold | \\1 | table\n<!-- /bench -->\nafter\n<!-- /bench -->\n"
-    new = report.readme(text, found)
+    new = report.readme(text, found, words)
     assert new.startswith("before\n<!-- bench -->\n") and "old" not in new
     assert new.endswith("\n<!-- /bench -->\nafter\n<!-- /bench -->\n")
     rows = [line for line in new.splitlines() if line.startswith("| ")]
     assert [row.split(" | ", 1)[1] for row in rows] == [
-        "takes | faster |", "---: | ---: |",
+        f"{words.head[1]} | {words.head[2]} |", "---: | ---: |",
         "458 ms | 1.00x |", "4.58 ms | 100x |", "320 µs | 1429x |", "68.7 µs | 6667x |",
         "91.6 ms | 1.00x |", "45.8 µs | 2000x |",
     ]  # fmt: skip
-    assert f"medians of {ROUNDS} rounds of micrograd\n1.2.3 on X; P; C.\n" in new
-    assert report.readme(new, found) == new
+    assert re.search(rf"\b{ROUNDS} .*micrograd\s1\.2\.3\b.*\bX; P; C[.。]\n", new, re.DOTALL)
+    assert report.readme(new, found, words) == new
 
 
-def test_the_readme_has_figures_of_results():
+@pytest.mark.parametrize("name, words", READMES)
+def test_the_readme_has_figures_of_results(name, words):
     """What is between its markers was written in the run that wrote RESULTS.md."""
-    shown = report.MARKERS.search((ROOT / "README.md").read_text(encoding="utf-8"))[0]
+    shown = report.MARKERS.search((ROOT / name).read_text(encoding="utf-8"))[0]
     results = (ROOT / "bench" / "RESULTS.md").read_text(encoding="utf-8")
-    rows = [line.strip("| ").split(" | ") for line in shown.splitlines() if "step: " in line]
-    assert [row[0] for row in rows] == [*report.SPEEDS.values()]
+    head, _, *rows = (
+        line[2:-2].split(" | ") for line in shown.splitlines() if line.startswith("| ")
+    )
+    assert [head[1:], [row[0] for row in rows]] == [words.head[1:], [*words.titles.values()]]
     for _, time, ratio in rows:
         assert re.search(rf"^\|.*\| {time} \|.*\| {ratio} \|", results, re.MULTILINE)
 
 
 @pytest.mark.parametrize("text", ["", "no markers", "<!-- bench -->\nonly one", "<!-- /bench -->"])
 def test_readme_without_markers_is_left_alone(text):
-    assert report.readme(text, measurements()) == text
+    for words in report.READMES.values():
+        assert report.readme(text, measurements(), words) == text
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # matplotlib's own, of some versions
 def test_written_files(tmp_path):
     pytest.importorskip("matplotlib")
     (tmp_path / "bench").mkdir()
-    readme = tmp_path / "README.md"
-    readme.write_text("µ <!-- bench -->\n<!-- /bench -->\n", encoding="utf-8")
+    for name in report.READMES:
+        (tmp_path / name).write_text("µ <!-- bench -->\n<!-- /bench -->\n", encoding="utf-8")
     found = measurements(missing=["jax"])
     written = []
     for _ in range(2):
         command.write(found, targets.judge(found), tmp_path)
         files = sorted(tmp_path.rglob("*.*"))
         assert [f.name for f in files] == [
-            "README.md", "RESULTS.md", "gpt.svg", "nodes.svg", "paths.svg",
+            "README.md", "README.zh.md", "RESULTS.md", "gpt.svg", "nodes.svg", "paths.svg",
         ]  # fmt: skip
         written.append([f.read_bytes() for f in files])
     assert written[0] == written[1]  # the same bytes for the same numbers
-    assert "a slotted `Value`" in readme.read_text(encoding="utf-8")
-    for picture in written[0][2:]:
+    for readme, words in zip(written[0], report.READMES.values()):
+        assert words.titles["gpt slotted"] in readme.decode()
+    for picture in written[0][3:]:
         assert b"<svg" in picture and b"<dc:date>" not in picture
 
 

@@ -1,4 +1,4 @@
-"""The README and docs/: examples print what stands beside them; files and commands exist."""
+"""The READMEs and docs/: examples print what stands beside them; files and commands exist."""
 
 import os
 import re
@@ -12,9 +12,13 @@ from conftest import needs_c
 import micrograd
 
 ROOT = Path(__file__).parent.parent
+READMES = ["README.md", "README.zh.md"]
 PAGES = {  # by their paths, as they name one another
     page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8")
-    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
+    for page in [
+        *(ROOT / name for name in [*READMES, "CONTRIBUTING.md"]),
+        *sorted(ROOT.glob("docs/**/*.md")),
+    ]
     if page.exists()
 }
 NEED_C = ["docs/how-it-works.md", "docs/threads.md"]  # the tape, and what only its engine promises
@@ -130,6 +134,42 @@ def test_commands_exist(page):
 def test_the_readme_leads_to_every_page():
     for page in PAGES:
         assert page == "README.md" or page in PAGES["README.md"]
+
+
+def without_code(text):
+    """The prose, the tables and the links. Each README also links to the other, and to notebooks
+    in its own language."""
+    text = INDENTED.sub("", FENCE.sub("", text))
+    return re.sub(r"\]\(README(\.zh)?\.md\)", "](the other)", text).replace(".zh.ipynb", ".ipynb")
+
+
+SAME_IN_BOTH = {
+    # In a fence all is the same, comments too. Indented, the comments behind commands are not.
+    "code": lambda text: FENCE.findall(text),
+    "commands": lambda text: [
+        [line.rstrip() for line in commands_of(block).splitlines()]
+        for block in INDENTED.findall(FENCE.sub("", text))
+    ],
+    "links": lambda text: re.findall(r"\]\(([^)]+)\)", without_code(text)),
+    "headings": lambda text: re.findall("^#+ ", without_code(text), re.MULTILINE),
+    "table rows": lambda text: [
+        line.count("|") for line in text.splitlines() if line.startswith("|")
+    ],
+    "words in quotes": lambda text: sorted(QUOTED.findall(without_code(text))),
+    "numbers": lambda text: sorted(re.findall(r"\d+(?:[.,]\d+)*", without_code(text))),
+}
+
+
+@pytest.mark.parametrize("what", SAME_IN_BOTH)
+def test_both_readmes_have_the_same(what):
+    """What changes in one changes in the other: README.zh.md is README.md in Chinese."""
+    english, chinese = (SAME_IN_BOTH[what](PAGES[name]) for name in READMES)
+    assert english == chinese and len(english) > 2
+
+
+def test_each_readme_links_to_the_other():
+    for name, other in zip(READMES, reversed(READMES)):
+        assert f"]({other})" in PAGES[name].splitlines()[2]
 
 
 def test_the_pages_have_every_public_name():
