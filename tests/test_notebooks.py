@@ -66,6 +66,62 @@ def test_both_languages_have_the_same_numbers(name):
     assert not any(re.search("[\u4e00-\u9fff]", text) for text in english)
 
 
+@pytest.mark.parametrize("name", PAIRS)
+def test_no_line_break_within_chinese(name):
+    """Browsers show a line break as a space, which Chinese has not; a list keeps its lines."""
+    sign = "[\u3001-\u303f\u4e00-\u9fff\uff01-\uff5e]"
+    for text in cells_of(PAIRS[name][1], "markdown"):
+        assert not re.findall(rf".*{sign}\**\s(?!\s|- |\d+\. )\s*\**{sign}.*", text)
+
+
+EXERCISES = {  # what a text asks to change, and what it says is printed then
+    "other points": (
+        "ten_minutes",
+        [("rng = RNG(42)", "rng = RNG(46)")],
+        "",
+        r"^0\.0023 1\.4716$",
+    ),
+    "kept-out words": (
+        "small_gpt",
+        [
+            (
+                "print(len(words), TOKENS)",
+                "kept_out = words[2::5]\nwords = [word for word in words if word not in kept_out]",
+            )
+        ],
+        "print(f'{mean_loss(gpt_loss):.3f}',"
+        " f'{sum(gpt_loss(word).item() for word in kept_out) / len(kept_out):.3f}')",
+        r"^0\.772 6\.932$",
+    ),
+    "more steps": ("small_gpt", [("steps=1000, lr=0.03", "steps=2000, lr=0.03")], "", r"^0\.741$"),
+    "no attention": (
+        "small_gpt",
+        [("x = add(x, linear(heard, out))", "pass")],
+        "",
+        r"^1\.200\nrhin: (.*)\nmain: \1$",
+    ),
+}
+
+
+@pytest.mark.skipif("c" not in ENGINES, reason="the plain engine takes too long")
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_what_exercises_say(exercise):
+    pytest.importorskip("matplotlib", reason="matplotlib is optional")
+    name, changes, end, printed = EXERCISES[exercise]
+    program = "\n".join(cells_of(PAIRS[name][0], "code"))
+    for old, new in changes:
+        assert program.count(old) == 1
+        program = program.replace(old, new)
+    run = subprocess.run(
+        [sys.executable, "-c", f"{program}\n{end}"],
+        env={**os.environ, "MICROGRAD_BACKEND": "c", "MPLBACKEND": "agg"},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    assert re.search(printed, run.stdout, re.MULTILINE), run.stdout
+
+
 @pytest.mark.parametrize(
     "backend",
     [pytest.param(name, marks=pytest.mark.slow) if name == "python" else name for name in ENGINES],

@@ -18,6 +18,13 @@ TEXT = r"<!-- (?P<language>\w+) -->\n(?P<text>.*?)(?=^<!-- |^```python$|\Z)"
 CODE = r"^```python\n(?P<code>.*?)^```$"
 PART = re.compile(f"{TEXT}|{CODE}", re.MULTILINE | re.DOTALL)
 
+# Chinese has no space between words, nor beside its punctuation: a line break there becomes none
+HAN, MARK = "[\u4e00-\u9fff]", "[\u3001-\u303f\uff01-\uff5e\u201c\u201d]"
+BLOCK = r"\s|#|[-*] |\d+\. |\$\$"  # what a list, a heading or a formula of its own begins with
+CHINESE_BREAK = re.compile(
+    rf"({MARK}\**)\n *(?!{BLOCK})|({HAN}\**)\n *(?=\**{HAN})|\n *(?=\**{MARK})"
+)
+
 
 def cells_of(source, language):
     """The cells of a notebook: the texts in this language, and all code."""
@@ -26,7 +33,10 @@ def cells_of(source, language):
         if part["language"] not in (language, None):
             continue
         kind = "code" if part["language"] is None else "markdown"
-        lines = (part["code"] or part["text"]).strip().splitlines(keepends=True)
+        text = (part["code"] or part["text"]).strip()
+        if kind == "markdown" and language == "zh":
+            text = CHINESE_BREAK.sub(r"\1\2", text)
+        lines = text.splitlines(keepends=True)
         cell = {"cell_type": kind, "id": f"cell-{len(cells)}", "metadata": {}, "source": lines}
         if kind == "code":
             cell |= {"execution_count": None, "outputs": []}
