@@ -113,8 +113,9 @@ def interrupts_arrive():
     signal.signal(signal.SIGINT, before)
 
 
-def pytest_collection_finish():
-    """Let the collector look at what the tests make, and not at all that was imported for them."""
+@pytest.fixture(scope="module", autouse=True)
+def frozen():
+    """Let the collector look at what a module makes, and not at all that was imported before."""
     gc.collect()
     if hasattr(gc, "freeze"):  # not on PyPy
         gc.freeze()
