@@ -220,13 +220,7 @@ class Value(Base):
     def __truediv__(self, other: Value | Number) -> Value:  # self / other
         if not isinstance(other, Value) and not is_number(other):
             return unsupported(self, other, "a / x")
-        x = other if isinstance(other, Value) else number(other)
-        try:
-            inverse = x**-1 if isinstance(x, Value) else power(x, -1.0)
-        except ZeroDivisionError:  # of 0 ** -1, which nobody has written
-            divisor = x._data if isinstance(x, Value) else x
-            raise no_quotient(self._data, divisor) from None
-        return self * inverse
+        return self * _inverse(other if isinstance(other, Value) else number(other), self._data)
 
     def __radd__(self, other: Number) -> Value:  # other + self
         return self.__add__(other)
@@ -243,17 +237,11 @@ class Value(Base):
         operand = _operand(other)
         if operand is None:
             return unsupported(self, other, "x / a")
-        try:
-            inverse = self**-1
-        except ZeroDivisionError:
-            raise no_quotient(operand._data, self._data) from None
-        return inverse * operand
+        return _inverse(self, operand._data) * operand
 
     def detach(self) -> Value:
         """Return a new Value with this number and no graph below it."""
-        refuse(
-            "detach"
-        )  # raises only while a @recorded function is recorded: no replay could do it
+        refuse("detach")  # in a recorded function, of which no replay could do it
         return Value(self._data)
 
     # backward: the chain rule, from a Value down to all that it was computed from
@@ -336,6 +324,14 @@ class Value(Base):
 def _operand(x: Value | Number) -> Value | None:
     """x if it is a Value, a leaf with its number if it is a number, else None."""
     return x if isinstance(x, Value) else Value(x) if is_number(x) else None
+
+
+def _inverse(x: Value | float, dividend: float) -> Value | float:
+    """Return x ** -1; of 0 there is none: the error is that of dividend / x."""
+    divisor = x._data if isinstance(x, Value) else x
+    if divisor == 0:
+        raise no_quotient(dividend, divisor)
+    return x**-1 if isinstance(x, Value) else power(x, -1.0)
 
 
 def computed(x: float) -> Value:
