@@ -309,10 +309,13 @@ def check_index(i: SupportsIndex, n: int, kind: str = "index") -> int:
 # generators and data sets
 
 
-def check_generator(random: SupportsUniform) -> None:
+def check_generator(random: object) -> None:
     """Raise a TypeError unless random is a generator: RNG, Python's own Random, NumPy's."""
     if not hasattr(random, "uniform"):
-        raise TypeError(f"a generator, such as RNG(42), has uniform(a, b), and {random!r} has not")
+        instead = f": write RNG({random})" if type(random) is int else ""
+        raise TypeError(
+            f"a generator, such as RNG(42), has uniform(a, b), and {random!r} has not{instead}"
+        )
 
 
 def check_radii(r_small: Number, r_big: Number) -> tuple[float, float]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import reprlib
 from collections.abc import Mapping
 
 from . import Value, no_grad
@@ -401,5 +402,6 @@ def _axes(ax: Axes | None) -> Axes:
 
         ax = pyplot.gca()
     elif not hasattr(ax, "scatter"):
-        raise TypeError(f"ax must be one of matplotlib's Axes, such as axes[0], and not {ax!r}")
+        given = reprlib.repr(ax)  # it may be a long list of losses
+        raise TypeError(f"ax must be one of matplotlib's Axes, such as axes[0], and not {given}")
     return ax

@@ -246,6 +246,7 @@ def test_other_people_s_modules(engine):
         (lambda e: e.RNG(1.5), TypeError, ("1.5",)),
         (lambda e: setattr(e.RNG(1), "state", 0), ValueError, ("0",)),
         (lambda e: e.gen_data(e.RNG(1), -1), ValueError, ("-1",)),
+        (lambda e: e.gen_data(100), TypeError, ("100", "write RNG(100)")),
         (lambda e: e.gen_data(e.RNG(1), "5"), TypeError, ("5",)),
         (lambda e: e.gen_data_yinyang(e.RNG(1), 5, 0.0), ValueError, ("0.0", "0.5")),
         (lambda e: e.gen_data_yinyang(e.RNG(1), 5, 0.5, 0.5), ValueError, ("0.5",)),
