@@ -539,6 +539,146 @@ def test_wrong_programs(page, program, message):
     assert page.inner_text("#pad-problem") == "" and "1.5" in page.inner_text("#pad-values")
 
 
+def write(page, program):
+    """A program on the scratch pad, which has computed it when this returns."""
+    page.fill("#pad-text", program)
+    page.wait_for_timeout(400)
+
+
+def values(page):
+    """What the table of named values shows."""
+    rows = page.eval_on_selector_all(
+        "#pad-values tr", "rows => rows.map(row => [...row.cells].map(cell => cell.innerText))"
+    )
+    return {name: (float(data), float(grad)) for name, data, grad in rows}
+
+
+def step_to(page, step):
+    page.evaluate(f"micrograd.padGraph().goto({step})")
+
+
+def test_rules_have_the_names_of_the_nodes(page):
+    tab(page, "pad")
+    write(page, "a = Value(3.0); b = Value(4.0); d = b / a; d.backward()")
+    step_to(page, 2)
+    rule = page.inner_text("#pad-graph .rule").splitlines()
+    one_third = next(line for line in rule if "/∂b" in line)
+    assert rule[0].startswith("d = b * #") and rule[1] == "d.grad = 1.0000"
+    assert re.fullmatch(r"∂d/∂b = #\d+ = 0\.3333", one_third)
+    assert any(re.fullmatch(r"∂d/∂#\d+ = b = 4\.0000", line) for line in rule)
+    write(page, "out = Value(0.5); b = out + out; a = b.tanh()")
+    step_to(page, 2)
+    assert "∂a/∂b = 1 - a**2 = 1 - 0.7616**2 = 0.4200" in page.inner_text("#pad-graph .rule")
+    step_to(page, 3)
+    rule = page.inner_text("#pad-graph .rule")
+    assert "∂b/∂out (1 of 2) = 1" in rule and "∂b/∂out (2 of 2) = 1" in rule
+
+
+@pytest.mark.parametrize(
+    "earlier, last",
+    [
+        ("a = Value(1.5); b = a + a; b.backward()", "b.backward()"),
+        ("a = Value(2.0); b = a * a; c = b.tanh() * a; c.backward()", "c.backward(); d = c * b"),
+        ("a = Value(2.0); b = a * 3; e = a * 4; b.backward()", "c = b * a; c.backward()"),
+    ],
+)
+def test_steps_of_the_last_of_several_passes(page, earlier, last):
+    """They begin with what the passes before have left, and all names stay in the table."""
+
+    def in_python(program):
+        names = {}
+        exec(program, {"Value": micrograd.Value}, names)
+        return {name: x.data for name, x in names.items()}, {
+            name: x.grad for name, x in names.items()
+        }
+
+    def on_page():
+        shown = values(page).items()
+        return {name: data for name, (data, _) in shown}, {name: grad for name, (_, grad) in shown}
+
+    tab(page, "pad")
+    write(page, f"{earlier}; {last}")
+    data, grads = in_python(f"{earlier}; {last}")
+    assert on_page() == (pytest.approx(data), pytest.approx(grads))
+    step_to(page, 0)
+    assert "Before the last backward()" in page.inner_text("#pad-graph .rule")
+    assert on_page()[1] == pytest.approx({**dict.fromkeys(grads, 0), **in_python(earlier)[1]})
+    for step in range(1, page.evaluate("micrograd.padGraph().steps.length") + 1):
+        step_to(page, step)
+    assert on_page() == (pytest.approx(data), pytest.approx(grads))
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "b = " + "+".join(["a"] * 5000),
+        "b = " + "(" * 3000 + "a" + ")" * 3000,
+        "b = " + "-" * 3000 + "a",
+        "b = " + "a**" * 3000 + "a",
+        "b = a" + ".tanh()" * 3000,
+    ],
+)
+def test_expressions_too_deep(page, program):
+    tab(page, "pad")
+    write(page, "a = Value(0.5)\n" + program)
+    assert "line 2, column" in page.inner_text("#pad-problem")
+    assert "than 500 operations in one another" in page.inner_text("#pad-problem")
+    write(page, "a = Value(0.5)\nb = " + "(" * 400 + "+".join(["a"] * 400) + ")" * 400)
+    assert page.inner_text("#pad-problem") == "" and values(page)["b"] == (200, 1)
+
+
+def test_graphs_too_large(page):
+    tab(page, "pad")
+    write(page, "a = Value(0.5)\n" + "a = a + 1\n" * 2500)
+    assert "the graph has 5001 nodes" in page.inner_text("#pad-problem")
+
+
+@pytest.mark.parametrize("wrong", ["a = ", "", "a = Value(0.0).log()"])
+def test_what_is_shown_of_an_earlier_program_is_dimmed(page, wrong):
+    is_dim = """() => [...document.querySelectorAll("#pad-graph, .values-box")]
+        .map(box => box.inert && getComputedStyle(box).opacity < 0.5)"""
+    tab(page, "pad")
+    assert page.evaluate(is_dim) == [False, False]
+    write(page, wrong)
+    assert page.inner_text("#pad-problem") != "" and page.evaluate(is_dim) == [True, True]
+    write(page, "a = Value(1.5)")
+    assert page.evaluate(is_dim) == [False, False]
+
+
+def test_only_edges_into_the_current_node_are_marked(page):
+    tab(page, "pad")
+    write(page, "a = Value(2.0); b = a * 3; c = (b + a).tanh(); d = c * a; d.backward()")
+    ways = """() => {
+        const graph = micrograd.padGraph(), node = graph.nodes[graph.current()];
+        const [x, y] = graph.corners[graph.current()];
+        const operands = new Set([node.a, node.b].filter(i => i));
+        const paths = [...graph.svg.querySelectorAll(".edges g path")].map(path => path.getAttribute("d"));
+        return [operands.size, paths, x, y + 24];
+    }"""
+    for step in range(2, page.evaluate("micrograd.padGraph().steps.length") + 1):
+        step_to(page, step)
+        operands, paths, x, y = page.evaluate(ways)
+        assert len(paths) == operands
+        for path in paths:  # one line, from bend to bend, and then into the node
+            parts = re.findall(r"M([-\d.]+) ([-\d.]+).*?([-\d.]+) ([-\d.]+)H([-\d.]+)", path)
+            ends = [(float(part[4]), float(part[3])) for part in parts]
+            starts = [(float(part[0]), float(part[1])) for part in parts]
+            assert ends[-1] == (x, y) and starts[1:] == ends[:-1]
+
+
+def test_gradients_have_the_colour_of_their_sign(page):
+    tab(page, "pad")
+    write(page, "a = Value(2.0); b = Value(-3.0); c = Value(0.0); d = a * b + c * 0; d.backward()")
+    colours = """() => {
+        const graph = micrograd.padGraph();
+        return Object.fromEntries(graph.nodes.map((node, k) =>
+            [graph.name(node.index), getComputedStyle(graph.boxes[k].grad).fill]));
+    }"""
+    shown = page.evaluate(colours)
+    blue, red = "rgb(43, 108, 217)", "rgb(214, 69, 61)"
+    assert (shown["a"], shown["b"]) == (red, blue) and shown["c"] not in (red, blue)
+
+
 # -----------------------------------------------------------------------------
 # the GPT
 
