@@ -274,6 +274,11 @@ def test_the_run_is_that_of_the_c_program(page, c_lines):
     shown = [row.split("\t") for row in table]
     assert [row[0].strip() for row in shown] == lines
     assert [row[1].strip() for row in shown] == [line.split()[-1] for line in course]
+    page.click("#step")  # of which the course says nothing
+    assert page.inner_text("#digits") == said
+    rows = page.locator("#lines tr")
+    assert rows.count() == 112 and rows.nth(110).locator("mark").count() == 0
+    assert rows.nth(110).locator("td").nth(1).inner_text() == "the course ends here"
 
 
 def test_other_settings_are_not_compared(page):
@@ -285,6 +290,14 @@ def test_other_settings_are_not_compared(page):
     page.press("#hidden", "Enter")
     assert page.get_attribute("#hidden", "aria-invalid") == "true"
     assert "1 to 32 neurons" in page.inner_text("#setting-problem")
+    page.fill("#lr", "x")
+    page.press("#lr", "Enter")
+    assert "1 to 32 neurons" in page.inner_text("#setting-problem")  # the first one
+    page.fill("#hidden", "4")
+    page.press("#hidden", "Enter")
+    assert "The learning rate is" in page.inner_text("#setting-problem")
+    page.click("#course-settings")
+    assert page.inner_text("#setting-problem") == ""
 
 
 def test_numbers_beyond_all_bounds(page):
@@ -294,6 +307,7 @@ def test_numbers_beyond_all_bounds(page):
     page.click("#hundred")
     wait_until(page, "micrograd.run.problem !== null")
     assert "has no result" in page.inner_text("#problem")
+    assert "press Reset" in page.inner_text("#problem")
     page.click("#course-settings")
     assert page.inner_text("#problem") == ""
     tab(page, "gpt")
@@ -372,8 +386,12 @@ def test_points_are_dragged_added_and_deleted(page):
     page.check("[name=tool][value=delete]")
     page.mouse.click(*place(page, 1.9, -1.9))
     assert page.evaluate("micrograd.run.points.length") == n
+    page.evaluate("micrograd.run.points.length = 1")
+    page.mouse.click(*place(page, *moved))
+    assert "no points to train with" in page.inner_text("#problem")
     page.click("#new-points")
     assert page.evaluate("micrograd.run.points[0].x") == x
+    assert page.inner_text("#problem") == ""
 
 
 def test_points_by_keys(page):
@@ -456,6 +474,17 @@ def test_a_weight_under_the_pointer(page):
     assert re.match(r"[wb]\d\[", page.inner_text("#point-network output"))
 
 
+def test_three_neurons_and_back(page):
+    tab(page, "graph")
+    assert page.inner_text("#small") == "Use 3 neurons (starts anew)"
+    page.click("#small")
+    assert page.evaluate("micrograd.run.settings.hidden") == [3]
+    assert page.inner_text("#small") == "Back to 16 (starts anew)"
+    page.click("#small")
+    assert page.evaluate("micrograd.run.settings.hidden") == [16]
+    assert page.evaluate("micrograd.run.isCourse")
+
+
 def test_nodes_and_weights_by_keys(page):
     tab(page, "graph")
     page.focus("#point-graph svg")
@@ -524,6 +553,7 @@ def test_the_pad_is_python(page, program):
         ("b = c + 1", "column 5: c has no value yet"),
         ("a = Value(2) $ 3", "column 14: “$” has no meaning"),
         ("tanh(2)", "there is no function tanh; write x.tanh()"),
+        ("print(2)", "there is no function print; there are Value(...), x.tanh(), "),
         ("a = Value(2", "expected “)”"),
         ("a = 1 / 0", "1 / 0 has no result"),
         ("a = Value(1).backward()", "backward() returns nothing"),
@@ -652,8 +682,8 @@ def test_only_edges_into_the_current_node_are_marked(page):
         const graph = micrograd.padGraph(), node = graph.nodes[graph.current()];
         const [x, y] = graph.corners[graph.current()];
         const operands = new Set([node.a, node.b].filter(i => i));
-        const paths = [...graph.svg.querySelectorAll(".edges g path")].map(path => path.getAttribute("d"));
-        return [operands.size, paths, x, y + 24];
+        const paths = [...graph.svg.querySelectorAll(".edges g path")];
+        return [operands.size, paths.map(path => path.getAttribute("d")), x, y + 24];
     }"""
     for step in range(2, page.evaluate("micrograd.padGraph().steps.length") + 1):
         step_to(page, step)
@@ -723,6 +753,33 @@ def test_words_of_ones_own(page):
     for _ in range(3):
         page.click("#gpt-step")
     assert "Step 3: 3 words" in page.inner_text("#gpt-now")
+
+
+def test_nothing_is_learned_until_the_words_are_mended(page):
+    tab(page, "gpt")
+    page.click("#gpt-step")
+    page.fill("#gpt-words", "ab" * 100)
+    for button in ("step", "play", "step"):
+        page.click(f"#gpt-{button}")
+        problem = page.inner_text("#gpt-problem")
+        assert problem.startswith("Line 1: “abababababababababab…” is not at most 15 letters")
+        assert "Step 1: 256 words" in page.inner_text("#gpt-now")
+    page.fill("#gpt-words", "ebro")
+    page.click("#gpt-step")
+    assert page.inner_text("#gpt-problem") == ""
+    assert "Step 1: 1 word, " in page.inner_text("#gpt-now")
+    page.fill("#gpt-seed", "x")
+    page.click("#gpt-step")
+    assert "A seed is" in page.inner_text("#gpt-problem")
+    assert "Step 1: 1 word, " in page.inner_text("#gpt-now")
+
+
+def test_a_word_of_other_letters(page):
+    tab(page, "gpt")
+    page.fill("#gpt-word", "é1")
+    assert "at most 15 of them" in page.inner_text("#gpt-word-problem")
+    page.fill("#gpt-word", "e")
+    assert page.inner_text("#gpt-word-problem") == ""
 
 
 # -----------------------------------------------------------------------------
