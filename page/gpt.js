@@ -160,7 +160,8 @@ const showPlay = () => {
 function show() {
     drawCurves($("gpt-curve"), [{ values: losses.length || !count ? losses : [sum / count], color: "--train" }], MEAN);
     const mean = losses.length ? losses[losses.length - 1] : count ? sum / count : NaN;
-    const text = t(words.length === 1 ? "gptNowOne" : "gptNow", step, words.length, C.gpt_nparameters(), Number.isNaN(mean) ? "–" : short(mean));
+    const key = words.length === 1 ? "gptNowOne" : "gptNow";
+    const text = t(key, step, words.length, C.gpt_nparameters(), Number.isNaN(mean) ? "–" : short(mean));
     $("gpt-now").textContent = text;
     $("gpt-curve").setAttribute("aria-label", text);
     look();

@@ -38,7 +38,7 @@ g = g + 10.0 / f
 g.backward()`,
 };
 
-const MOST_NODES = 4000; // that are drawn in a second or two
+const MOST_NODES = 1500; // that are drawn in a second or two, even one after the other
 
 let graph, statements = "";
 let named = new Map(); // the node of each name
