@@ -1,6 +1,7 @@
 // The printed lines beside the course's, digit by digit.
 
 import { element } from "./elements.js";
+import { t } from "./text.js";
 
 export const courseLines = () => document.getElementById("course").textContent.trim().split("\n");
 
@@ -35,10 +36,11 @@ function marked(mine, other) {
     return [mine.slice(0, k), element("mark", {}, mine.slice(k))];
 }
 
-// A row of the table: the line of this page, and the course's number if there is one.
-export function row(line, other) {
-    const mine = number(line);
-    const cells = [element("td", {}, line.slice(0, -mine.length), ...marked(mine, other && number(other)))];
-    if (other !== undefined) cells.push(element("td", {}, number(other)));
+// A row of the table: line k of this page, and the course's number if it has such a line.
+export function row(line, course, k) {
+    const mine = number(line), other = course[k] && number(course[k]);
+    const cells = [element("td", {}, line.slice(0, -mine.length), ...marked(mine, other))];
+    if (other !== undefined) cells.push(element("td", {}, other));
+    else if (k === course.length && k > 0) cells.push(element("td", {}, t("courseEnds")));
     return element("tr", {}, ...cells);
 }

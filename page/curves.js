@@ -7,7 +7,7 @@ export function drawCurves(canvas, curves, every = 1) {
     const { context, width, height } = pencil(canvas);
     const style = getComputedStyle(document.documentElement);
     const ink = name => style.getPropertyValue(name).trim();
-    const left = 46, right = width - 10, top = 8, bottom = height - 22;
+    const top = 8, bottom = height - 22;
     context.font = "11px system-ui, sans-serif";
     context.strokeStyle = ink("--line");
     context.fillStyle = ink("--faint");
@@ -25,24 +25,30 @@ export function drawCurves(canvas, curves, every = 1) {
     if (n === 0 || least === Infinity) [least, most] = [0.1, 1];
     let low = Math.log10(least), high = Math.log10(most);
     if (high - low < 0.3) [low, high] = [(low + high) / 2 - 0.15, (low + high) / 2 + 0.15];
-    const steps = Math.max(10, n - 1);
-    const x = step => left + ((right - left) * step) / steps;
-    const y = value => bottom - ((bottom - top) * (Math.log10(value) - low)) / (high - low);
 
     // lines across at 1, 2, 5, 10 ...; fewer if there are many
     const decades = high - low;
     const marks = decades > 2.5 ? [1] : decades > 1.2 ? [1, 3] : decades > 0.6 ? [1, 2, 5] : [1, 1.5, 2, 2.5, 3, 4, 5, 7];
-    context.textAlign = "right";
+    const across = [];
     for (let power = Math.floor(low); power <= high; power++) {
         for (const mark of marks) {
             const value = Number(`${mark}e${power}`);
-            if (Math.log10(value) < low - 1e-9 || Math.log10(value) > high + 1e-9) continue;
-            context.beginPath();
-            context.moveTo(left, Math.round(y(value)) + 0.5);
-            context.lineTo(right, Math.round(y(value)) + 0.5);
-            context.stroke();
-            context.fillText(String(value), left - 6, y(value) + 4);
+            if (Math.log10(value) >= low - 1e-9 && Math.log10(value) <= high + 1e-9) across.push(value);
         }
+    }
+    const room = Math.max(0, ...across.map(value => context.measureText(String(value)).width));
+    const left = Math.max(46, room + 10), right = width - 24; // half of the last step's label is right of it
+    const steps = Math.max(10, n - 1);
+    const x = step => left + ((right - left) * step) / steps;
+    const y = value => bottom - ((bottom - top) * (Math.log10(value) - low)) / (high - low);
+
+    context.textAlign = "right";
+    for (const value of across) {
+        context.beginPath();
+        context.moveTo(left, Math.round(y(value)) + 0.5);
+        context.lineTo(right, Math.round(y(value)) + 0.5);
+        context.stroke();
+        context.fillText(String(value), left - 6, y(value) + 4);
     }
     context.textAlign = "center";
     const each = [1, 2, 5].flatMap(m => [0, 1, 2, 3, 4, 5].map(p => m * 10 ** p)).sort((a, b) => a - b)
@@ -60,6 +66,12 @@ export function drawCurves(canvas, curves, every = 1) {
             if (values[k] > 0 && values[k] < Infinity) context.lineTo(x(k), y(values[k]));
         }
         context.stroke();
+        if (values.length === 1 && values[0] > 0 && values[0] < Infinity) { // a line has no length then
+            context.beginPath();
+            context.fillStyle = ink(color);
+            context.arc(x(0), y(values[0]), 3.5, 0, 2 * Math.PI);
+            context.fill();
+        }
     }
     context.setLineDash([]);
 }

@@ -12,6 +12,7 @@ const FRAME = 14; // milliseconds of a frame that steps may take
 const MEAN = 50; // steps whose mean loss is a point of the curve
 
 let isShown = false, isStarted = false, isPlaying = false;
+let isWrong = false; // the fields: nothing is learned until they are mended
 let words = []; // in the order in which they are learned
 let known = new Set();
 let step = 0, losses = [], sum = 0, count = 0, made = [];
@@ -62,13 +63,15 @@ function readWords() {
     const found = [];
     for (const [k, line] of $("gpt-words").value.toLowerCase().split("\n").entries()) {
         const word = line.trim();
-        if (!/^[a-z]{0,15}$/.test(word)) return wrong(t("gptWrongWord", k + 1, word, POSITIONS - 1));
+        if (!/^[a-z]{0,15}$/.test(word)) return wrong(t("gptWrongWord", k + 1, shortened(word), POSITIONS - 1));
         if (word) found.push(word);
     }
     if (found.length === 0) return wrong(t("gptNoWords"));
     if (found.length > MOST_WORDS) return wrong(t("gptManyWords", MOST_WORDS));
     return found;
 }
+
+const shortened = word => (word.length > 20 ? `${word.slice(0, 20)}…` : word);
 
 function wrong(text) {
     $("gpt-problem").textContent = text;
@@ -80,6 +83,7 @@ function restart() {
     const seed = readSeed($("gpt-seed").value);
     $("gpt-words").setAttribute("aria-invalid", !list);
     $("gpt-seed").setAttribute("aria-invalid", !seed);
+    isWrong = !list || !seed;
     if (!list) return;
     if (!seed) return wrong(t("wrong_seed"));
     $("gpt-problem").textContent = "";
@@ -99,7 +103,7 @@ function give(tokens) {
 }
 
 function takeStep() {
-    if (!isStarted) return false;
+    if (!isStarted || isWrong) return false;
     const rate = Number($("gpt-rate").value);
     const n = give([...tokensOf(words[step % words.length]), EDGE]);
     if (C.gpt_step(n, rate > 0 ? rate : 0.02)) {
@@ -122,7 +126,7 @@ function takeStep() {
 
 function play() {
     if (!isStarted) restart();
-    if (!isStarted || isPlaying) return;
+    if (!isStarted || isWrong || isPlaying) return;
     isPlaying = true;
     showPlay();
     let drawn = 0;
@@ -154,9 +158,10 @@ const showPlay = () => {
 };
 
 function show() {
-    drawCurves($("gpt-curve"), [{ values: losses, color: "--train" }], MEAN);
+    drawCurves($("gpt-curve"), [{ values: losses.length || !count ? losses : [sum / count], color: "--train" }], MEAN);
     const mean = losses.length ? losses[losses.length - 1] : count ? sum / count : NaN;
-    const text = t("gptNow", step, words.length, C.gpt_nparameters(), Number.isNaN(mean) ? "–" : short(mean));
+    const key = words.length === 1 ? "gptNowOne" : "gptNow";
+    const text = t(key, step, words.length, C.gpt_nparameters(), Number.isNaN(mean) ? "–" : short(mean));
     $("gpt-now").textContent = text;
     $("gpt-curve").setAttribute("aria-label", text);
     look();
@@ -168,9 +173,10 @@ function show() {
 function look() {
     if (!isStarted) return;
     const word = $("gpt-word").value.toLowerCase().trim();
-    const isWrong = !/^[a-z]{0,15}$/.test(word);
-    $("gpt-word").setAttribute("aria-invalid", isWrong);
-    if (isWrong) return;
+    const isWord = /^[a-z]{0,15}$/.test(word);
+    $("gpt-word").setAttribute("aria-invalid", !isWord);
+    $("gpt-word-problem").textContent = isWord ? "" : t("gptWrongLook", POSITIONS - 1);
+    if (!isWord) return;
     const tokens = tokensOf(word), n = give(tokens);
     if (C.gpt_look(n)) return wrong(fault());
     position = Math.min(position, n - 1);

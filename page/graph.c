@@ -9,6 +9,7 @@ typedef struct Graph {
     Tape tape;
     Index root;
     Index *order;      // of the walk: operands before their users
+    double *before;    // their gradients before the last pass
     GraphNode *nodes;  // the same nodes, copied for the script
     size_t n;
 } Graph;
@@ -25,6 +26,7 @@ void graph_start(int which) {
     if (graph->is_started) tape_free(&graph->tape);
     free(graph->order);
     free(graph->nodes);
+    free(graph->before);
     *graph = (Graph){.is_started = 1};
     tape_init(&graph->tape);
 }
@@ -95,7 +97,9 @@ int graph_root(int which, uint32_t root) {
     if (order) graph->order = order;
     GraphNode *nodes = realloc(graph->nodes, (n + 1) * sizeof *nodes);
     if (nodes) graph->nodes = nodes;
-    if (n == 0 || !order || !nodes) return failed(graph);
+    double *before = realloc(graph->before, (n + 1) * sizeof *before);
+    if (before) graph->before = before;
+    if (n == 0 || !order || !nodes || !before) return failed(graph);
     graph->root = root;
     graph->n = 0;
     for (size_t k = 0; k < n; k++) {
@@ -107,25 +111,33 @@ int graph_root(int which, uint32_t root) {
     return (int)graph->n;
 }
 
+static GraphNode copied(const Tape *tape, Index i) {
+    Index operands[2] = {0, 0};
+    const Node *node = &tape->nodes[i];
+    tape_operands(tape, i, operands);
+    return (GraphNode){
+        .data = tape->data[i],
+        .grad = tape->grad[i],
+        .exponent = node->op == OP_POW ? tape->data[node->b] : 0.0,
+        .index = i,
+        .op = node->op,
+        .a = operands[0],
+        .b = operands[1],
+    };
+}
+
 const GraphNode *graph_nodes(int which) {
     Graph *graph = &graphs[which];
-    Tape *tape = &graph->tape;
-    tape_settle(tape);
-    for (size_t k = 0; k < graph->n; k++) {
-        Index i = graph->order[k], operands[2] = {0, 0};
-        const Node *node = &tape->nodes[i];
-        tape_operands(tape, i, operands);
-        graph->nodes[k] = (GraphNode){
-            .data = tape->data[i],
-            .grad = tape->grad[i],
-            .exponent = node->op == OP_POW ? tape->data[node->b] : 0.0,
-            .index = i,
-            .op = node->op,
-            .a = operands[0],
-            .b = operands[1],
-        };
-    }
+    tape_settle(&graph->tape);
+    for (size_t k = 0; k < graph->n; k++) graph->nodes[k] = copied(&graph->tape, graph->order[k]);
     return graph->nodes;
+}
+
+const GraphNode *graph_node(int which, uint32_t i) {
+    static GraphNode node;
+    tape_settle(&graphs[which].tape);
+    node = copied(&graphs[which].tape, i);
+    return &node;
 }
 
 // cross_entropy(model([Value(x), Value(y)]), label), of a model with the run's numbers
@@ -148,6 +160,7 @@ int graph_point(double x, double y, int label) {
 
 int graph_backward(int which) {
     Graph *graph = &graphs[which];
+    for (size_t k = 0; k < graph->n; k++) graph->before[k] = *tape_grad(&graph->tape, graph->order[k]);
     return tape_backward(&graph->tape, graph->root) ? failed(graph) : 0;
 }
 
@@ -159,7 +172,7 @@ int graph_zero(int which) {
 
 int graph_steps(int which, int n) {
     Graph *graph = &graphs[which];
-    graph_zero(which);
+    for (size_t k = 0; k < graph->n; k++) *tape_grad(&graph->tape, graph->order[k]) = graph->before[k];
     if (n > 0) *tape_grad(&graph->tape, graph->root) = 1.0;
     for (size_t k = 1; k < (size_t)n && k <= graph->n; k++) {
         if (node_backward(&graph->tape, graph->order[graph->n - k])) return failed(graph);

@@ -12,12 +12,16 @@ const HEIGHT = 48;
 // The nodes of a graph as C has them now, in the order of the walk.
 export function readNodes(which, n) {
     const pointer = C.graph_nodes(which);
-    return Array.from({ length: n }, (_, k) => {
-        const at = pointer + k * NODE_BYTES;
-        const [data, grad, exponent] = doubles(at, 3);
-        const [index, op, a, b] = view(Uint32Array, at + 24, 4);
-        return { data, grad, exponent, index, op, a, b };
-    });
+    return Array.from({ length: n }, (_, k) => nodeAt(pointer + k * NODE_BYTES));
+}
+
+// Any node of C's, in that graph or not.
+export const readNode = (which, index) => nodeAt(C.graph_node(which, index));
+
+function nodeAt(pointer) {
+    const [data, grad, exponent] = doubles(pointer, 3);
+    const [index, op, a, b] = view(Uint32Array, pointer + 24, 4);
+    return { data, grad, exponent, index, op, a, b };
 }
 
 function symbol({ op, exponent }) {
@@ -59,7 +63,7 @@ export class GraphView {
         this.svg = svg("svg", { class: "graph", tabindex: 0, role: "group", "data-label": "graphKeys" });
         this.detail = element("output", { class: "note detail" });
         this.rule = element("pre", { class: "rule", "aria-live": "polite" });
-        place.append(this.bar, this.svg, this.detail, this.rule);
+        place.append(this.bar, this.rule, this.svg, this.detail);
         this.listen();
     }
 
@@ -93,14 +97,16 @@ export class GraphView {
         this.corners = places.corners;
         this.sizes = sizes;
         const lines = svg("g", { class: "edges", "aria-hidden": "true" });
-        this.paths = []; // by the node from which it comes
-        places.lines.forEach((list, k) => {
-            const path = list.map(([x0, x1, x2, x3, y0, y1]) => {
-                const bend = (x2 - x1) / 2;
-                return `M${x0} ${y0}H${x1}C${x1 + bend} ${y0} ${x2 - bend} ${y1} ${x2} ${y1}H${x3}`;
-            });
-            if (path.length) lines.append((this.paths[k] = svg("path", { d: path.join("") })));
-        });
+        // by the node from which they come, from left to right: {to: the place of the node they enter, or -1, path}
+        this.lines = places.lines.map(list => list.map(([x0, x1, x2, x3, y0, y1, to]) => {
+            const bend = (x2 - x1) / 2;
+            return { to, path: `M${x0} ${y0}H${x1}C${x1 + bend} ${y0} ${x2 - bend} ${y1} ${x2} ${y1}H${x3}` };
+        }));
+        for (const list of this.lines) {
+            if (list.length) lines.append(svg("path", { d: list.map(({ path }) => path).join("") }));
+        }
+        this.active = svg("g"); // those into the current node, over the others
+        lines.append(this.active);
         this.boxes = this.nodes.map((node, k) => {
             const [x, y] = places.corners[k], [w, h] = sizes[k];
             const kind = classes.get(node.index) ?? (symbol(node) ? "computed" : "constant");
@@ -157,16 +163,18 @@ export class GraphView {
             box.shown = grad;
             box.data.textContent = `data ${short(data)}`;
             box.grad.textContent = `grad ${short(grad)}`;
-            box.classList.toggle("reached", grad !== 0);
+            box.classList.toggle("plus", grad > 0);
+            box.classList.toggle("minus", grad < 0);
         });
-        for (const mark of this.svg.querySelectorAll(".current, .changed, .active")) {
-            mark.classList.remove("current", "changed", "active");
+        for (const mark of this.svg.querySelectorAll(".current, .changed")) {
+            mark.classList.remove("current", "changed");
         }
+        this.active.replaceChildren();
         if (this.step > 0 && !isEnd) {
             const k = this.current(), node = this.nodes[k];
             this.boxes[k].classList.add("current");
             if (this.step > 1) {
-                for (const i of [node.a, node.b]) if (i) this.mark(this.at.get(i));
+                for (const i of new Set([node.a, node.b])) if (i) this.mark(this.at.get(i), k);
             }
         }
         this.slider.value = this.step;
@@ -176,9 +184,12 @@ export class GraphView {
         this.describe();
     }
 
-    mark(k) {
+    // an operand of the current node, and the edge between the two
+    mark(k, current) {
         this.boxes[k].classList.add("changed");
-        this.paths[k]?.classList.add("active");
+        const list = this.lines[k], end = list.findIndex(({ to }) => to === current);
+        const way = list.slice(0, end + 1).filter(({ to }) => to < 0 || to === current);
+        this.active.append(svg("path", { d: way.map(({ path }) => path).join("") }));
     }
 
     describe() {
@@ -188,7 +199,7 @@ export class GraphView {
         this.playButton.textContent = this.timer ? "❚❚" : "▶▶";
         let lines;
         if (this.problem) lines = [this.problem];
-        else if (this.step === 0) lines = [t("ruleNone")];
+        else if (this.step === 0) lines = [t(this.nodes.some(({ grad }) => grad) ? "ruleEarlier" : "ruleNone")];
         else if (!this.before) lines = [t("ruleAll", this.n)];
         else if (this.step === 1) {
             const root = this.name(this.nodes[this.n - 1].index);

@@ -16,8 +16,8 @@ const COLUMN_DISTANCE = 34; // the least; more where lines are steep
 const PULLS = [8, 0.1, 1]; // how strongly neighbours pull, by how many of the two are boxes
 
 // sizes: [width, height] of each box; edges: [from, to] pairs of places in sizes. Returns {width,
-// height, corners, lines}: of each box its upper left corner, and lines [x0, x1, x2, x3, y0, y1]:
-// level at y0 from x0 to x1, a curve to (x2, y1), level to x3.
+// height, corners, lines}: of each box its upper left corner, and lines [x0, x1, x2, x3, y0, y1, to]:
+// level at y0 from x0 to x1, a curve to (x2, y1), level to x3; to is the box that it enters, or -1 at a bend.
 export function layout(sizes, edges) {
     const targets = sizes.map(() => []);
     for (const [a, b] of edges) if (!targets[a].includes(b)) targets[a].push(b);
@@ -210,7 +210,7 @@ function drawn(graph, sizes, columns, y) {
     const line = (i, j) => {
         const k = graph.columns[i], m = graph.columns[j];
         const leaves = lefts[k] + (i < n ? widths[k] : 0), arrives = lefts[m] + (j < n ? widths[m] - sizes[j][0] : 0);
-        return [leaves, lefts[k] + widths[k], lefts[m], arrives, y[i], y[j]];
+        return [leaves, lefts[k] + widths[k], lefts[m], arrives, y[i], y[j], j < n ? j : -1];
     };
     const lines = sizes.map(() => []);
     graph.owner.forEach((owner, i) => graph.right[i].forEach(j => lines[owner].push(line(i, j))));

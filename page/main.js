@@ -2,12 +2,12 @@
 
 import { C, load } from "./engine.js";
 import { $ } from "./elements.js";
-import { restart, run } from "./run.js";
+import { onRun, restart, run } from "./run.js";
 import { redraw, startTrain } from "./train.js";
 import { gradients, pointGraph, selectPoint, showPoint, startPoint } from "./point.js";
 import { padGraph, showPad, startPad } from "./pad.js";
 import { showGpt, startGpt } from "./gpt.js";
-import { startLanguage } from "./text.js";
+import { onLanguage, startLanguage, t } from "./text.js";
 
 const TABS = ["train", "graph", "pad", "gpt"];
 const show = { train: on => on && redraw(), graph: showPoint, pad: showPad, gpt: showGpt };
@@ -45,6 +45,22 @@ function startTabs() {
     fromAddress();
 }
 
+// a network whose graph fits on a screen, and back to the one before
+function startSmall() {
+    let before = run.settings.hidden;
+    const isSmall = () => run.settings.hidden.join() === "3";
+    const describe = () => {
+        if (!isSmall()) before = run.settings.hidden;
+        $("small").textContent = isSmall() ? t("smallBack", before.join(", ")) : t("small");
+    };
+    $("small").onclick = () => {
+        $("hidden").value = isSmall() ? before.join(", ") : "3";
+        $("hidden").onchange();
+    };
+    onRun(describe);
+    onLanguage(describe);
+}
+
 async function start() {
     const bytes = await load();
     document.querySelector("[data-text=about1]").dataset.text = `about1|${Math.round(bytes / 1000)}`;
@@ -56,10 +72,7 @@ async function start() {
     startLanguage();
     startTabs();
     $("point-graph-of").onclick = () => choose("graph", true);
-    $("small").onclick = () => {
-        $("hidden").value = "3";
-        $("hidden").onchange();
-    };
+    startSmall();
     matchMedia("(prefers-color-scheme: dark)").onchange = () => choose(location.hash.slice(1));
     document.body.classList.add("ready");
 }

@@ -1,9 +1,9 @@
 // The tab "Scratch pad": a few lines of Python, their graph and their gradients.
 
-import { C, repr } from "./engine.js";
+import { C, fault, repr } from "./engine.js";
 import { $, element } from "./elements.js";
 import { compute } from "./compute.js";
-import { GraphView } from "./graph.js";
+import { GraphView, readNode } from "./graph.js";
 import { PadError, parse } from "./parse.js";
 import { onLanguage, t } from "./text.js";
 
@@ -38,7 +38,10 @@ g = g + 10.0 / f
 g.backward()`,
 };
 
+const MOST_NODES = 1500; // that are drawn in a second or two, even one after the other
+
 let graph, statements = "";
+let named = new Map(); // the node of each name
 
 export function startPad() {
     graph = new GraphView($("pad-graph"), OF_PAD, mark);
@@ -79,9 +82,15 @@ function go() {
         if (!root) throw new PadError(text.length, "padEmpty");
         const labels = new Map([...names].map(([name, node]) => [node, name]));
         const n = C.graph_root(OF_PAD, root);
+        if (n < 0) throw new PadError(text.length, "padFault", fault());
+        if (n > MOST_NODES) throw new PadError(text.length, "padLarge", n, MOST_NODES);
+        named = names;
+        stale(false);
         graph.show(n, labels, new Map(), { keepPlace: Boolean(graph.box) && graph.n === n, hasGradients });
     } catch (problem) {
         if (!(problem instanceof PadError)) throw problem;
+        graph.stop();
+        stale(true);
         const line = text.slice(0, problem.at).split("\n");
         const where = t("padWhere", line.length, line[line.length - 1].length + 1);
         $("pad-problem").textContent = `${where}: ${t(problem.message, ...problem.numbers)}`;
@@ -89,10 +98,18 @@ function go() {
     }
 }
 
-// the named values
+// What is shown belongs to an earlier text, and C has it no more.
+function stale(on) {
+    for (const box of [$("pad-graph"), $("pad-values").closest(".values-box")]) {
+        box.classList.toggle("stale", on);
+        box.inert = on;
+    }
+}
+
+// the named values, in the graph or not
 function table() {
-    const rows = [...graph.names].filter(([node]) => graph.at.has(node)).map(([node, name]) => {
-        const { data, grad } = graph.nodes[graph.at.get(node)];
+    const rows = [...named].map(([name, node]) => {
+        const { data, grad } = readNode(OF_PAD, node);
         const cells = [data, grad].map(number => element("td", {}, repr(number)));
         return element("tr", { "data-index": node }, element("th", { scope: "row" }, name), ...cells);
     });

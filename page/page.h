@@ -81,14 +81,15 @@ uint32_t graph_number_node(int which, char sign, double k, uint32_t a);
 
 int graph_root(int which, uint32_t root);  // how many nodes are below it, root included; -1 without memory
 const GraphNode *graph_nodes(int which);   // in the order of the walk, as they are now
+const GraphNode *graph_node(int which, uint32_t i);  // any node since the start, as it is now
 
 // The parameters are nodes 1, 2, ... in their order, and then come the inputs.
 int graph_point(double x, double y, int label);
 
 int graph_backward(int which);       // the whole pass, added to what gradients there are
 int graph_zero(int which);           // all gradients 0
-int graph_steps(int which, int n);   // all gradients 0, and then the first n steps: root.grad = 1,
-                                     // and a rule for each node, from the end of the walk's order
+int graph_steps(int which, int n);   // all gradients as before the last pass, and then its first n steps:
+                                     // root.grad = 1, and a rule for each node, from the end of the walk's order
 
 // -----------------------------------------------------------------------------
 // the GPT of examples/gpt.py (gpt.c)

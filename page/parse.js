@@ -11,6 +11,7 @@
 //
 // each with the position `at` from which an error is reported.
 
+const MOST_DEPTH = 500; // of expressions in one another: what follows them calls itself
 const METHODS = ["tanh", "relu", "exp", "log", "sigmoid", "sqrt", "sin", "cos", "backward"];
 
 export class PadError extends Error {
@@ -38,7 +39,7 @@ function tokens(text) {
 
 export function parse(text) {
     const list = tokens(text);
-    let k = 0;
+    let k = 0, open = 0; // open: how many unary() have begun and not ended
     const is = sign => list[k].kind === "sign" && list[k].text === sign;
     const accept = sign => is(sign) && list[k++];
     const expect = sign => {
@@ -46,10 +47,17 @@ export function parse(text) {
     };
     const found = () => (list[k].text.trim() ? `“${list[k].text}”` : "⏎");
 
+    // an expression of others; a long sum is one of sums in sums, too
+    function made(e) {
+        const depth = 1 + Math.max(...[e.inner, e.left, e.right].map(part => part?.depth ?? 0));
+        if (depth > MOST_DEPTH) throw new PadError(e.at, "padDeep", MOST_DEPTH);
+        return { ...e, depth };
+    }
+
     function sum() {
         let left = product();
         for (let sign; (sign = accept("+") || accept("-")); ) {
-            left = { kind: "binary", sign: sign.text, left, right: product(), at: sign.at };
+            left = made({ kind: "binary", sign: sign.text, left, right: product(), at: sign.at });
         }
         return left;
     }
@@ -57,15 +65,22 @@ export function parse(text) {
     function product() {
         let left = unary();
         for (let sign; (sign = accept("*") || accept("/")); ) {
-            left = { kind: "binary", sign: sign.text, left, right: unary(), at: sign.at };
+            left = made({ kind: "binary", sign: sign.text, left, right: unary(), at: sign.at });
         }
         return left;
     }
 
     // -a**2 is -(a**2), and a**-2 is allowed
     function unary() {
+        if (++open > MOST_DEPTH) throw new PadError(list[k].at, "padDeep", MOST_DEPTH);
+        const result = signed();
+        open--;
+        return result;
+    }
+
+    function signed() {
         const minus = accept("-");
-        if (minus) return { kind: "negative", inner: unary(), at: minus.at };
+        if (minus) return made({ kind: "negative", inner: unary(), at: minus.at });
         if (accept("+")) return unary();
         return power();
     }
@@ -73,7 +88,7 @@ export function parse(text) {
     function power() {
         const left = trailer();
         const sign = accept("**");
-        return sign ? { kind: "binary", sign: "**", left, right: unary(), at: sign.at } : left;
+        return sign ? made({ kind: "binary", sign: "**", left, right: unary(), at: sign.at }) : left;
     }
 
     function trailer() {
@@ -86,7 +101,7 @@ export function parse(text) {
             k++;
             expect("(");
             expect(")");
-            inner = { kind: "method", name, inner, at };
+            inner = made({ kind: "method", name, inner, at });
         }
         return inner;
     }
@@ -103,9 +118,10 @@ export function parse(text) {
                 expect("(");
                 const inner = sum();
                 expect(")");
-                return { kind: "value", inner, at };
+                return made({ kind: "value", inner, at });
             }
-            if (is("(")) throw new PadError(at, "padFunction", word);
+            if (is("(") && METHODS.includes(word)) throw new PadError(at, "padFunction", word);
+            if (is("(")) throw new PadError(at, "padNoFunction", word, METHODS.map(name => `x.${name}()`).join(", "));
             return { kind, name: word, at };
         }
         if (accept("(")) {

@@ -118,7 +118,7 @@ export function takeStep() {
     run.time += performance.now() - begin;
     timeSteps();
     if (failed) {
-        run.problem = fault();
+        run.problem = t("tooLarge", fault());
         return false;
     }
     run.val.push(val);

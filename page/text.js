@@ -2,7 +2,7 @@
 // show a text, those with data-label have it as their label; {0}, {1} ... stand for numbers.
 
 const TEXTS = {
-    tagline: ["a scalar autograd engine, in your browser", "标量自动求导引擎，就在浏览器里"],
+    tagline: ["a scalar autograd engine, in your browser", "标量自动微分引擎，就在浏览器里"],
     tabs: ["Parts of the page", "页面的各部分"],
     tabTrain: ["Train", "训练"],
     tabGraph: ["Graph", "计算图"],
@@ -22,6 +22,11 @@ const TEXTS = {
     speedSteps: ["{0} steps/s", "每秒 {0} 步"],
     speedAll: ["as fast as it goes", "全速"],
     stopped: ["It has stopped: {0}", "已停止：{0}"],
+    tooLarge: ["{0}; the learning rate is too large: take a smaller one and press Reset", "{0}；学习率太大：请减小并点击重置"],
+    noPoints: [
+        "There are no points to train with: add some, or press “Points of this seed again”.",
+        "没有用于训练的点：请添加，或点击“按种子重新生成”。",
+    ],
     settings: ["Settings", "设置"],
     data: ["Data", "数据"],
     dataSet: ["Data set", "数据集"],
@@ -30,7 +35,7 @@ const TEXTS = {
     yinyang: ["yin and yang", "太极"],
     points: ["Points", "点数"],
     seed: ["Seed", "随机种子"],
-    newPoints: ["New points", "重新生成点"],
+    newPoints: ["Points of this seed again", "按种子重新生成"],
     network: ["Network", "网络"],
     hidden: ["Hidden layers", "隐藏层"],
     hiddenHint: ["16, or 8, 8 for two layers", "16，或 8, 8 表示两层"],
@@ -61,7 +66,7 @@ const TEXTS = {
     isVal: ["to validate with", "验证"],
     tool: ["A click", "点击"],
     toolMove: ["moves", "移动"],
-    toolAdd: ["adds {0}", "添加 {0}"],
+    toolAdd: ["adds", "添加"],
     toolDelete: ["deletes", "删除"],
     graphOf: ["Graph of the chosen point's loss", "所选点的损失的计算图"],
     legend: ["Filled points are to train with, hollow ones to validate with.", "实心点用于训练，空心点用于验证。"],
@@ -76,7 +81,7 @@ const TEXTS = {
     // losses and lines
     losses: ["Losses", "损失"],
     curvesLabel: ["Curves of both losses on a logarithmic axis.", "两条损失曲线，对数坐标。"],
-    lossesNow: ["Step {0}: train {1}, val {2}; accuracy {3}, {4}", "第 {0} 步：训练 {1}，验证 {2}；正确率 {3}、{4}"],
+    lossesNow: ["Step {0}: train {1}, val {2}; accuracy: train {3}, val {4}", "第 {0} 步：训练 {1}，验证 {2}；正确率：训练 {3}，验证 {4}"],
     stepTime: ["{0} µs a step", "每步 {0} µs"],
     trainLoss: ["train", "训练"],
     valLoss: ["val", "验证"],
@@ -89,6 +94,7 @@ const TEXTS = {
         "The first digit that is not the course's: step {0}, digit {1}. {2} of {3} lines are the same. Points, weights and the order of all operations are the course's; exp, log, tanh and pow come from another mathematics library here (musl's, not glibc's), whose last digit sometimes differs.",
         "第一个与课程不同的数字：第 {0} 步，第 {1} 位。{3} 行中有 {2} 行相同。点、权重和运算顺序与课程一致；这里的 exp、log、tanh、pow 来自另一个数学库（musl，而非 glibc），其末位有时不同。",
     ],
+    courseEnds: ["the course ends here", "课程到此为止"],
     digitsOther: ["With these settings and points there are no digits of the course to compare with.", "这些设置和点没有可比较的课程数字。"],
 
     // graphs
@@ -119,10 +125,15 @@ const TEXTS = {
     zoomOut: ["Smaller", "缩小"],
     zoomFit: ["Fit", "适应"],
     ruleNone: ["Before backward: every gradient is 0. Step forward to begin.", "反向传播之前：所有梯度为 0。前进一步开始。"],
+    ruleEarlier: [
+        "Before the last backward(): the gradients are those that the passes before it have left. Step forward to begin.",
+        "最后一次 backward() 之前：梯度是之前各次留下的。前进一步开始。",
+    ],
     ruleRoot: ["backward() begins: d {0} / d {0} is 1.", "backward() 开始：d {0} / d {0} 为 1。"],
     ruleAll: ["backward() has gone through all {0} nodes. Step back to see how.", "backward() 已走完全部 {0} 个节点。后退可查看过程。"],
     pointShows: ["Network: colour by", "网络颜色"],
-    small: ["Use 3 neurons", "改用 3 个神经元"],
+    small: ["Use 3 neurons (starts anew)", "改用 3 个神经元（重新开始）"],
+    smallBack: ["Back to {0} (starts anew)", "恢复为 {0}（重新开始）"],
 
     // the scratch pad
     padTitle: ["Write a few lines", "写几行代码"],
@@ -144,12 +155,18 @@ const TEXTS = {
     padOperand: ["expected a number, a name or a parenthesis, found {0}", "应为数字、名称或括号，却是 {0}"],
     padMethod: ["{0} is no method; there are {1}", "没有方法 {0}；可用的有 {1}"],
     padFunction: ["there is no function {0}; write x.{0}()", "没有函数 {0}；请写 x.{0}()"],
+    padNoFunction: ["there is no function {0}; there are Value(...), {1}", "没有函数 {0}；可用的有 Value(...)、{1}"],
     padReserved: ["{0} cannot be given another meaning", "{0} 不能改作他用"],
     padEnd: ["expected the end of the line, found {0}", "应为行尾，却是 {0}"],
     padName: ["{0} has no value yet", "{0} 还没有值"],
     padValueOfValue: ["Value takes a number, and this is a Value", "Value 需要数字，这里是 Value"],
     padNumberMethod: ["a number has no method {0}; write Value(...)", "数字没有方法 {0}；请写 Value(...)"],
     padNothing: ["backward() returns nothing", "backward() 没有返回值"],
+    padDeep: [
+        "this is longer or deeper than {0} operations in one another; give parts of it names of their own",
+        "嵌套或连续的运算超过 {0} 层；请给其中的部分单独命名",
+    ],
+    padLarge: ["the graph has {0} nodes, and at most {1} are drawn", "图有 {0} 个节点，最多绘制 {1} 个"],
     padFault: ["{0}", "{0}"],
     padEmpty: ["there is no Value to show yet", "还没有可显示的 Value"],
     noMemory: ["there is no memory left", "内存不足"],
@@ -168,6 +185,8 @@ const TEXTS = {
     gptNoWords: ["There are no words.", "没有单词。"],
     gptManyWords: ["At most {0} words.", "最多 {0} 个单词。"],
     gptNow: ["Step {0}: {1} words, {2} parameters, mean loss {3}", "第 {0} 步：{1} 个单词，{2} 个参数，平均损失 {3}"],
+    gptNowOne: ["Step {0}: 1 word, {2} parameters, mean loss {3}", "第 {0} 步：1 个单词，{2} 个参数，平均损失 {3}"],
+    gptWrongLook: ["Only letters a–z, at most {0} of them.", "只能用字母 a–z，最多 {0} 个。"],
     gptLook: ["What it has learned", "学到了什么"],
     gptWord: ["Look at a word", "查看一个词"],
     gptLetters: ["After which letter?", "在哪个字母之后？"],

@@ -29,8 +29,9 @@ export function startTrain({ onSelect }) {
     onRun(() => network.draw());
     onRun(drawLosses);
     onRun(printLines);
-    onRun(() => ($("problem").textContent = run.problem ? t("stopped", run.problem) : ""));
+    onRun(showProblem);
     onLanguage(() => {
+        showProblem();
         showPlay();
         printLines(true);
         drawLosses();
@@ -115,6 +116,11 @@ function pause() {
     changed(); // now with a fine surface
 }
 
+function showProblem() {
+    const hasPoints = run.points.some(point => !point.isVal);
+    $("problem").textContent = run.problem ? t("stopped", run.problem) : hasPoints ? "" : t("noPoints");
+}
+
 const showPlay = () => {
     $("play").textContent = isPlaying ? `❚❚ ${t("pause")}` : `▶ ${t("play")}`;
 };
@@ -149,7 +155,7 @@ function listenToSettings() {
         field.onchange = () => {
             const value = read(field.value);
             field.setAttribute("aria-invalid", value === null);
-            $("setting-problem").textContent = value === null ? t(`wrong_${name}`) : "";
+            showWrong();
             if (value === null) return;
             run.settings[name] = value;
             showOptimizer();
@@ -163,6 +169,13 @@ function listenToSettings() {
         };
     }
     fillFields();
+}
+
+// what is wrong with the first field that is wrong, below it
+function showWrong() {
+    const field = document.querySelector(".settings [aria-invalid=true]");
+    $("setting-problem").textContent = field ? t(`wrong_${field.id}`) : "";
+    field?.closest("label").after($("setting-problem"));
 }
 
 // the fields show the run's settings, whatever the browser has kept from before
@@ -216,7 +229,7 @@ function printLines(again = false) {
     }
     const skipped = Math.max(0, lines.length - MOST_LINES);
     for (let k = Math.max(printed.n, skipped); k < lines.length; k++) {
-        table.append(row(lines[k], isCourse ? course[k] ?? "" : undefined));
+        table.append(row(lines[k], isCourse ? course : [], k));
     }
     while (table.children.length > MOST_LINES) table.firstChild.remove();
     printed.n = lines.length;

@@ -274,6 +274,11 @@ def test_the_run_is_that_of_the_c_program(page, c_lines):
     shown = [row.split("\t") for row in table]
     assert [row[0].strip() for row in shown] == lines
     assert [row[1].strip() for row in shown] == [line.split()[-1] for line in course]
+    page.click("#step")  # of which the course says nothing
+    assert page.inner_text("#digits") == said
+    rows = page.locator("#lines tr")
+    assert rows.count() == 112 and rows.nth(110).locator("mark").count() == 0
+    assert rows.nth(110).locator("td").nth(1).inner_text() == "the course ends here"
 
 
 def test_other_settings_are_not_compared(page):
@@ -285,6 +290,14 @@ def test_other_settings_are_not_compared(page):
     page.press("#hidden", "Enter")
     assert page.get_attribute("#hidden", "aria-invalid") == "true"
     assert "1 to 32 neurons" in page.inner_text("#setting-problem")
+    page.fill("#lr", "x")
+    page.press("#lr", "Enter")
+    assert "1 to 32 neurons" in page.inner_text("#setting-problem")  # the first one
+    page.fill("#hidden", "4")
+    page.press("#hidden", "Enter")
+    assert "The learning rate is" in page.inner_text("#setting-problem")
+    page.click("#course-settings")
+    assert page.inner_text("#setting-problem") == ""
 
 
 def test_numbers_beyond_all_bounds(page):
@@ -294,6 +307,7 @@ def test_numbers_beyond_all_bounds(page):
     page.click("#hundred")
     wait_until(page, "micrograd.run.problem !== null")
     assert "has no result" in page.inner_text("#problem")
+    assert "press Reset" in page.inner_text("#problem")
     page.click("#course-settings")
     assert page.inner_text("#problem") == ""
     tab(page, "gpt")
@@ -372,8 +386,12 @@ def test_points_are_dragged_added_and_deleted(page):
     page.check("[name=tool][value=delete]")
     page.mouse.click(*place(page, 1.9, -1.9))
     assert page.evaluate("micrograd.run.points.length") == n
+    page.evaluate("micrograd.run.points.length = 1")
+    page.mouse.click(*place(page, *moved))
+    assert "no points to train with" in page.inner_text("#problem")
     page.click("#new-points")
     assert page.evaluate("micrograd.run.points[0].x") == x
+    assert page.inner_text("#problem") == ""
 
 
 def test_points_by_keys(page):
@@ -456,6 +474,17 @@ def test_a_weight_under_the_pointer(page):
     assert re.match(r"[wb]\d\[", page.inner_text("#point-network output"))
 
 
+def test_three_neurons_and_back(page):
+    tab(page, "graph")
+    assert page.inner_text("#small") == "Use 3 neurons (starts anew)"
+    page.click("#small")
+    assert page.evaluate("micrograd.run.settings.hidden") == [3]
+    assert page.inner_text("#small") == "Back to 16 (starts anew)"
+    page.click("#small")
+    assert page.evaluate("micrograd.run.settings.hidden") == [16]
+    assert page.evaluate("micrograd.run.isCourse")
+
+
 def test_nodes_and_weights_by_keys(page):
     tab(page, "graph")
     page.focus("#point-graph svg")
@@ -524,6 +553,7 @@ def test_the_pad_is_python(page, program):
         ("b = c + 1", "column 5: c has no value yet"),
         ("a = Value(2) $ 3", "column 14: “$” has no meaning"),
         ("tanh(2)", "there is no function tanh; write x.tanh()"),
+        ("print(2)", "there is no function print; there are Value(...), x.tanh(), "),
         ("a = Value(2", "expected “)”"),
         ("a = 1 / 0", "1 / 0 has no result"),
         ("a = Value(1).backward()", "backward() returns nothing"),
@@ -537,6 +567,146 @@ def test_wrong_programs(page, program, message):
     page.fill("#pad-text", "a = Value(1.5)")
     page.wait_for_timeout(400)
     assert page.inner_text("#pad-problem") == "" and "1.5" in page.inner_text("#pad-values")
+
+
+def write(page, program):
+    """A program on the scratch pad, which has computed it when this returns."""
+    page.fill("#pad-text", program)
+    page.wait_for_timeout(400)
+
+
+def values(page):
+    """What the table of named values shows."""
+    rows = page.eval_on_selector_all(
+        "#pad-values tr", "rows => rows.map(row => [...row.cells].map(cell => cell.innerText))"
+    )
+    return {name: (float(data), float(grad)) for name, data, grad in rows}
+
+
+def step_to(page, step):
+    page.evaluate(f"micrograd.padGraph().goto({step})")
+
+
+def test_rules_have_the_names_of_the_nodes(page):
+    tab(page, "pad")
+    write(page, "a = Value(3.0); b = Value(4.0); d = b / a; d.backward()")
+    step_to(page, 2)
+    rule = page.inner_text("#pad-graph .rule").splitlines()
+    one_third = next(line for line in rule if "/∂b" in line)
+    assert rule[0].startswith("d = b * #") and rule[1] == "d.grad = 1.0000"
+    assert re.fullmatch(r"∂d/∂b = #\d+ = 0\.3333", one_third)
+    assert any(re.fullmatch(r"∂d/∂#\d+ = b = 4\.0000", line) for line in rule)
+    write(page, "out = Value(0.5); b = out + out; a = b.tanh()")
+    step_to(page, 2)
+    assert "∂a/∂b = 1 - a**2 = 1 - 0.7616**2 = 0.4200" in page.inner_text("#pad-graph .rule")
+    step_to(page, 3)
+    rule = page.inner_text("#pad-graph .rule")
+    assert "∂b/∂out (1 of 2) = 1" in rule and "∂b/∂out (2 of 2) = 1" in rule
+
+
+@pytest.mark.parametrize(
+    "earlier, last",
+    [
+        ("a = Value(1.5); b = a + a; b.backward()", "b.backward()"),
+        ("a = Value(2.0); b = a * a; c = b.tanh() * a; c.backward()", "c.backward(); d = c * b"),
+        ("a = Value(2.0); b = a * 3; e = a * 4; b.backward()", "c = b * a; c.backward()"),
+    ],
+)
+def test_steps_of_the_last_of_several_passes(page, earlier, last):
+    """They begin with what the passes before have left, and all names stay in the table."""
+
+    def in_python(program):
+        names = {}
+        exec(program, {"Value": micrograd.Value}, names)
+        return {name: x.data for name, x in names.items()}, {
+            name: x.grad for name, x in names.items()
+        }
+
+    def on_page():
+        shown = values(page).items()
+        return {name: data for name, (data, _) in shown}, {name: grad for name, (_, grad) in shown}
+
+    tab(page, "pad")
+    write(page, f"{earlier}; {last}")
+    data, grads = in_python(f"{earlier}; {last}")
+    assert on_page() == (pytest.approx(data), pytest.approx(grads))
+    step_to(page, 0)
+    assert "Before the last backward()" in page.inner_text("#pad-graph .rule")
+    assert on_page()[1] == pytest.approx({**dict.fromkeys(grads, 0), **in_python(earlier)[1]})
+    for step in range(1, page.evaluate("micrograd.padGraph().steps.length") + 1):
+        step_to(page, step)
+    assert on_page() == (pytest.approx(data), pytest.approx(grads))
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "b = " + "+".join(["a"] * 5000),
+        "b = " + "(" * 3000 + "a" + ")" * 3000,
+        "b = " + "-" * 3000 + "a",
+        "b = " + "a**" * 3000 + "a",
+        "b = a" + ".tanh()" * 3000,
+    ],
+)
+def test_expressions_too_deep(page, program):
+    tab(page, "pad")
+    write(page, "a = Value(0.5)\n" + program)
+    assert "line 2, column" in page.inner_text("#pad-problem")
+    assert "than 500 operations in one another" in page.inner_text("#pad-problem")
+    write(page, "a = Value(0.5)\nb = " + "(" * 400 + "+".join(["a"] * 400) + ")" * 400)
+    assert page.inner_text("#pad-problem") == "" and values(page)["b"] == (200, 1)
+
+
+def test_graphs_too_large(page):
+    tab(page, "pad")
+    write(page, "a = Value(0.5)\n" + "a = a + 1\n" * 2500)
+    assert "the graph has 5001 nodes" in page.inner_text("#pad-problem")
+
+
+@pytest.mark.parametrize("wrong", ["a = ", "", "a = Value(0.0).log()"])
+def test_what_is_shown_of_an_earlier_program_is_dimmed(page, wrong):
+    is_dim = """() => [...document.querySelectorAll("#pad-graph, .values-box")]
+        .map(box => box.inert && getComputedStyle(box).opacity < 0.5)"""
+    tab(page, "pad")
+    assert page.evaluate(is_dim) == [False, False]
+    write(page, wrong)
+    assert page.inner_text("#pad-problem") != "" and page.evaluate(is_dim) == [True, True]
+    write(page, "a = Value(1.5)")
+    assert page.evaluate(is_dim) == [False, False]
+
+
+def test_only_edges_into_the_current_node_are_marked(page):
+    tab(page, "pad")
+    write(page, "a = Value(2.0); b = a * 3; c = (b + a).tanh(); d = c * a; d.backward()")
+    ways = """() => {
+        const graph = micrograd.padGraph(), node = graph.nodes[graph.current()];
+        const [x, y] = graph.corners[graph.current()];
+        const operands = new Set([node.a, node.b].filter(i => i));
+        const paths = [...graph.svg.querySelectorAll(".edges g path")];
+        return [operands.size, paths.map(path => path.getAttribute("d")), x, y + 24];
+    }"""
+    for step in range(2, page.evaluate("micrograd.padGraph().steps.length") + 1):
+        step_to(page, step)
+        operands, paths, x, y = page.evaluate(ways)
+        assert len(paths) == operands
+        for path in paths:  # one line, from bend to bend, and then into the node
+            parts = re.findall(r"M([-\d.]+) ([-\d.]+).*?([-\d.]+) ([-\d.]+)H([-\d.]+)", path)
+            ends = [(float(part[4]), float(part[3])) for part in parts]
+            starts = [(float(part[0]), float(part[1])) for part in parts]
+            assert ends[-1] == (x, y) and starts[1:] == ends[:-1]
+
+
+def test_gradients_have_the_colour_of_their_sign(page):
+    tab(page, "pad")
+    write(page, "a = Value(2.0); b = Value(-3.0); c = Value(0.0); d = a * b + c * 0; d.backward()")
+    colours = """() => {
+        const graph = micrograd.padGraph();
+        return Object.fromEntries(graph.nodes.map((node, k) =>
+            [graph.name(node.index), getComputedStyle(graph.boxes[k].grad).fill]));
+    }"""
+    shown = page.evaluate(colours)
+    blue, red = "rgb(43, 108, 217)", "rgb(214, 69, 61)"
+    assert (shown["a"], shown["b"]) == (red, blue) and shown["c"] not in (red, blue)
 
 
 # -----------------------------------------------------------------------------
@@ -583,6 +753,33 @@ def test_words_of_ones_own(page):
     for _ in range(3):
         page.click("#gpt-step")
     assert "Step 3: 3 words" in page.inner_text("#gpt-now")
+
+
+def test_nothing_is_learned_until_the_words_are_mended(page):
+    tab(page, "gpt")
+    page.click("#gpt-step")
+    page.fill("#gpt-words", "ab" * 100)
+    for button in ("step", "play", "step"):
+        page.click(f"#gpt-{button}")
+        problem = page.inner_text("#gpt-problem")
+        assert problem.startswith("Line 1: “abababababababababab…” is not at most 15 letters")
+        assert "Step 1: 256 words" in page.inner_text("#gpt-now")
+    page.fill("#gpt-words", "ebro")
+    page.click("#gpt-step")
+    assert page.inner_text("#gpt-problem") == ""
+    assert "Step 1: 1 word, " in page.inner_text("#gpt-now")
+    page.fill("#gpt-seed", "x")
+    page.click("#gpt-step")
+    assert "A seed is" in page.inner_text("#gpt-problem")
+    assert "Step 1: 1 word, " in page.inner_text("#gpt-now")
+
+
+def test_a_word_of_other_letters(page):
+    tab(page, "gpt")
+    page.fill("#gpt-word", "é1")
+    assert "at most 15 of them" in page.inner_text("#gpt-word-problem")
+    page.fill("#gpt-word", "e")
+    assert page.inner_text("#gpt-word-problem") == ""
 
 
 # -----------------------------------------------------------------------------
