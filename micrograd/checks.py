@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any, SupportsIndex
 
     from .pure.value import Value
-    from .types import AnyValue, Number, SupportsUniform, T
+    from .types import AnyValue, Number, T
 
 PACKAGE = __name__.partition(".")[0] + "."  # what the modules of our own classes begin with
 
