@@ -421,8 +421,8 @@ def test_an_sgd_that_was_pickled_before_there_was_momentum(engine):
     assert p.data == 0.5 and "momentum=0.0" in repr(optimizer)
 
 
-@pytest.mark.parametrize("given, data", [(0.0, [0.9, 0.8, 0.7]), (0.9, [0.9, 0.71, 0.439])])
-def test_a_subclass_with_a_momentum_of_its_own(engine, given, data):
+@pytest.mark.parametrize("given", [0.0, 0.9])
+def test_a_subclass_with_a_momentum_of_its_own(engine, given):
     """Its attribute is its own business, unless it gives the constructor a momentum."""
 
     class Own(engine.SGD):
@@ -430,12 +430,14 @@ def test_a_subclass_with_a_momentum_of_its_own(engine, given, data):
             super().__init__(parameters, lr=0.1, momentum=given)
             self.momentum = 0.9
 
-    p = engine.Value(1.0)
+    p, data, m = engine.Value(1.0), 1.0, 0.0
     optimizer = Own([p])
-    for expected in data:
+    for _ in range(3):
         p.grad = 1.0
         optimizer.step()
-        assert p.data == pytest.approx(expected, abs=1e-12)
+        m = given * m + 1.0
+        data -= 0.1 * m
+        assert p.data == data
 
 
 def test_an_optimiser_that_is_made_again(engine):

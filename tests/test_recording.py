@@ -755,3 +755,19 @@ def test_threads_are_warned_of_their_own(engine):
     assert a.grad == 2.0
     with pytest.warns(UserWarning, match="computed under no_grad"):
         made[0].backward()
+
+
+def test_what_is_made_anew_is_no_longer_of_no_grad(engine):
+    """A leaf by hand, or with operands and slopes: backward() has nothing to warn of."""
+    a = engine.Value(2.0)
+    for arguments in (5.0,), (5.0, (a,), (2.0,)):
+        with engine.no_grad():
+            v = a * 3
+        v.__init__(*arguments)
+        v.backward()
+        assert v.grad == 1.0
+    assert a.grad == 2.0
+    with engine.no_grad():
+        v.__init__(5.0, (a,), (2.0,))
+    with pytest.warns(UserWarning, match="computed under no_grad"):
+        v.backward()

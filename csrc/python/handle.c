@@ -640,6 +640,7 @@ static int set_leaf(Handle *self, double data) {
     if (self->index && tape.nodes[self->index].op == OP_LEAF) {
         *tape_data(&tape, self->index) = data;
         *tape_grad(&tape, self->index) = 0.0;
+        tape.nodes[self->index].flags &= (uint8_t)~NODE_UNRECORDED;
         return 0;
     }
     Index leaf = tape_leaf(&tape, data);

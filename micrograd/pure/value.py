@@ -118,6 +118,8 @@ class Value(Base):
             Value, data, _prev, _op, children, _children, local_grads
         )
         self._data, self._grad = x, 0.0
+        if self._is_unrecorded:  # it is made anew
+            self._is_unrecorded = False
         self._prev: tuple[Value, ...] = operands
         self._op = op
         if slopes is not None:
