@@ -34,7 +34,7 @@ export function compute(statements) {
         if (sign === "+") return a + b;
         if (sign === "-") return a - b;
         if (sign === "*") return a * b;
-        if (sign === "/" && b === 0) throw new PadError(at, "padFault", t("noResult", `${a} / ${b}`));
+        if (sign === "/" && b === 0) throw new PadError(at, "padFault", t("noQuotient", `${a} / ${b}`));
         if (sign === "/") return a / b;
         const power = C.page_pow(a, b);
         if (Number.isNaN(power)) throw new PadError(at, "padFault", fault());

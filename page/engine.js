@@ -43,10 +43,18 @@ export function fault() {
     const [code, op, operands] = view(Int32Array, pointer, 3);
     const numbers = [...doubles(pointer + 16, 2)].slice(0, operands).map(repr);
     if (code === Fault.MEMORY) return t("noMemory");
-    if (code === Fault.DIVISION) return t("noResult", numbers.join(" / "));
+    if (code === Fault.DIVISION) return t("noQuotient", numbers.join(" / "));
     const name = op === Op.POW || op === Op.POWER ? "**" : opName(op);
     const what = numbers.length === 2 ? numbers.join(` ${name} `) : `${name}(${numbers[0]})`;
-    return t(code === Fault.BACKWARD ? "noSlope" : "noResult", what);
+    return t(code === Fault.BACKWARD ? "noSlope" : reason(op, numbers), what);
+}
+
+const REASONS = { [Op.LOG]: "noLog", [Op.SQRT]: "noSqrt", [Op.SIN]: "noSin", [Op.COS]: "noCos" };
+
+function reason(op, [x, k]) {
+    if (op !== Op.POW && op !== Op.POWER) return REASONS[op] ?? "noFloat";
+    if (Number(x) === 0) return "noInverse";
+    return Number(x) < 0 && !Number.isInteger(Number(k)) ? "noRoot" : "noFloat";
 }
 
 // A few digits, for where there is little room.

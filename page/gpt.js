@@ -273,8 +273,7 @@ function makeUp() {
     }
     made = made.slice(-60);
     $("gpt-made").replaceChildren(...made.map(word => {
-        const isKnown = known.has(word);
-        return element("li", { class: isKnown ? "known" : null, title: isKnown ? t("gptKnown") : null }, word || "∅");
+        return element("li", { class: known.has(word) ? "known" : null }, word || "∅");
     }));
     $("gpt-made").lastChild.scrollIntoView({ block: "nearest" });
 }

@@ -54,7 +54,7 @@ export class GraphView {
             button("stepBack", "◀", () => this.goto(this.step - 1)),
             button("stepForward", "▶", () => this.goto(this.step + 1)),
             this.playButton,
-            button("stepEnd", "▶|", () => this.goto(this.steps.length)),
+            button("stepEnd", "▶|", () => this.end()),
             this.slider, this.count,
             element("span", { class: "spacer" }),
             button("zoomOut", "−", () => this.zoom(1 / 1.3)),
@@ -68,7 +68,7 @@ export class GraphView {
     }
 
     // names: of nodes, by index; classes: how they are drawn: "weight", "input"
-    show(n, names, classes = new Map(), { keepPlace = false, hasGradients = false } = {}) {
+    show(n, names, classes = new Map(), { keepPlace = false, hasGradients = false, isAtStart = false } = {}) {
         this.stop();
         this.n = n;
         this.names = names;
@@ -82,7 +82,8 @@ export class GraphView {
             C.graph_zero(this.which);
             if (C.graph_backward(this.which)) this.problem = fault();
         }
-        this.step = this.steps.length;
+        this.step = isAtStart ? 0 : this.steps.length;
+        if (isAtStart) this.run(0);
         this.hovered = null;
         this.draw(classes);
         if (!keepPlace || !this.box) this.fit();
@@ -142,6 +143,12 @@ export class GraphView {
         if (step > 0) this.reveal(this.current());
     }
 
+    // all steps at once: it is not the last one that is explained, but what all have done
+    end() {
+        this.goto(this.steps.length);
+        this.refresh();
+    }
+
     // the gradients after so many steps
     run(step) {
         const n = step === 0 ? 0 : this.steps[step - 1] + 1;
@@ -170,6 +177,7 @@ export class GraphView {
             mark.classList.remove("current", "changed");
         }
         this.active.replaceChildren();
+        if (this.step === 0) this.boxes[this.n - 1].classList.add("current"); // where it begins
         if (this.step > 0 && !isEnd) {
             const k = this.current(), node = this.nodes[k];
             this.boxes[k].classList.add("current");
@@ -197,12 +205,12 @@ export class GraphView {
         this.detail.textContent = this.hovered === null ? t("graphHint") : this.details(this.hovered);
         this.svg.setAttribute("aria-label", `${t("graphKeys")} ${t("graphSize", this.n)}`);
         this.playButton.textContent = this.timer ? "❚❚" : "▶▶";
+        const root = this.name(this.nodes[this.n - 1].index);
         let lines;
         if (this.problem) lines = [this.problem];
-        else if (this.step === 0) lines = [t(this.nodes.some(({ grad }) => grad) ? "ruleEarlier" : "ruleNone")];
-        else if (!this.before) lines = [t("ruleAll", this.n)];
+        else if (this.step === 0) lines = [t(this.nodes.some(({ grad }) => grad) ? "ruleEarlier" : "ruleNone", root)];
+        else if (!this.before) lines = [t("ruleAll", root, this.steps.length - 1, this.n - this.steps.length + 1)];
         else if (this.step === 1) {
-            const root = this.name(this.nodes[this.n - 1].index);
             lines = [t("ruleRoot", root), `${root}.grad = 1.0`];
         } else {
             const node = this.nodes[this.current()];
@@ -324,7 +332,7 @@ export class GraphView {
                 "+": () => this.zoom(1.3), "=": () => this.zoom(1.3), "-": () => this.zoom(1 / 1.3), 0: () => this.fit(true),
                 ".": () => this.goto(this.step + 1), ",": () => this.goto(this.step - 1),
                 n: () => this.pointNext(-1), p: () => this.pointNext(1), // backward's way is forward here
-                Home: () => this.goto(0), End: () => this.goto(this.steps.length),
+                Home: () => this.goto(0), End: () => this.end(),
             };
             if (event.ctrlKey || event.metaKey || event.altKey || !actions[event.key]) return;
             event.preventDefault();

@@ -5,14 +5,15 @@ import { $ } from "./elements.js";
 import { onRun, restart, run } from "./run.js";
 import { redraw, startTrain } from "./train.js";
 import { gradients, pointGraph, selectPoint, showPoint, startPoint } from "./point.js";
-import { padGraph, showPad, startPad } from "./pad.js";
+import { padGraph, padText, showPad, startPad } from "./pad.js";
 import { showGpt, startGpt } from "./gpt.js";
 import { onLanguage, startLanguage, t } from "./text.js";
 
 const TABS = ["train", "graph", "pad", "gpt"];
 const show = { train: on => on && redraw(), graph: showPoint, pad: showPad, gpt: showGpt };
 
-function choose(name, hasFocus) {
+// isNew: somebody has chosen it, and the browser's Back leads to the tab before.
+function choose(name, { hasFocus = false, isNew = false } = {}) {
     for (const tab of TABS) {
         const on = tab === name;
         $(`tab-${tab}`).setAttribute("aria-selected", on);
@@ -22,19 +23,20 @@ function choose(name, hasFocus) {
     }
     if (hasFocus) $(`tab-${name}`).focus();
     // so that a link may lead to a part
-    history.replaceState(null, "", `#${name}`);
+    if (isNew && location.hash !== `#${name}`) history.pushState(null, "", `#${name}`);
+    else history.replaceState(null, "", `#${name}`);
 }
 
 function startTabs() {
     TABS.forEach((name, k) => {
         const tab = $(`tab-${name}`);
-        tab.onclick = () => choose(name);
+        tab.onclick = () => choose(name, { isNew: true });
         tab.onkeydown = event => {
             const way = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
             const to = way ? (k + way + TABS.length) % TABS.length : { Home: 0, End: TABS.length - 1 }[event.key];
             if (to === undefined) return;
             event.preventDefault();
-            choose(TABS[to], true);
+            choose(TABS[to], { hasFocus: true, isNew: true });
         };
     });
     const fromAddress = () => {
@@ -71,14 +73,14 @@ async function start() {
     restart();
     startLanguage();
     startTabs();
-    $("point-graph-of").onclick = () => choose("graph", true);
+    $("point-graph-of").onclick = () => choose("graph", { hasFocus: true, isNew: true });
     startSmall();
     matchMedia("(prefers-color-scheme: dark)").onchange = () => choose(location.hash.slice(1));
     document.body.classList.add("ready");
 }
 
 // for tests, and for those who look with the browser's console
-window.micrograd = { C, run, gradients, pointGraph, padGraph };
+window.micrograd = { C, run, gradients, pointGraph, padGraph, padText };
 
 start().catch(problem => {
     $("problem").textContent = String(problem);

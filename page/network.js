@@ -1,6 +1,6 @@
 // The network's picture: neurons, and a line for each weight.
 
-import { C, repr, view } from "./engine.js";
+import { C, repr, short, view } from "./engine.js";
 import { color, css, element, mix, svg } from "./elements.js";
 import { placeName, places, run } from "./run.js";
 import { t } from "./text.js";
@@ -17,7 +17,8 @@ export class NetworkPicture {
         this.svg = svg("svg", { role: "img", tabindex: 0 });
         this.note = element("output", { class: "note", "aria-live": "polite" });
         this.box.append(this.svg);
-        place.append(this.box, this.note);
+        this.scale = element("p", { class: "note" });
+        place.append(this.box, this.scale, this.note);
         this.svg.addEventListener("pointerover", event => this.hover(event.target.dataset?.k));
         this.svg.addEventListener("pointerleave", () => this.hover(undefined));
         this.svg.addEventListener("keydown", event => {
@@ -78,6 +79,7 @@ export class NetworkPicture {
         this.numbers = { data: parameters, grad: gradients };
         const numbers = this.numbers[this.shows];
         const most = Math.max(1e-12, ...numbers.map(Math.abs));
+        this.most = most > 1e-12 ? most : null;
         const plus = color("--plus"), minus = color("--minus"), page = color("--panel");
         this.marks.forEach((mark, k) => {
             const share = Math.abs(numbers[k]) / most, hue = numbers[k] < 0 ? minus : plus;
@@ -126,6 +128,8 @@ export class NetworkPicture {
     }
 
     describe() {
+        const scale = this.most ? t("networkScale", short(this.most)) : t("networkZero");
+        this.scale.textContent = this.hasMaps ? `${scale} ${t("networkMaps")}` : scale;
         const k = this.hovered;
         if (k === null || k === undefined || !this.numbers) {
             this.note.textContent = t("networkNote");

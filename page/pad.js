@@ -1,10 +1,11 @@
 // The tab "Scratch pad": a few lines of Python, their graph and their gradients.
 
-import { C, fault, repr } from "./engine.js";
+import { C, Op, fault, repr } from "./engine.js";
 import { $, element } from "./elements.js";
 import { compute } from "./compute.js";
 import { GraphView, readNode } from "./graph.js";
 import { PadError, parse } from "./parse.js";
+import { keep, kept } from "./store.js";
 import { onLanguage, t } from "./text.js";
 
 const OF_PAD = 1;
@@ -50,18 +51,29 @@ export function startPad() {
         refresh(before);
         table();
     };
-    $("pad-text").value = EXAMPLES.first;
+    const last = kept("pad");
+    $("pad-text").value = typeof last === "string" ? last : EXAMPLES.first;
+    showExample();
     let timer;
     $("pad-text").oninput = () => {
+        keep("pad", $("pad-text").value);
+        showExample();
         clearTimeout(timer);
         timer = setTimeout(go, 250);
     };
     $("pad-example").onchange = () => {
         $("pad-text").value = EXAMPLES[$("pad-example").value];
+        keep("pad", $("pad-text").value);
         graph.box = null;
         go();
     };
     onLanguage(() => isShown && go());
+}
+
+// which example the text is, if it is one
+function showExample() {
+    const found = Object.keys(EXAMPLES).find(name => EXAMPLES[name] === $("pad-text").value);
+    $("pad-example").value = found ?? "own";
 }
 
 let isShown = false;
@@ -114,10 +126,26 @@ function table() {
         return element("tr", { "data-index": node }, element("th", { scope: "row" }, name), ...cells);
     });
     $("pad-values").replaceChildren(...rows);
+    $("pad-odd").textContent = odd().join("\n");
+}
+
+// Which named numbers are not finite, and why.
+function odd() {
+    const negative = graph.nodes.filter(({ op }) => op === Op.POWER).map(({ a, b }) => [readNode(OF_PAD, a).data, b]);
+    return [...named].flatMap(([name, node]) => {
+        const { data, grad } = readNode(OF_PAD, node);
+        return [[`${name}.data`, data], [`${name}.grad`, grad]].filter(([, x]) => !Number.isFinite(x)).map(([what, x]) => {
+            const base = what.endsWith("grad") && negative.find(([a, b]) => a < 0 && b === node)?.[0];
+            if (base) return t("padNanPower", what, repr(base));
+            return t(Number.isNaN(x) ? "padNan" : "padInfinite", what);
+        });
+    });
 }
 
 function mark(index) {
     for (const tr of $("pad-values").children) tr.classList.toggle("hovered", Number(tr.dataset.index) === index);
 }
 
+// for tests
 export const padGraph = () => graph;
+export const padText = () => statements; // what was computed last

@@ -1,5 +1,5 @@
-// The scratch pad's language: assignments, + - * / **, unary minus, parentheses, numbers, names,
-// Value(number), the methods .tanh() .relu() .exp() .log() .backward(), comments. It is Python's, as far as
+// The scratch pad's language: assignments (= and +=), + - * / **, unary minus, parentheses, numbers, names,
+// Value(number), the methods below, comments. It is Python's, as far as
 // it goes, with Python's precedence. A program becomes a list of statements:
 //
 //     {name: "a" or null, value: expression, line}
@@ -22,16 +22,26 @@ export class PadError extends Error {
     }
 }
 
-const TOKEN = /[ \t]+|#[^\n]*|(\n|;)|((?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|([A-Za-z_]\w*)|(\*\*|[-+*/=().,])|(.)/gsu;
+const TOKEN = /[ \t]+|#[^\n]*|(\n|;)|((?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|([_\p{XID_Start}]\p{XID_Continue}*)|(\*\*=?|[-+*/]=?|[=().,])|(.)/gsu;
+
+// What a keyboard for Chinese writes, and Python does not read, beside the full-width forms of ASCII.
+const LIKE = { "。": ".", "、": ",", "×": "*", "÷": "/", "−": "-" };
+
+function problemWith(character, at) {
+    const meant = LIKE[character] ?? character.normalize("NFKC");
+    if (meant !== character && /^[ -~]$/.test(meant)) return new PadError(at, "padWide", character, meant);
+    return new PadError(at, "padCharacter", character);
+}
 
 function tokens(text) {
     const found = [];
     for (const match of text.matchAll(TOKEN)) {
         const [all, end, number, name, sign, wrong] = match;
         const at = match.index;
-        if (wrong) throw new PadError(at, "padCharacter", wrong);
+        if (wrong) throw problemWith(wrong, at);
         const kind = end ? "end" : number ? "number" : name ? "name" : sign ? "sign" : null;
-        if (kind) found.push({ kind, text: all, at });
+        // Python takes names in this form, in which full-width letters are the plain ones
+        if (kind) found.push({ kind, text: name ? all.normalize("NFKC") : all, at });
     }
     found.push({ kind: "end", text: "", at: text.length });
     return found;
@@ -139,13 +149,18 @@ export function parse(text) {
             continue;
         }
         const { kind, text: word, at } = list[k];
-        let name = null;
-        if (kind === "name" && list[k + 1].text === "=") {
+        const [, operation] = kind === "name" ? list[k + 1].text.match(/^(\W*)=$/) ?? [] : [];
+        let name = null, left = null, sign = null;
+        if (operation !== undefined) {
             if (word === "Value") throw new PadError(at, "padReserved", word);
             name = word;
-            k += 2;
+            if (operation) [left, sign] = [atom(), list[k].at]; // a += b is a = a + (b)
+            else k++;
+            k++;
         }
-        statements.push({ name, value: sum(), at });
+        const right = sum();
+        const value = left ? made({ kind: "binary", sign: operation, left, right, at: sign }) : right;
+        statements.push({ name, value, at });
         if (list[k].kind !== "end") throw new PadError(list[k].at, "padEnd", found());
     }
     return statements;

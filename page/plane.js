@@ -5,7 +5,9 @@ import { color, svg } from "./elements.js";
 import { LIMITS, onRun, pointsChanged, run } from "./run.js";
 import { onLanguage, t } from "./text.js";
 
-const HALF = 2.2; // the plane goes from -HALF to HALF
+export const HALF = 2.2; // the plane goes from -HALF to HALF
+const EDGE = HALF - 0.08; // how far a point may be moved, so that all of its mark is seen
+const SLACK = 5; // pixels by which a click may slip
 const FINE = 128, COARSE = 64; // squares a side; SURFACE in page.h is the most
 const STEP = 0.05; // of an arrow key
 
@@ -14,6 +16,8 @@ const shapes = [ // by class, so that nobody needs colours to tell them apart
     "M-.88 -.88H.88V.88H-.88Z",
     "M0 -1.15L1.1 .8H-1.1Z",
 ];
+
+const limit = at => Math.min(EDGE, Math.max(-EDGE, at));
 
 export class Plane {
     // onSelect(point or null): somebody has chosen it; isBusy(): whether a coarse surface will do
@@ -75,11 +79,15 @@ export class Plane {
     }
 
     add(x, y, label) {
-        if (run.points.length >= LIMITS.points) return;
-        const point = { x, y, label, isVal: false };
+        if (run.points.length >= LIMITS.points) {
+            this.live.textContent = t("planeFull", LIMITS.points);
+            return;
+        }
+        const point = { x: limit(x), y: limit(y), label, isVal: false };
         run.points.push(point);
         pointsChanged();
         this.select(point);
+        this.live.textContent = t("planeAdded", label, run.points.length);
     }
 
     remove(point) {
@@ -91,7 +99,6 @@ export class Plane {
     }
 
     move(point, x, y) {
-        const limit = at => Math.min(HALF, Math.max(-HALF, at));
         point.x = limit(x);
         point.y = limit(y);
         pointsChanged();
@@ -117,34 +124,44 @@ export class Plane {
         return best;
     }
 
+    // What is pressed on a point and moved drags it; without moving it is a click, for the tool.
     listen() {
         const { overlay } = this;
-        let dragged = null;
+        let pressed = null, isDrag = false; // pressed: {point or null, x, y}
         overlay.addEventListener("pointerdown", event => {
             if (event.button !== 0) return;
-            const point = this.near(event);
-            if (this.tool === "delete") return point && this.remove(point);
-            if (point) {
-                dragged = point;
-                overlay.setPointerCapture(event.pointerId);
-                this.select(point);
-                event.preventDefault();
-                overlay.focus({ preventScroll: true });
-            } else if (this.tool !== "move") {
-                this.add(...this.at(event), Number(this.tool));
-            }
+            pressed = { point: this.near(event), x: event.clientX, y: event.clientY };
+            isDrag = false;
+            overlay.focus({ preventScroll: true });
+            if (!pressed.point || this.tool === "delete") return;
+            overlay.setPointerCapture(event.pointerId);
+            this.select(pressed.point);
+            event.preventDefault();
         });
+        // a finger scrolls the page, unless it is on a point; points are made anew, so that no event is for them
+        overlay.addEventListener("touchstart", event => {
+            const { clientX, clientY } = event.touches[0];
+            if (this.near({ clientX, clientY, pointerType: "touch" }) && event.cancelable) event.preventDefault();
+        }, { passive: false });
         overlay.addEventListener("pointermove", event => {
-            if (dragged) this.move(dragged, ...this.at(event));
-            else overlay.style.cursor = this.near(event) ? "grab" : this.tool === "move" ? "" : "crosshair";
+            isDrag ||= pressed && Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) > SLACK;
+            if (!pressed) overlay.style.cursor = this.near(event) ? "grab" : this.tool === "move" ? "" : "crosshair";
+            else if (isDrag && pressed.point && this.tool !== "delete") this.move(pressed.point, ...this.at(event));
         });
-        const drop = () => {
-            if (dragged) this.say(dragged);
-            dragged = null;
-        };
-        overlay.addEventListener("pointerup", drop);
-        overlay.addEventListener("pointercancel", drop);
+        overlay.addEventListener("pointerup", event => {
+            if (pressed && !isDrag) this.click(pressed.point, event);
+            else if (pressed?.point && this.tool !== "delete") this.say(pressed.point);
+            pressed = null;
+        });
+        overlay.addEventListener("pointercancel", () => (pressed = null));
         overlay.addEventListener("keydown", event => this.key(event));
+    }
+
+    click(point, event) {
+        if (this.tool === "move") this.select(point);
+        else if (this.tool !== "delete") this.add(...this.at(event), Number(this.tool));
+        else if (point) this.remove(point);
+        else this.live.textContent = t("planeNothing");
     }
 
     key(event) {

@@ -86,7 +86,7 @@ function show() {
     });
     nameInner(readNodes(OF_POINT, n), names);
     const size = run.settings.hidden.join();
-    graph.show(n, names, classes, { keepPlace: key === size });
+    graph.show(n, names, classes, { keepPlace: key === size, isAtStart: true });
     key = size;
 }
 

@@ -1,6 +1,7 @@
 // The training run: its settings, its points, what has happened so far. What shows it listens.
 
 import { C, Op, doubles, fault, fixed, repr, view } from "./engine.js";
+import { keep } from "./store.js";
 import { t } from "./text.js";
 
 const DATA = ["simple", "circles", "yinyang"];
@@ -45,6 +46,9 @@ export const changed = () => listeners.forEach(listener => listener(run));
 
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
+// for the next visit; points only if somebody has changed them
+const keepRun = () => keep("run", { settings: run.settings, points: run.isEdited ? run.points : null });
+
 // A network anew. Points that somebody has edited stay, unless newPoints.
 export function restart({ newPoints = false } = {}) {
     const { settings } = run;
@@ -60,6 +64,7 @@ export function restart({ newPoints = false } = {}) {
     run.isCourse = same(settings, COURSE) && !run.isEdited;
     Object.assign(run, { step: 0, time: 0, timed: 0, stepTime: null, train: [], val: [], lines: [] });
     readNetwork();
+    keepRun();
     changed();
 }
 
@@ -88,6 +93,7 @@ export function pointsChanged() {
     run.isEdited = true;
     run.isCourse = false;
     givePoints();
+    keepRun();
     changed();
 }
 
@@ -99,6 +105,7 @@ function setOptimizer() {
 // A rate takes effect from the next step on.
 export function rateChanged() {
     setOptimizer();
+    keepRun();
     if (!same(run.settings, COURSE)) run.isCourse = false;
 }
 

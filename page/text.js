@@ -1,5 +1,8 @@
 // All words of the page, in English and Chinese, and the switch between them. Elements with data-text
-// show a text, those with data-label have it as their label; {0}, {1} ... stand for numbers.
+// show a text, those with data-label have it as their label; {0}, {1} ... stand for numbers. Where a
+// finger points, a text whose key ends with "Touch" takes the place of the one without.
+
+import { keep, kept } from "./store.js";
 
 const TEXTS = {
     tagline: ["a scalar autograd engine, in your browser", "标量自动微分引擎，就在浏览器里"],
@@ -26,6 +29,10 @@ const TEXTS = {
     noPoints: [
         "There are no points to train with: add some, or press “Points of this seed again”.",
         "没有用于训练的点：请添加，或点击“按种子重新生成”。",
+    ],
+    keptNote: [
+        "Settings and points are as you left them. “All as in the course” brings back the course's.",
+        "设置和点与上次离开时相同。点击“全部恢复为课程设置”可还原。",
     ],
     settings: ["Settings", "设置"],
     data: ["Data", "数据"],
@@ -59,12 +66,17 @@ const TEXTS = {
         "The plane with its points. N and P choose a point, the arrows move it, Delete removes it, 0, 1 and 2 add one of that class.",
         "平面和点。N、P 选择点，方向键移动，Delete 删除，0、1、2 添加该类的点。",
     ],
+    planeKeysTouch: ["Drag points with a finger.", "可用手指拖动点。"],
     planeKeys: ["Drag points. Keys: N, P choose; arrows move; 0, 1, 2 add; Delete removes.", "可拖动点。按键：N、P 选择；方向键移动；0、1、2 添加；Delete 删除。"],
     planePoint: ["Point at {0}, {1}, class {2}, {3}", "点 {0}, {1}，类别 {2}，{3}"],
+    planeAdded: ["Added: class {0}. There are {1} points now.", "已添加：类别 {0}。现有 {1} 个点。"],
+    planeFull: ["There are {0} points: no more can be added.", "已有 {0} 个点：不能再添加。"],
     planeRemoved: ["Removed. {0} points are left.", "已删除。剩下 {0} 个点。"],
+    planeNothing: ["There is no point to delete here.", "这里没有可删除的点。"],
     isTrain: ["to train with", "训练"],
     isVal: ["to validate with", "验证"],
     tool: ["A click", "点击"],
+    toolTouch: ["A tap", "轻触"],
     toolMove: ["moves", "移动"],
     toolAdd: ["adds", "添加"],
     toolDelete: ["deletes", "删除"],
@@ -76,12 +88,21 @@ const TEXTS = {
     showsValue: ["value", "数值"],
     showsGradient: ["gradient", "梯度"],
     networkLabel: ["The network {0}, with {1} parameters", "网络 {0}，{1} 个参数"],
-    networkNote: ["Blue is positive, red negative. Point at a weight to read it, or use the arrow keys.", "蓝色为正，红色为负。指向权重可读数值，也可用方向键。"],
+    networkNote: ["Point at a weight to read it, or use the arrow keys.", "指向权重可读数值，也可用方向键。"],
+    networkNoteTouch: ["Touch a weight to read it.", "触摸权重可读数值。"],
+    networkMaps: ["In a neuron: its output over the plane.", "神经元内：它在平面上的输出。"],
+    networkScale: [
+        "Red is negative, blue positive: the widest line, or the deepest colour, is ±{0}.",
+        "红色为负，蓝色为正：最粗的线或最深的颜色为 ±{0}。",
+    ],
+    networkZero: ["All are 0 so far.", "目前全部为 0。"],
 
     // losses and lines
     losses: ["Losses", "损失"],
     curvesLabel: ["Curves of both losses on a logarithmic axis.", "两条损失曲线，对数坐标。"],
-    lossesNow: ["Step {0}: train {1}, val {2}; accuracy: train {3}, val {4}", "第 {0} 步：训练 {1}，验证 {2}；正确率：训练 {3}，验证 {4}"],
+    stepsNone: ["No step yet", "还没有训练"],
+    stepsDone: ["Steps done: {0}; step {1}: train loss {2}, val loss {3}", "已完成 {0} 步；step {1}：训练损失 {2}，验证损失 {3}"],
+    accuracyNow: ["accuracy now: train {0}, val {1}", "现在的正确率：训练 {0}，验证 {1}"],
     stepTime: ["{0} µs a step", "每步 {0} µs"],
     trainLoss: ["train", "训练"],
     valLoss: ["val", "验证"],
@@ -100,18 +121,19 @@ const TEXTS = {
     // graphs
     graphTitle: ["The graph of one point's loss", "一个点的损失的计算图"],
     graphIntro: [
-        "Every number is a node. Backward goes from the loss to the left, one node at a time, and adds to the gradients of its operands.",
-        "每个数都是一个节点。反向传播从损失开始向左，一次一个节点，把梯度加到它的操作数上。",
+        "Every number is a node. Backward goes from the loss to the left, one node at a time, and adds to the gradients of its operands. Leaves (weights, inputs, constants) were not computed: they have no rule and no step.",
+        "每个数都是一个节点。反向传播从损失开始向左，一次一个节点，把梯度加到它的操作数上。叶子（权重、输入、常数）不是算出来的：没有规则，也没有步骤。",
     ],
     pointBefore: ["Point before", "上一个点"],
     pointAfter: ["Next point", "下一个点"],
-    pointNow: ["Point {0} at ({1}, {2}), class {3}; the network at step {4}", "点 {0}（{1}, {2}），类别 {3}；第 {4} 步的网络"],
+    pointNow: ["Point {0} at ({1}, {2}), class {3}; steps of training done: {4}", "点 {0}（{1}, {2}），类别 {3}；已训练 {4} 步"],
     pointNone: ["There are no points.", "没有点。"],
     graphKeys: [
         "Graph. Full stop and comma step forward and back, Home and End go to the ends; N and P choose a node; arrows move the graph, + and - magnify, 0 fits.",
         "计算图。句号、逗号前进和后退一步，Home、End 到两端；N、P 选择节点；方向键移动，+ - 缩放，0 适应。",
     ],
     graphHint: ["Point at a node to read all digits. Keys: . and , step; N, P choose a node; arrows move; + and − magnify.", "指向节点可读全部数字。按键：. 和 , 前后一步；N、P 选择节点；方向键移动；+ − 缩放。"],
+    graphHintTouch: ["Touch a node to read all digits. One finger moves the graph, two magnify.", "触摸节点可读全部数字。一指移动，两指缩放。"],
     graphTooLarge: ["The graph has {0} nodes, too many to draw. Take fewer neurons.", "图有 {0} 个节点，太多无法绘制。请减少神经元。"],
     graphSize: ["{0} nodes.", "{0} 个节点。"],
     stepBar: ["Steps of backward", "反向传播的步骤"],
@@ -124,13 +146,19 @@ const TEXTS = {
     zoomIn: ["Larger", "放大"],
     zoomOut: ["Smaller", "缩小"],
     zoomFit: ["Fit", "适应"],
-    ruleNone: ["Before backward: every gradient is 0. Step forward to begin.", "反向传播之前：所有梯度为 0。前进一步开始。"],
+    ruleNone: [
+        "Before backward: every gradient is 0.\nPress ▶ for one step. It begins at {0}, in the thick frame.",
+        "反向传播之前：所有梯度为 0。\n点 ▶ 前进一步，从粗框中的 {0} 开始。",
+    ],
     ruleEarlier: [
-        "Before the last backward(): the gradients are those that the passes before it have left. Step forward to begin.",
-        "最后一次 backward() 之前：梯度是之前各次留下的。前进一步开始。",
+        "Before the last backward(): the gradients are those that the passes before it have left.\nPress ▶ for one step. It begins at {0}, in the thick frame.",
+        "最后一次 backward() 之前：梯度是之前各次留下的。\n点 ▶ 前进一步，从粗框中的 {0} 开始。",
     ],
     ruleRoot: ["backward() begins: d {0} / d {0} is 1.", "backward() 开始：d {0} / d {0} 为 1。"],
-    ruleAll: ["backward() has gone through all {0} nodes. Step back to see how.", "backward() 已走完全部 {0} 个节点。后退可查看过程。"],
+    ruleAll: [
+        "backward() is done.\nThe first step set {0}.grad to 1; then each computed node had one: {1}.\nLeaves have no rule and so no step: {2}. Press ◀ to step back.",
+        "backward() 已完成。\n第一步把 {0}.grad 设为 1；然后每个算出的节点一步：{1} 个。\n叶子没有规则，所以没有步骤：{2} 个。点 ◀ 后退一步。",
+    ],
     pointShows: ["Network: colour by", "网络颜色"],
     small: ["Use 3 neurons (starts anew)", "改用 3 个神经元（重新开始）"],
     smallBack: ["Back to {0} (starts anew)", "恢复为 {0}（重新开始）"],
@@ -138,11 +166,12 @@ const TEXTS = {
     // the scratch pad
     padTitle: ["Write a few lines", "写几行代码"],
     padIntro: [
-        "Names, numbers, Value(...), + - * / **, parentheses, .tanh() .relu() .exp() .log() .sigmoid() .sqrt() .sin() .cos() .backward(). Computed by the C tape.",
-        "变量名、数字、Value(...)、+ - * / **、括号、.tanh() .relu() .exp() .log() .sigmoid() .sqrt() .sin() .cos() .backward()。由 C 引擎计算。",
+        "Names, numbers, Value(...), + - * / ** and +=, parentheses, .tanh() .relu() .exp() .log() .sigmoid() .sqrt() .sin() .cos() .backward(). Computed by the C tape.",
+        "变量名、数字、Value(...)、+ - * / ** 和 +=、括号、.tanh() .relu() .exp() .log() .sigmoid() .sqrt() .sin() .cos() .backward()。由 C 引擎计算。",
     ],
     padText: ["Program", "程序"],
     example: ["Example", "示例"],
+    exampleOwn: ["your own", "自己的"],
     exampleFirst: ["the README's", "README 的例子"],
     exampleNeuron: ["a neuron", "一个神经元"],
     exampleTwice: ["a value used twice", "一个值用两次"],
@@ -151,6 +180,10 @@ const TEXTS = {
     name: ["name", "名称"],
     padWhere: ["line {0}, column {1}", "第 {0} 行第 {1} 列"],
     padCharacter: ["“{0}” has no meaning here", "“{0}” 在这里没有意义"],
+    padWide: [
+        "“{0}” looks like “{1}” and is another character; write “{1}”",
+        "“{0}” 不是 “{1}”，是另一个字符（如全角）；请写 “{1}”",
+    ],
     padExpected: ["expected “{0}”, found {1}", "应为 “{0}”，却是 {1}"],
     padOperand: ["expected a number, a name or a parenthesis, found {0}", "应为数字、名称或括号，却是 {0}"],
     padMethod: ["{0} is no method; there are {1}", "没有方法 {0}；可用的有 {1}"],
@@ -168,9 +201,26 @@ const TEXTS = {
     ],
     padLarge: ["the graph has {0} nodes, and at most {1} are drawn", "图有 {0} 个节点，最多绘制 {1} 个"],
     padFault: ["{0}", "{0}"],
+    padInfinite: ["{0} is inf: too large for a float, as in Python", "{0} 是 inf：超出浮点数范围，与 Python 相同"],
+    padNan: [
+        "{0} is nan, as in Python: the numbers have no result, such as inf - inf",
+        "{0} 是 nan，与 Python 相同：这些数没有结果，如 inf - inf",
+    ],
+    padNanPower: [
+        "{0} is nan, as in Python: the derivative of {1} ** b by b needs log({1}), which is no real number",
+        "{0} 是 nan，与 Python 相同：{1} ** b 对 b 的导数需要 log({1})，它不是实数",
+    ],
     padEmpty: ["there is no Value to show yet", "还没有可显示的 Value"],
     noMemory: ["there is no memory left", "内存不足"],
-    noResult: ["{0} has no result among the real numbers that a float can hold", "{0} 没有浮点数能表示的实数结果"],
+    // as Python's engine says it
+    noLog: ["{0}: only positive numbers have a logarithm", "{0}：只有正数有对数"],
+    noSqrt: ["{0}: a negative number has no real square root", "{0}：负数没有实平方根"],
+    noSin: ["{0}: an infinite angle has no sine", "{0}：无穷大的角没有正弦"],
+    noCos: ["{0}: an infinite angle has no cosine", "{0}：无穷大的角没有余弦"],
+    noQuotient: ["{0}: division by zero", "{0}：除数为零"],
+    noRoot: ["{0}: a negative number has no real fractional power", "{0}：负数没有实的分数次幂"],
+    noInverse: ["{0}: zero has no negative power", "{0}：零没有负数次幂"],
+    noFloat: ["{0} is too large for a float", "{0} 超出浮点数范围"],
     notFinite: ["the loss is no finite number any more; take a smaller learning rate, and reset", "损失已不是有限的数；请减小学习率并重置"],
     noSlope: ["{0} has no derivative", "{0} 没有导数"],
 
@@ -199,12 +249,47 @@ const TEXTS = {
     gptMade: ["Words made up", "编造的词"],
     gptMake: ["Make up 10 words", "编 10 个词"],
     temperature: ["Temperature", "温度"],
-    gptKnown: ["one of the words it has read", "它读过的词"],
+    gptKnown: ["Italic and grey: one of the words it has read.", "灰色斜体：它读过的词。"],
+
+    // what words mean
+    words: ["What the words mean", "名词解释"],
+    loss: ["Loss", "损失"],
+    wordLoss: ["how wrong the network is: 0 where it is sure and right", "网络错得多厉害：确信且正确时为 0"],
+    wordTrain: ["the points that the network learns from: filled", "网络从中学习的点：实心"],
+    wordVal: ["validation: points that it does not learn from, to see whether it is right about new ones: hollow", "网络不学习的点，用来看它对新的点是否正确：空心"],
+    accuracy: ["Accuracy", "正确率"],
+    wordAccuracy: ["the share of points whose class it finds", "类别判断正确的点所占的比例"],
+    gradient: ["Gradient", "梯度"],
+    wordGradient: ["how fast the loss grows if this number grows: its derivative", "这个数增大时损失增大得多快：即导数"],
+    wordSeed: ["where the random numbers begin: the same seed gives the same points and weights", "随机数的起点：相同的种子得到相同的点和权重"],
+    wordHidden: ["how many neurons are between the two inputs and the three outputs", "两个输入和三个输出之间的神经元个数"],
+    wordActivation: ["the function at a neuron's end: tanh, or relu, which makes negative numbers 0", "神经元末端的函数：tanh，或把负数变为 0 的 relu"],
+    wordOptimizer: [
+        "moves each weight against its gradient. SGD: by learning rate × gradient; Adam: by about the learning rate, whatever the gradient's size; AdamW: Adam with weight decay",
+        "把每个权重朝梯度的反方向移动。SGD：学习率 × 梯度；Adam：每步约为学习率，与梯度大小无关；AdamW：带权重衰减的 Adam",
+    ],
+    wordRate: ["how far a step moves the weights", "一步把权重移动多远"],
+    wordBetas: ["Adam's memory of the gradients (beta1) and of their squares (beta2): 0 is none, near 1 long", "Adam 对梯度（beta1）和梯度平方（beta2）的记忆：0 表示没有，接近 1 表示很长"],
+    wordEps: ["a small number, so that Adam never divides by 0", "一个小数，使 Adam 不会除以 0"],
+    wordDecay: ["how much each step pulls every weight towards 0", "每一步把所有权重向 0 拉多少"],
+    wordData: ["the number of this node, as computed", "这个节点算出的数"],
+    wordGrad: ["the derivative of the loss by it: blue is positive, red negative", "损失对它的导数：蓝色为正，红色为负"],
+    wordNumber: ["a node that has no name, by its place in the order", "没有名字的节点，按它在顺序中的位置编号"],
+    wordWeight: ["weight and bias: layer 0, neuron 3, input 1 (0 is x, 1 is y); all count from 0. Green", "权重和偏置：第 0 层，神经元 3，输入 1（0 是 x，1 是 y）；都从 0 数起。绿色"],
+    wordInput: ["the point's place: blue", "点的位置：蓝色"],
+    wordOutput: ["the output of a hidden neuron", "隐藏神经元的输出"],
+    wordLogit: ["the network's number for class 1; the largest wins", "网络给类别 1 的数；最大者胜出"],
+    wordMax: ["the largest logit is taken off all, so that exp does not overflow: a constant, grey", "从所有 logit 中减去最大的，使 exp 不溢出：常数，灰色"],
+    wordLikely: ["how likely the network holds the right class, 0; loss = -log(p)", "网络认为正确类别（这里是 0）的概率；loss = -log(p)"],
+    wordToken: ["the start or the end of a word", "词的开头或结尾"],
+    wordTemperature: ["how daring it is: near 0 it takes the likeliest letter, above 1 more often others", "冒险的程度：接近 0 时选最可能的字母，大于 1 时更多选其他字母"],
+    wordHead: ["one of four parts that look back at earlier letters, each at what it has learned to", "四个部分之一，各自回看前面的字母，看什么由学习决定"],
+    wordGptLoss: ["how surprised it was by the next letters; guessing among 27 gives 3.3", "它对下一个字母有多意外；在 27 个中乱猜是 3.3"],
 
     about: ["How this page works", "本页如何工作"],
     about1: [
-        "The engine is micrograd's own C library, csrc/, compiled to WebAssembly ({0} kB) and part of this file. The page asks nothing of any network and keeps nothing but the language that you choose.",
-        "引擎是 micrograd 自己的 C 库 csrc/，编译成 WebAssembly（{0} kB），就在这个文件里。本页不访问网络，只保存所选语言。",
+        "The engine is micrograd's own C library, csrc/, compiled to WebAssembly ({0} kB) and part of this file. The page asks nothing of any network and keeps, in this browser only, the language, the settings, the points and the scratch pad.",
+        "引擎是 micrograd 自己的 C 库 csrc/，编译成 WebAssembly（{0} kB），就在这个文件里。本页不访问网络，只在本浏览器中保存语言、设置、点和草稿。",
     ],
     about2: [
         "Each step records or replays a graph of scalars, goes backward through it and lets the optimiser move the weights, in the same order of operations as the plain-Python engine.",
@@ -212,7 +297,7 @@ const TEXTS = {
     ],
 };
 
-const KEY = "micrograd-language";
+const touch = matchMedia("(pointer: coarse)");
 const LANGUAGES = ["en", "zh"];
 let language = 0;
 const listeners = [];
@@ -220,8 +305,8 @@ const listeners = [];
 export const onLanguage = listener => listeners.push(listener);
 
 export function t(key, ...values) {
-    const text = TEXTS[key][language];
-    return text.replace(/\{(\d)\}/g, (_, k) => values[k]);
+    const texts = (touch.matches && TEXTS[`${key}Touch`]) || TEXTS[key];
+    return texts[language].replace(/\{(\d)\}/g, (_, k) => values[k]);
 }
 
 function apply() {
@@ -237,26 +322,14 @@ function apply() {
     listeners.forEach(listener => listener());
 }
 
-// localStorage may be forbidden, as it is to some files
-function remembered() {
-    try {
-        return localStorage.getItem(KEY);
-    } catch {
-        return null;
-    }
-}
-
 export function startLanguage() {
-    language = LANGUAGES.indexOf(remembered() ?? (navigator.language.startsWith("zh") ? "zh" : "en"));
+    language = LANGUAGES.indexOf(kept("language") ?? (navigator.language.startsWith("zh") ? "zh" : "en"));
     if (language < 0) language = 0;
     document.getElementById("language").onclick = () => {
         language = 1 - language;
-        try {
-            localStorage.setItem(KEY, LANGUAGES[language]);
-        } catch {
-            // then it is for this time only
-        }
+        keep("language", LANGUAGES[language]);
         apply();
     };
+    touch.onchange = apply;
     apply();
 }

@@ -3,10 +3,11 @@
 import { $, isCalm } from "./elements.js";
 import { COURSE, LIMITS, changed, onRun, rateChanged, readSeed, restart, run, showSteps, takeStep } from "./run.js";
 import { C, short } from "./engine.js";
-import { Plane } from "./plane.js";
+import { HALF, Plane } from "./plane.js";
 import { NetworkPicture } from "./network.js";
 import { drawCurves } from "./curves.js";
 import { compare, courseLines, row } from "./course.js";
+import { kept } from "./store.js";
 import { onLanguage, t } from "./text.js";
 
 const SPEEDS = [1, 5, 20, 60, 300, Infinity]; // steps a second
@@ -57,6 +58,7 @@ export function startTrain({ onSelect }) {
     $("course-settings").onclick = () => {
         pause();
         Object.assign(run.settings, structuredClone(COURSE));
+        $("kept").hidden = true;
         fillFields();
         restart({ newPoints: true });
     };
@@ -69,6 +71,7 @@ export function startTrain({ onSelect }) {
         };
     }
     listenToSettings();
+    if (matchMedia("(max-width: 45em)").matches) document.querySelector(".settings").open = false;
     new ResizeObserver(drawLosses).observe($("curves"));
 }
 
@@ -137,6 +140,7 @@ function showSpeed() {
 function listenToSettings() {
     // of each field: how its text is read; null where it is wrong
     const whole = (least, most) => text => (/^\d+$/.test(text) && +text >= least && +text <= most ? +text : null);
+    const chosen = name => text => ([...$(name).options].some(({ value }) => value === text) ? text : null);
     const rate = test => text => (text.trim() !== "" && test(Number(text)) ? Number(text) : null);
     const readers = {
         seed: readSeed,
@@ -145,7 +149,7 @@ function listenToSettings() {
             const sizes = text.split(/[\s,]+/).filter(x => x).map(whole(1, LIMITS.neurons));
             return sizes.length >= 1 && sizes.length <= LIMITS.layers && !sizes.includes(null) ? sizes : null;
         },
-        data: text => text, activation: text => text, optimizer: text => text,
+        data: chosen("data"), activation: chosen("activation"), optimizer: chosen("optimizer"),
         lr: rate(x => x >= 0 && x < Infinity),
         beta1: rate(x => x >= 0 && x < 1), beta2: rate(x => x >= 0 && x < 1),
         eps: rate(x => x > 0 && x < 1), decay: rate(x => x >= 0 && x < Infinity),
@@ -168,7 +172,24 @@ function listenToSettings() {
             }
         };
     }
+    recall(readers);
     fillFields();
+}
+
+// The settings and the points of the last visit, where they can be read.
+function recall(readers) {
+    const last = kept("run");
+    for (const [name, read] of Object.entries(readers)) {
+        const value = read(String(last?.settings?.[name]));
+        if (value !== null) run.settings[name] = value;
+    }
+    const isPoint = p => Math.abs(p?.x) <= HALF && Math.abs(p.y) <= HALF && [0, 1, 2].includes(p.label);
+    const points = last?.points;
+    if (Array.isArray(points) && points.length <= LIMITS.points && points.every(isPoint)) {
+        run.points = points.map(({ x, y, label, isVal }) => ({ x, y, label, isVal: isVal === true }));
+        run.isEdited = true;
+    }
+    $("kept").hidden = !run.isEdited && JSON.stringify(run.settings) === JSON.stringify(COURSE);
 }
 
 // what is wrong with the first field that is wrong, below it
@@ -206,13 +227,16 @@ function drawLosses() {
         { values: train, color: "--train" },
         { values: val, color: "--val", isDashed: true },
     ]);
-    const text = t("lossesNow", run.step, train.length ? short(last(train)) : "–", val.length ? short(last(val)) : "–",
-        percent(C.run_accuracy(0)), percent(C.run_accuracy(1)))
-        + (run.stepTime ? ` · ${t("stepTime", Math.round(1000 * run.stepTime))}` : "");
+    const text = [
+        run.step ? t("stepsDone", run.step, run.step - 1, loss(last(train)), loss(last(val))) : t("stepsNone"),
+        t("accuracyNow", percent(C.run_accuracy(0)), percent(C.run_accuracy(1))),
+        ...(run.stepTime ? [t("stepTime", Math.round(1000 * run.stepTime))] : []),
+    ].join(" · ");
     $("losses-now").textContent = text;
     $("curves").setAttribute("aria-label", `${t("curvesLabel")} ${text}`);
 }
 
+const loss = x => (Number.isNaN(x) ? "–" : short(x)); // there may be no points to validate with
 const percent = x => (Number.isNaN(x) ? "–" : `${Math.round(100 * x)}%`);
 
 let course;
