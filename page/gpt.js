@@ -211,13 +211,15 @@ function showHead(h, tokens, weights) {
     const box = $("gpt-heads");
     const canvas = box.children[h]?.querySelector("canvas") ?? box.appendChild(
         element("figure", {}, element("canvas", { role: "img" }), element("figcaption"))).querySelector("canvas");
-    const n = tokens.length, cell = 18, edge = 16;
-    const ratio = window.devicePixelRatio || 1, size = edge + n * cell;
-    canvas.width = canvas.height = size * ratio;
+    const n = tokens.length, edge = 16, room = canvas.parentNode.clientWidth || 120;
+    const cell = Math.min(30, (room - edge - 1) / n), small = Math.min(12, 1.5 * cell); // 1: the frame
+    const ratio = window.devicePixelRatio || 1, size = edge + n * cell + 1;
+    canvas.width = canvas.height = Math.round(size * ratio);
+    canvas.style.width = `${size}px`;
     const pen = canvas.getContext("2d");
     pen.scale(ratio, ratio);
     const page = color("--panel"), ink = color("--plus"), text = color("--ink");
-    pen.font = "12px ui-monospace, monospace";
+    pen.font = `${small}px ui-monospace, monospace`;
     pen.textAlign = "center";
     pen.fillStyle = css(text);
     tokens.forEach((token, i) => {

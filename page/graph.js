@@ -252,7 +252,7 @@ export class GraphView {
         const margin = 12, [w, h] = this.size;
         const { clientWidth: W = 1, clientHeight: H = 1 } = this.svg;
         const whole = Math.max((w + 2 * margin) / (W || 1), (h + 2 * margin) / (H || 1));
-        const scale = whole > 1.6 && !isAll ? 1.15 : Math.max(whole, 0.7);
+        const scale = whole > 1.3 && !isAll ? 1.15 : Math.max(whole, 0.7);
         this.box = [0, 0, scale * (W || 1), scale * (H || 1)];
         // a large graph begins at its end, where backward begins
         this.box[0] = scale < whole ? w + margin - this.box[2] : (w - this.box[2]) / 2;

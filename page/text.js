@@ -283,7 +283,7 @@ const TEXTS = {
     wordLikely: ["how likely the network holds the right class, 0; loss = -log(p)", "网络认为正确类别（这里是 0）的概率；loss = -log(p)"],
     wordToken: ["the start or the end of a word", "词的开头或结尾"],
     wordTemperature: ["how daring it is: near 0 it takes the likeliest letter, above 1 more often others", "冒险的程度：接近 0 时选最可能的字母，大于 1 时更多选其他字母"],
-    wordHead: ["one of four parts that look back at earlier letters, each at what it has learned to", "四个部分之一，各自回看前面的字母，看什么由学习决定"],
+    wordHead: ["each of the four heads looks back at earlier letters, at which ones it has learned", "四个头各自回看前面的字母，看哪些由学习决定"],
     wordGptLoss: ["how surprised it was by the next letters; guessing among 27 gives 3.3", "它对下一个字母有多意外；在 27 个中乱猜是 3.3"],
 
     about: ["How this page works", "本页如何工作"],
