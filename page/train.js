@@ -183,7 +183,8 @@ function recall(readers) {
         const value = read(String(last?.settings?.[name]));
         if (value !== null) run.settings[name] = value;
     }
-    const isPoint = p => Math.abs(p?.x) <= HALF && Math.abs(p.y) <= HALF && [0, 1, 2].includes(p.label);
+    const isPlace = x => Number.isFinite(x) && Math.abs(x) <= HALF;
+    const isPoint = p => isPlace(p?.x) && isPlace(p.y) && [0, 1, 2].includes(p.label);
     const points = last?.points;
     if (Array.isArray(points) && points.length <= LIMITS.points && points.every(isPoint)) {
         run.points = points.map(({ x, y, label, isVal }) => ({ x, y, label, isVal: isVal === true }));

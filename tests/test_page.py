@@ -51,7 +51,11 @@ def browser():
     if not CHROMIUM:
         pytest.skip("there is no chromium: apt-get install chromium")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = driver.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox"],
+            ignore_default_args=["--hide-scrollbars"],  # they take room, as for most visitors
+        )
         yield browser
         browser.close()
 
@@ -998,6 +1002,7 @@ def test_what_a_visitor_made_is_kept(page):
         '{"settings": null, "points": {}}',
         '{"settings": {"hidden": [0], "lr": -1, "data": "x", "points": 1e9}, "points": [{"x": 1}]}',
         '{"points": [{"x": 1e300, "y": 0, "label": 0}]}',
+        '{"points": [{"x": "0", "y": 0, "label": 0}]}',
         '{"points": [{"x": 0, "y": 0, "label": 3}]}',
     ],
 )
@@ -1046,7 +1051,7 @@ def test_nothing_jumps(page, width):
         tops = set()
         for name in ("train", "graph", "pad", "gpt"):
             tab(page, name)
-            tops.add(str(page.locator("#tab-gpt").bounding_box()))
+            tops.add(str([page.locator(x).bounding_box() for x in ("#tab-gpt", "#language")]))
         assert len(tops) == 1
         tab(page, "train")
         top = page.locator("#surface").bounding_box()
