@@ -92,8 +92,8 @@ const TEXTS = {
     networkNoteTouch: ["Touch a weight to read it.", "触摸权重可读数值。"],
     networkMaps: ["In a neuron: its output over the plane.", "神经元内：它在平面上的输出。"],
     networkScale: [
-        "Red is negative, blue positive: the widest line, or the deepest colour, is ±{0}.",
-        "红色为负，蓝色为正：最粗的线或最深的颜色为 ±{0}。",
+        "Red is negative, blue positive: the widest line, or the strongest colour, is ±{0}.",
+        "红色为负，蓝色为正：最粗的线或最浓的颜色为 ±{0}。",
     ],
     networkZero: ["All are 0 so far.", "目前全部为 0。"],
 
@@ -243,7 +243,7 @@ const TEXTS = {
     gptNext: ["Next: {0}", "下一个：{0}"],
     gptNextLabel: ["How likely each letter is to come next; · ends the word", "下一个字母的概率；· 表示词尾"],
     attention: ["Attention", "注意力"],
-    attentionNote: ["A row shows where a letter looks back to; the darker, the more.", "每一行表示该字母回看哪里；颜色越深越多。"],
+    attentionNote: ["A row shows where a letter looks back to; the stronger the colour, the more.", "每一行表示该字母回看哪里；颜色越浓越多。"],
     head: ["head {0}", "头 {0}"],
     headLabel: ["Head {0}: {1} looks most at {2}, {3}%", "头 {0}：{1} 最关注 {2}，{3}%"],
     gptMade: ["Words made up", "编造的词"],

@@ -519,11 +519,11 @@ def test_the_graph_opens_at_the_loss(page):
 
 def test_the_network_has_a_scale(page):
     most = page.evaluate("Math.max(...micrograd.run.parameters.map(Math.abs))")
-    assert f"the deepest colour, is ±{most:.4f}. In" in page.inner_text("#network p.note")
+    assert f"the strongest colour, is ±{most:.4f}. In" in page.inner_text("#network p.note")
     page.click("#step")
     page.check("[name=shows][value=grad]")
     most = page.evaluate("Math.max(...micrograd.run.gradients.map(Math.abs))")
-    assert f"the deepest colour, is ±{most:.4f}. In" in page.inner_text("#network p.note")
+    assert f"the strongest colour, is ±{most:.4f}. In" in page.inner_text("#network p.note")
 
 
 def test_the_graph_is_that_of_python(page):
