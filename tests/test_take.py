@@ -123,8 +123,8 @@ def test_gradients(engine):
         (lambda e, v: e.take([v, [v]], 0), TypeError, "items[1]: expected a number, not list"),
         (lambda e, v: e.take([v, "x"], 0), TypeError, "items[1]: expected a number, not str: 'x'"),
         (lambda e, v: e.take([[v], ["x"]], 0), TypeError, "items[1][0]: expected a number, not"),
-        (lambda e, v: e.take(v, 0), TypeError, "'Value' object is not iterable"),
-        (lambda e, v: e.take([None], 0), TypeError, "'NoneType' object is not iterable"),
+        (lambda e, v: e.take(v, 0), TypeError, "items must be a list, not a Value: write [a]"),
+        (lambda e, v: e.take([None], 0), TypeError, "items[0] must be a list, not None"),
         (lambda e, v: e.take({0: v}, 0), TypeError, "a dict has not: pass list(d.values())"),
         (lambda e, v: e.take({v}, 0), TypeError, "a set has not: pass a list"),
         (
@@ -140,8 +140,8 @@ def test_gradients(engine):
         (lambda e, v: e.linear([v], [v]), TypeError, "w[0] must be a row, a list, not Value"),
         (lambda e, v: e.linear([v], [["x"]]), TypeError, "w[0][0]: expected a number, not str"),
         (lambda e, v: e.linear(["x"], [[v]]), TypeError, "x[0]: expected a number, not str"),
-        (lambda e, v: e.linear(v, [[v]]), TypeError, "'Value' object is not iterable"),
-        (lambda e, v: e.linear([v], v), TypeError, "'Value' object is not iterable"),
+        (lambda e, v: e.linear(v, [[v]]), TypeError, "x must be a list, not a Value: write [a]"),
+        (lambda e, v: e.linear([v], v), TypeError, "w must be a list, not a Value: write [a]"),
     ],
 )
 def test_wrong_input(engine, no_new_nodes, attempt, exception, message):
