@@ -177,6 +177,18 @@ def test_what_is_returned_in_a_notebook(engine):
     assert dot._repr_mimebundle_(exclude={"image/svg+xml"}) == {}
 
 
+def test_a_notebook_that_wants_png(engine):
+    dot = draw_dot(engine.Value(2.0) * 3, outfile=None)
+    graphviz.set_jupyter_format("png")
+    try:
+        [(kind, png)] = dot._repr_mimebundle_().items()
+    finally:
+        graphviz.set_jupyter_format("svg")
+    assert kind == "image/png" and png.startswith(b"\x89PNG")
+    assert dot._repr_mimebundle_(include={"image/png"}).keys() == {"image/png"}
+    assert dot._repr_mimebundle_().keys() == {"image/svg+xml"}
+
+
 def test_a_colour_that_is_no_name(engine):
     v = engine.Value(1.0)
     for color in ('<b>"\\', 7):
