@@ -124,7 +124,7 @@ def _stroke(x: float, largest: float) -> str:
 
 
 def _fill(x: float, largest: float) -> str:
-    """Return a circle's attributes: its colour stands for a bias; none for one that is not finite."""
+    """Return a circle's attributes: its colour stands for a bias, if that is finite."""
     if not math.isfinite(x):
         return ""
     return f'fill="{_color(x)}" fill-opacity="{_strength(x, largest)}" '
