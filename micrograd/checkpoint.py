@@ -52,8 +52,7 @@ class _OfInstance:
     """The method `load`, which called on a class says what to write instead."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
-        functools.update_wrapper(self, function)
+        self.function, self.__doc__ = function, function.__doc__
 
     def __get__(self, module: object, kind: type) -> Callable[..., Any]:
         if module is not None:

@@ -326,6 +326,8 @@ def check_index(i: SupportsIndex, n: int, kind: str = "index") -> int:
     except TypeError:
         article = "an" if kind == "index" else "a"
         given = "a Value" if hasattr(type(i), "backward") else repr(i)
+        if isinstance(i, float) and float.is_integer(i):
+            given += f": write {int(i)}, or int() of it"
         raise TypeError(f"{article} {kind} must be an integer, not {given}") from None
     check_range(i, n, kind)
     return i

@@ -122,8 +122,8 @@ def check_range(i: int, n: int, kind: str) -> None:
     """Raise an IndexError with both numbers unless i, an index or a target, is in range(n)."""
     if not 0 <= i < n:
         message = f"{kind} {i} is out of range for {n} {_CHOSEN_FROM[kind]}"
-        if kind == "target" and n == 1:
-            message += _ONE_CLASS
+        if kind == "target" and n > 0:
+            message += _ONE_CLASS if n == 1 else f": labels are 0 to {n - 1}"
         raise IndexError(message)
 
 
