@@ -183,7 +183,7 @@ class no_grad(_Manager, metaclass=_Called):
     if not TYPE_CHECKING:  # type checkers know `@no_grad()` alone
 
         def __new__(cls, function=None):
-            manager = super().__new__(cls)
+            manager = object.__new__(cls)  # quicker than by super()
             return manager if function is None else manager(function)
 
     def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
