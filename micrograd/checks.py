@@ -231,7 +231,7 @@ def check_lists(**given: object) -> None:
     for what, xs in given.items():
         if not _is_iterable(xs):
             is_value = hasattr(type(xs), "backward")
-            found = "a Value" if is_value else repr(xs)
+            found = "a Value" if is_value else _instead(xs)
             instead = ": write [a] for a list of one" if is_value or is_number(xs) else ""
             raise TypeError(f"{what} must be a list, not {found}{instead}") from None
 
@@ -519,7 +519,7 @@ def _is_iterable(x: object) -> bool:
 
 
 def _instead(x: Any) -> str:
-    """Return what stands in the place of parameters as text, and what to write instead."""
+    """Return what stands in the place of a list of Values as text, and what to write instead."""
     if isinstance(x, (list, tuple, dict)):  # of Values, say, too many to print
         return f"a {type(x).__name__} of {len(x)}: pass one list, such as model.parameters()"
     if not isinstance(x, type):

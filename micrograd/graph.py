@@ -30,8 +30,14 @@ def is_value(v: object) -> bool:
 
 
 def _check_value(v: object) -> None:
-    if not is_value(v):
-        raise TypeError(f"expected a Value, not {v!r}")
+    if is_value(v):
+        return
+    found = repr(v)
+    if isinstance(v, SavedModule):
+        found = f"the {type(v).__name__} itself: draw what it computes, model(x)"
+    elif isinstance(v, (list, tuple)):
+        found = f"a {type(v).__name__} of {len(v)}: pass one of its Values"
+    raise TypeError(f"expected a Value, not {found}")
 
 
 def _walk(root: Any) -> Iterator[Any]:
@@ -99,11 +105,12 @@ def nodes_below(root: Any, max_nodes: int | None, caller: str = "picture") -> li
     n = len(nodes) + sum(1 for _ in itertools.islice(walk, MOST_COUNTED))
     if n == len(nodes):
         return nodes
-    size, enough = (f"{n}", n) if n < max_nodes + MOST_COUNTED else (f"at least {n}", None)
-    raise ValueError(
-        f"the graph has {size} nodes, more than {max_nodes}: "
-        f"{caller}(..., max_nodes={enough}) draws it all the same"
-    )
+    if n < max_nodes + MOST_COUNTED:
+        size, instead = f"{n}", f"{caller}(..., max_nodes={n}) draws it all the same"
+    else:
+        size = f"at least {n}"
+        instead = "draw a part of it, such as the loss of one point, or all with max_nodes=None"
+    raise ValueError(f"the graph has {size} nodes, more than {max_nodes}: {instead}")
 
 
 def names_by_id(names: Names | None) -> dict[int, str]:

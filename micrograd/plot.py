@@ -16,7 +16,7 @@ import reprlib
 from collections.abc import Mapping
 
 from . import Value, no_grad
-from .checks import check_split, check_target, count, number
+from .checks import check_split, check_target, count, listed, number
 from .colors import (
     BLUE,
     FAINTEST,
@@ -290,7 +290,7 @@ def loss_curve(
 def _line(name: str, curve: Iterable[Any]) -> tuple[list[float], list[float]]:
     """Return the steps and the losses of a curve."""
     steps, losses = [], []
-    for i, item in enumerate(curve):
+    for i, item in enumerate(listed(curve, f"{name}")):
         pair: Any = item if isinstance(item, tuple) and len(item) == 2 else (i, item)
         step, loss = pair
         try:

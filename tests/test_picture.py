@@ -175,7 +175,7 @@ def test_very_many_nodes(engine, monkeypatch):
 
     monkeypatch.setattr(graph_module, "_walk", counted)
     for draw in (picture, micrograd.draw_dot):
-        with pytest.raises(ValueError, match=r"at least 10300 nodes, more than 300: .*_nodes=None"):
+        with pytest.raises(ValueError, match=r"at least 10300 nodes, more than 300: draw a part"):
             draw(x)
     svg, text = picture_in(x._repr_html_())
     assert svg is None and text.startswith("Value(data=1.0, grad=0.0)\n")
@@ -192,9 +192,18 @@ def test_limits(engine):
     for wrong, error in (0, ValueError), (-1, ValueError), (1.5, TypeError), ("9", TypeError):
         with pytest.raises(error, match="max_nodes must be"):
             picture(x, max_nodes=wrong)
-    for wrong in (1.0, None, [x], engine.Value):
+    for wrong in (1.0, None, engine.Value):
         with pytest.raises(TypeError, match="expected a Value"):
             picture(wrong)
+    with pytest.raises(TypeError, match="expected a Value, not a list of 2: pass one of its Val"):
+        picture([x, x])
+    model = engine.MLP(1, [1])
+    with pytest.raises(TypeError, match=r"not the MLP itself: draw what it computes, model\(x\)"):
+        picture(model)
+    with pytest.raises(TypeError, match=r"not the MLP itself: pass model.parameters\(\)"):
+        vis_color(model, "red")
+    with pytest.raises(TypeError, match=r"nodes must be a list, not a Value: write \[a\]"):
+        vis_color(x, "red")
 
 
 def test_names(engine):

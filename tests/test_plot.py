@@ -390,6 +390,8 @@ def test_a_logarithmic_axis(ax):
         ([], ValueError, "no losses to draw: losses is empty"),
         ({}, ValueError, "no losses to draw: the dict is empty"),
         ({"train": [1.0], "val": []}, ValueError, "no losses to draw: val is empty"),
+        (3.0, TypeError, "losses must be a list, not 3.0"),
+        ({1: Value(2.0)}, TypeError, "1 must be a list, not a Value"),
         ([1.0, "2"], TypeError, r"losses\[1\]: expected a number, not str: '2'"),
         ({"train": [1.0, None]}, TypeError, r"train\[1\]: expected a number, not NoneType"),
         ([1.0, Value(2.0)], TypeError, r"losses\[1\]: .*; x.data is its number"),
