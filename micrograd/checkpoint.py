@@ -18,6 +18,7 @@ lacks are "nan", "inf" and "-inf".
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import math
 import os
@@ -45,6 +46,29 @@ FORMAT = "micrograd"
 VERSION = 1
 RATES = ("lr", "eps", "weight_decay", "momentum")  # which cannot be negative
 TEMPORARY = re.compile(r"\.micrograd-[0-9a-f]{16}")  # names of files that are being written
+
+
+class _OfInstance:
+    """The method `load`, which called on a class says what to write instead."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function, self.__doc__ = function, function.__doc__
+
+    def __get__(self, module: object, kind: type) -> Callable[..., Any]:
+        if module is not None:
+            bound: Callable[..., Any] = self.function.__get__(module, kind)
+            return bound
+
+        @functools.wraps(self.function)
+        def unbound(*arguments: Any, **by_name: Any) -> Any:
+            if not arguments or not isinstance(arguments[0], SavedModule):
+                raise TypeError(
+                    f"{kind.__name__}.load(path) makes no network: write micrograd.load(path); or "
+                    "model.load(path), which sets the numbers of a model that there is"
+                )
+            return self.function(*arguments, **by_name)
+
+        return unbound
 
 
 class SavedModule:
@@ -116,6 +140,9 @@ class SavedModule:
             OSError: it cannot be read. Every number is then as it was before.
         """
         load_module(path, self)
+
+    if not TYPE_CHECKING:
+        load = _OfInstance(load)
 
 
 class SavedOptimizer:

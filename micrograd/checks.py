@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 import reprlib
 
-from .grad_mode import refuse
+from .grad_mode import current_recorder, refuse
 from .recorder import Integer, check_range
 
 TYPE_CHECKING = False
@@ -223,9 +223,31 @@ def user_number(v: Value) -> float:
 # functions of many Values
 
 
+def check_lists(**given: object) -> None:
+    """Raise a TypeError that names the first of these that is no list, nor another iterable.
+
+    It is for where making lists of them has failed: what is wrong may as well be an item.
+    """
+    for what, xs in given.items():
+        if not _is_iterable(xs):
+            is_value = hasattr(type(xs), "backward")
+            found = "a Value" if is_value else _instead(xs)
+            instead = ": write [a] for a list of one" if is_value or is_number(xs) else ""
+            raise TypeError(f"{what} must be a list, not {found}{instead}") from None
+
+
+def listed(xs: Iterable[T], what: str) -> list[T]:
+    """Return the items as a list, or raise a TypeError that names `what` if it is none."""
+    try:
+        return list(xs)
+    except TypeError:
+        check_lists(**{what: xs})
+        raise
+
+
 def check_items(xs: Iterable[Any], what: str, kind: type[T]) -> list[T | float]:
     """Return a list of Values of this kind and floats, or raise a TypeError that names the item."""
-    xs = list(xs)
+    xs = listed(xs, what)
     for i, x in enumerate(xs):
         if not isinstance(x, kind):
             try:
@@ -237,7 +259,11 @@ def check_items(xs: Iterable[Any], what: str, kind: type[T]) -> list[T | float]:
 
 def check_pairs(ws: Iterable[T], xs: Iterable[T]) -> tuple[list[T], list[T]]:
     """Return both as lists, or raise a ValueError that names their lengths if they differ."""
-    ws, xs = list(ws), list(xs)
+    try:
+        ws, xs = list(ws), list(xs)
+    except TypeError:
+        check_lists(ws=ws, xs=xs)
+        raise
     if len(ws) != len(xs):
         raise ValueError(f"dot needs lists of one length, and was given {len(ws)} and {len(xs)}")
     return ws, xs
@@ -259,7 +285,7 @@ def check_matrix(
 
 def check_rows(rows: Iterable[Any], what: str, kind: type[T]) -> list[list[T | float]]:
     """Return a list of lists of Values and floats, or raise a TypeError that names the item."""
-    rows = list(rows)
+    rows = listed(rows, what)
     for i, row in enumerate(rows):
         if isinstance(row, kind) or is_number(row):
             raise TypeError(f"{what}[{i}] must be a row, a list, not {type(row).__name__}")
@@ -273,7 +299,7 @@ def check_order(items: Iterable[T]) -> list[T]:
             f"take goes by the position in a list, which a {type(items).__name__} has not: pass "
             f"{'list(d.values())' if isinstance(items, dict) else 'a list'}"
         )
-    return list(items)
+    return listed(items, "items")
 
 
 def check_table(items: Iterable[Any], kind: type[T]) -> tuple[list[list[T | float]], bool]:
@@ -300,6 +326,8 @@ def check_index(i: SupportsIndex, n: int, kind: str = "index") -> int:
     except TypeError:
         article = "an" if kind == "index" else "a"
         given = "a Value" if hasattr(type(i), "backward") else repr(i)
+        if isinstance(i, float) and float.is_integer(i):
+            given += f": write {int(i)}, or int() of it"
         raise TypeError(f"{article} {kind} must be an integer, not {given}") from None
     check_range(i, n, kind)
     return i
@@ -358,6 +386,20 @@ def _is_no_point(x: Any) -> bool:
 
 # the names that an activation has in a neuron's repr
 ACTIVATIONS = {"tanh": "TanH", "relu": "ReLU"}
+
+
+def check_weights(values: Iterable[Any], name: str = "a parameter") -> None:
+    """Raise a TypeError if not all of these are Values.
+
+    Args:
+        name: what they are, with {} for the place of the one that is none.
+    """
+    values = list(values)
+    if all(hasattr(kind, "backward") for kind in set(map(type, values))):
+        return
+    i = next(i for i, v in enumerate(values) if not hasattr(type(v), "backward"))
+    instead = f": write Value({values[i]!r})" if is_number(values[i]) else ""
+    raise TypeError(f"{name.format(i)} must be a Value, not {values[i]!r}{instead}")
 
 
 def check_activation(activation: str) -> str:
@@ -433,6 +475,23 @@ def check_target(target: SupportsIndex, n: int) -> int:
     return check_index(target, n, "target")
 
 
+def improbable(problem: ValueError, logits: list[Any], target: int) -> ValueError:
+    """Return the error of a loss whose target has the probability 0, with the logits that it has.
+
+    Args:
+        problem: the error of log(0.0), which is returned in a recorded function: there is no
+            looking at numbers there.
+    """
+    if current_recorder() is not None:
+        return problem
+    numbers = [x.data for x in logits]
+    return ValueError(
+        f"the probability of target {target} is 0, which has no logarithm: its logit "
+        f"{numbers[target]!r} is too far below the largest, {max(numbers)!r}. Smaller inputs, "
+        "weights or steps keep logits closer together"
+    )
+
+
 # -----------------------------------------------------------------------------
 # optimisers
 
@@ -460,7 +519,7 @@ def _is_iterable(x: object) -> bool:
 
 
 def _instead(x: Any) -> str:
-    """Return what stands in the place of parameters as text, and what to write instead."""
+    """Return what stands in the place of a list of Values as text, and what to write instead."""
     if isinstance(x, (list, tuple, dict)):  # of Values, say, too many to print
         return f"a {type(x).__name__} of {len(x)}: pass one list, such as model.parameters()"
     if not isinstance(x, type):

@@ -94,6 +94,8 @@ def check_plot(parser: argparse.ArgumentParser, options: argparse.Namespace) -> 
         import matplotlib  # noqa: F401
     except ImportError:
         parser.error("--plot needs matplotlib: pip install matplotlib")
+    except ValueError as problem:  # of a setting: in MPLBACKEND, say, or in its file
+        parser.error(f"--plot: matplotlib refuses a setting: {problem}")
 
 
 def progress(steps: int) -> Any:

@@ -30,7 +30,7 @@ from .recording_errors import refused
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
-    from typing import Any
+    from typing import Any, NoReturn
 
     from .recorder import Recorder
     from .types import P, T
@@ -157,12 +157,22 @@ class recording_into(_Manager):
         self._recorder = recorder
 
 
-class no_grad(_Manager):
+class _Called(type):
+    """The type of no_grad, for `with no_grad:`, which enters the class."""
+
+    def __enter__(cls) -> NoReturn:
+        raise TypeError("write `with no_grad():`, with parentheses")
+
+    def __exit__(cls, *exception: object) -> None: ...
+
+
+class no_grad(_Manager, metaclass=_Called):
     """Compute without recording: inside the `with` block results carry no graph.
 
     It holds for the thread, or the asyncio task, that enters it, and for tasks that are
-    started inside; it may be nested. It is also a decorator: for functions, for generators
-    (while their own code runs, not while they wait at a yield), and for both with `async`.
+    started inside; it may be nested. It is also a decorator, `@no_grad()` or `@no_grad`: for
+    functions, for generators (while their own code runs, not while they wait at a yield), and for
+    both with `async`.
 
         with no_grad():
             print(model(x).data)
@@ -170,7 +180,15 @@ class no_grad(_Manager):
     It cannot be entered in a recorded function: call that one in a `with` block instead.
     """
 
+    if not TYPE_CHECKING:  # type checkers know `@no_grad()` alone
+
+        def __new__(cls, function=None):
+            manager = object.__new__(cls)  # quicker than by super()
+            return manager if function is None else manager(function)
+
     def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
+        if not callable(function):
+            raise TypeError(f"no_grad() takes nothing, or decorates a function, not {function!r}")
         if isinstance(function, type):
             raise TypeError(f"no_grad() decorates functions, not the class {function.__name__}")
         if inspect.iscoroutinefunction(function):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 from collections.abc import Mapping
 
 from .checkpoint import SavedModule
-from .checks import count
+from .checks import count, listed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["trace", "draw_dot", "vis_color"]
 
 LARGEST_PICTURE = 300  # nodes, unless one asks for more; a notebook shows a larger graph as text
+MOST_COUNTED = 10_000  # nodes of a graph that is too large
 
 
 def is_value(v: object) -> bool:
@@ -28,8 +30,14 @@ def is_value(v: object) -> bool:
 
 
 def _check_value(v: object) -> None:
-    if not is_value(v):
-        raise TypeError(f"expected a Value, not {v!r}")
+    if is_value(v):
+        return
+    found = repr(v)
+    if isinstance(v, SavedModule):
+        found = f"the {type(v).__name__} itself: draw what it computes, model(x)"
+    elif isinstance(v, (list, tuple)):
+        found = f"a {type(v).__name__} of {len(v)}: pass one of its Values"
+    raise TypeError(f"expected a Value, not {found}")
 
 
 def _walk(root: Any) -> Iterator[Any]:
@@ -80,27 +88,29 @@ def vis_color(nodes: Iterable[Value], color: str) -> None:
     Raises:
         TypeError: something is no Value. Nothing is coloured then.
     """
-    nodes = list(nodes)
+    nodes = listed(nodes, "nodes")
     for v in nodes:
         _check_value(v)
     for v in nodes:
         v._vis_color = color
 
 
-def nodes_below(root: Any, max_nodes: int | None) -> list[Any]:
+def nodes_below(root: Any, max_nodes: int | None, caller: str = "picture") -> list[Any]:
     """List all Values below root, root first, or raise a ValueError if there are too many."""
     if max_nodes is None:
         return [*_walk(root)]
     max_nodes = count(max_nodes, "max_nodes", least=1)
-    nodes: list[Any] = []
-    for v in _walk(root):
-        if len(nodes) == max_nodes:
-            raise ValueError(
-                f"the graph has more than {max_nodes} nodes: give max_nodes a larger number to "
-                "draw it all the same, or None for any number"
-            )
-        nodes.append(v)
-    return nodes
+    walk = _walk(root)
+    nodes = [*itertools.islice(walk, max_nodes)]
+    n = len(nodes) + sum(1 for _ in itertools.islice(walk, MOST_COUNTED))
+    if n == len(nodes):
+        return nodes
+    if n < max_nodes + MOST_COUNTED:
+        size, instead = f"{n}", f"{caller}(..., max_nodes={n}) draws it all the same"
+    else:
+        size = f"at least {n}"
+        instead = "draw a part of it, such as the loss of one point, or all with max_nodes=None"
+    raise ValueError(f"the graph has {size} nodes, more than {max_nodes}: {instead}")
 
 
 def names_by_id(names: Names | None) -> dict[int, str]:
@@ -176,7 +186,7 @@ def draw_dot(
             raise ValueError(f"outfile must end in a file's name, and {outfile!r} does not")
         outfile = os.path.join(".", outfile)
     timeout = check_timeout(timeout)
-    nodes = nodes_below(root, max_nodes)
+    nodes = nodes_below(root, max_nodes, "draw_dot")
     called = names_by_id(names)
     graphviz = graphviz_package()
     dot = graphviz.Digraph(

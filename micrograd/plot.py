@@ -16,7 +16,21 @@ import reprlib
 from collections.abc import Mapping
 
 from . import Value, no_grad
-from .checks import check_split, check_target, count, number
+from .checks import check_split, check_target, count, listed, number
+from .colors import (
+    BLUE,
+    FAINTEST,
+    GREEN,
+    NEGATIVE,
+    ORANGE,
+    POSITIVE,
+    PURPLE,
+    SKY,
+    THINNEST,
+    VERMILION,
+    WIDEST,
+    YELLOW,
+)
 from .pure import MLP, Layer, Neuron
 
 TYPE_CHECKING = False
@@ -29,11 +43,6 @@ if TYPE_CHECKING:
     from .types import AnyValue, Curve, Model, Number, Split
 
 __all__ = ["decision_surface", "loss_curve", "network"]
-
-# The colour-blind can tell these apart, and they are seen on white and on black. They are those of
-# Okabe and Ito, but for a lighter blue.
-BLUE, ORANGE, GREEN, PURPLE = "#2f86c8", "#e69f00", "#009e73", "#cc79a7"
-SKY, VERMILION, YELLOW = "#56b4e9", "#d55e00", "#f0e442"
 
 CLASS_COLORS = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW)
 CLASS_MARKERS = "os^Dvp*"
@@ -91,9 +100,10 @@ def decision_surface(
     scores = _evaluate(model, xs, ys)
     outputs = len(scores[0])
     if outputs == 1:  # the sign decides
-        names = ["label 0 or below", "label above 0"]
+        kind, numbers, names = "label", ["≤ 0", "> 0"], ["label 0 or below", "label above 0"]
         classes = [int(number(label) > 0) for label in labels]
     else:
+        kind, numbers = "class", [f"{i}" for i in range(outputs)]
         names = [f"class {i}" for i in range(outputs)]
         classes = [check_target(label, outputs) for label in labels]
 
@@ -106,10 +116,11 @@ def decision_surface(
         aspect="auto",
         interpolation="bilinear",
     )
+    drawn = {}
     for i, name in enumerate(names):
         chosen = [point for point, c in zip(points, classes) if c == i]
         if chosen:
-            axes.scatter(
+            drawn[numbers[i]] = axes.scatter(
                 *zip(*chosen),
                 color=[colors[i]],
                 marker=CLASS_MARKERS[i % len(CLASS_MARKERS)],
@@ -118,7 +129,17 @@ def decision_surface(
                 label=name,
             )
     axes.set(xlim=(xs[0], xs[-1]), ylim=(ys[0], ys[-1]), xlabel="x[0]", ylabel="x[1]")
-    axes.legend()
+    # beside the axes, where it hides no points, and so narrow that any figure has room for it
+    axes.legend(
+        [*drawn.values()],
+        [*drawn],
+        title=kind,
+        loc="upper left",
+        bbox_to_anchor=(1, 1),
+        borderaxespad=0,
+        handletextpad=0,
+        frameon=False,
+    )
     return axes
 
 
@@ -269,7 +290,7 @@ def loss_curve(
 def _line(name: str, curve: Iterable[Any]) -> tuple[list[float], list[float]]:
     """Return the steps and the losses of a curve."""
     steps, losses = [], []
-    for i, item in enumerate(curve):
+    for i, item in enumerate(listed(curve, f"{name}")):
         pair: Any = item if isinstance(item, tuple) and len(item) == 2 else (i, item)
         step, loss = pair
         try:
@@ -325,13 +346,13 @@ def network(model: Neuron | Layer | MLP, ax: Axes | None = None, *, colorbar: bo
 
     axes = _axes(ax)
     background, ink = axes.get_facecolor(), axes.xaxis.label.get_color()  # white and black, or not
-    pale = [0.8 * a + 0.2 * b for a, b in zip(to_rgba(background), to_rgba(ink))]
+    pale = [(1 - FAINTEST) * a + FAINTEST * b for a, b in zip(to_rgba(background), to_rgba(ink))]
     largest = max((abs(x) for x in weights + biases if math.isfinite(x)), default=0.0) or 1.0
     scale: dict[str, Any] = {
-        "cmap": LinearSegmentedColormap.from_list("weights", [ORANGE, pale, BLUE]),
+        "cmap": LinearSegmentedColormap.from_list("weights", [NEGATIVE, pale, POSITIVE]),
         "norm": Normalize(-largest, largest),
     }
-    widths = [0.3 + 2.7 * min(1.0, abs(w) / largest) for w in weights]
+    widths = [THINNEST + (WIDEST - THINNEST) * min(1.0, abs(w) / largest) for w in weights]
     drawn = LineCollection(lines, array=weights, linewidths=widths, zorder=1, **scale)
     axes.add_collection(drawn)
     circles: dict[str, Any] = {

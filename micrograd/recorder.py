@@ -111,12 +111,20 @@ class Choice(namedtuple("Choice", "position rows takes kind")):
 
 
 _CHOSEN_FROM = {"index": "items", "target": "logits"}
+_ONE_CLASS = (
+    ": a model with one output has one class, 0. Give it an output for each class, as in "
+    "MLP(2, [16, 2]), and number the labels 0, 1 ...; or, for labels -1 and 1, compare the sign of "
+    "its one output yourself"
+)
 
 
 def check_range(i: int, n: int, kind: str) -> None:
     """Raise an IndexError with both numbers unless i, an index or a target, is in range(n)."""
     if not 0 <= i < n:
-        raise IndexError(f"{kind} {i} is out of range for {n} {_CHOSEN_FROM[kind]}")
+        message = f"{kind} {i} is out of range for {n} {_CHOSEN_FROM[kind]}"
+        if kind == "target" and n > 0:
+            message += _ONE_CLASS if n == 1 else f": labels are 0 to {n - 1}"
+        raise IndexError(message)
 
 
 def check_choices(choices: Iterable[Choice], integers: Sequence[int]) -> None:

@@ -65,7 +65,7 @@ def test_one_output_is_one_class(engine):
     model = engine.MLP(2, [3, 1])
     for called in (model, own_call(model)):
         assert engine.accuracy(called, [([1.0, 2.0], 0)] * 3) == 1.0
-        with pytest.raises(IndexError, match="target 1 is out of range for 1"):
+        with pytest.raises(IndexError, match=r"1 is out of range for 1 .* one output .* sign"):
             engine.accuracy(called, [([1.0, 2.0], 1)])
 
 

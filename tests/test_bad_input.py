@@ -176,6 +176,7 @@ def calls(engine, folder):
         "mean_cross_entropy": (e.mean_cross_entropy, {"model": model, "split": points}),
         "eval_split": (e.eval_split, {"model": model, "split": points}),
         "accuracy": (e.accuracy, {"model": model, "split": points}),
+        "no_grad": (lambda function: e.no_grad(function)(1.0), {"function": e.Value}),
         "no_grad.__call__": (lambda function: e.no_grad()(function)(1.0), {"function": e.Value}),
         "RNG": (e.RNG, {"seed": 1}),
         "RNG.state": (setter(rng, "state"), {"value": 3}, rng),
@@ -333,10 +334,12 @@ def public():
         thing = getattr(micrograd, name)
         if not callable(thing) or (isinstance(thing, type) and issubclass(thing, Exception)):
             continue
-        if thing not in (micrograd.Module, micrograd.no_grad):  # these take nothing
+        if thing is not micrograd.Module:  # which takes nothing
             yield name, parameters_of(thing)
         if isinstance(thing, type):
             for method, function in inspect.getmembers(thing, callable):
+                if function is micrograd.no_grad:  # Value.no_grad
+                    continue
                 if not method.startswith("_") or method == "__call__":
                     yield f"{name}.{method}", parameters_of(function)
 

@@ -124,6 +124,17 @@ def test_graph_without_graphviz(tmp_path, monkeypatch, capsys, missing):
     assert hint[missing] in err and os.listdir(tmp_path) == []
 
 
+def test_a_setting_that_matplotlib_refuses(tmp_path):
+    pytest.importorskip("matplotlib")
+    run = subprocess.run(
+        [sys.executable, "-m", "micrograd", "--steps", "1", "--plot", str(tmp_path / "run.png")],
+        env={**os.environ, "MPLBACKEND": "nope"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (run.returncode, run.stdout) == (2, "")
+    assert "--plot: matplotlib refuses a setting: " in run.stderr and "'nope'" in run.stderr
+    assert "Traceback" not in run.stderr and os.listdir(tmp_path) == []
+
+
 def test_interrupt():
     run = subprocess.Popen(
         [sys.executable, "-m", "micrograd", "--backend", "python", "--steps", "1000"],

@@ -93,9 +93,9 @@ def test_limits(engine):
     v = engine.Value(1.0)
     for _ in range(200):
         v = v + 1.0
-    with pytest.raises(ValueError, match=r"more than 300 nodes.*max_nodes.*None for any number"):
+    with pytest.raises(ValueError, match=r"has 401 nodes, more than 300: draw_dot\(.*nodes=401\)"):
         draw_dot(v, outfile=None)
-    with pytest.raises(ValueError, match="more than 400 nodes"):
+    with pytest.raises(ValueError, match="401 nodes, more than 400"):
         draw_dot(v, outfile=None, max_nodes=400)
     for enough in (401, None):
         assert draw_dot(v, outfile=None, max_nodes=enough).source.count("shape=box") == 401
@@ -175,6 +175,18 @@ def test_what_is_returned_in_a_notebook(engine):
     assert "data 6" in dot._repr_mimebundle_()["image/svg+xml"]
     assert dot._repr_mimebundle_(include={"text/plain"}) == {}
     assert dot._repr_mimebundle_(exclude={"image/svg+xml"}) == {}
+
+
+def test_a_notebook_that_wants_png(engine):
+    dot = draw_dot(engine.Value(2.0) * 3, outfile=None)
+    graphviz.set_jupyter_format("png")
+    try:
+        [(kind, png)] = dot._repr_mimebundle_().items()
+    finally:
+        graphviz.set_jupyter_format("svg")
+    assert kind == "image/png" and png.startswith(b"\x89PNG")
+    assert dot._repr_mimebundle_(include={"image/png"}).keys() == {"image/png"}
+    assert dot._repr_mimebundle_().keys() == {"image/svg+xml"}
 
 
 def test_a_colour_that_is_no_name(engine):

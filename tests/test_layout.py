@@ -126,6 +126,22 @@ def test_time(graph):
     assert time.perf_counter() - start < 2
 
 
+@pytest.mark.parametrize("graph", [chain(40), staircase(40)])
+def test_long_chains_are_straight(graph):
+    """Other boxes beside them stand on one side, and push them nowhere."""
+    drawing = layout(*graph)
+    heights = [drawing.corners[i][1] for i in range(35)]  # from its end on, at the right
+    assert max(abs(y - other) for y, other in zip(heights, heights[1:])) <= 1.0
+    assert max(heights) - min(heights) <= 10.0
+
+
+def test_what_is_alike_stays_alike():
+    """A product of two leaves is in the middle between them."""
+    drawing = layout([(100, 30)] * 3, [(1, 0), (2, 0)])
+    (_, y), (_, above), (_, below) = drawing.corners
+    assert y == (above + below) / 2
+
+
 def test_bends_are_bounded():
     """Where they would be too many the longest edges have none."""
     sizes, edges = dense(300)

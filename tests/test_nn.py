@@ -282,17 +282,41 @@ def test_a_point_may_be_any_iterable(engine):
 
 
 def test_a_loss_that_fails_leaves_nothing_behind(engine, no_new_nodes):
-    model = engine.MLP(2, [3, 2])
+    model = engine.MLP(2, [3, 2], rng=engine.RNG(1))
     model.layers[1].neurons[0].b.data = -1e308
-    with pytest.raises(ValueError, match=r"log\(0.0\)"):
-        engine.mean_cross_entropy(model, [([1.0, 1.0], 1), ([1.0, 1.0], 0)])
+    improbable = (
+        r"probability of target 0 is 0.* logit -1e\+308 is too far below the largest, 0\.0638"
+    )
+    for split in [([1.0, 1.0], 1), ([1.0, 1.0], 0)], [(iter([1, 1]), 1), (iter([1, 1]), 0)]:
+        with pytest.raises(ValueError, match=improbable):
+            engine.mean_cross_entropy(model, split)
+    with pytest.raises(ValueError, match=improbable):
+        engine.eval_split(model, [([1.0, 1.0], 0)])
+
+
+def test_a_loss_that_fails_later(engine, no_new_nodes):
+    """A graph knows no logits any more, and a recorded function does not look at numbers."""
+    logits = [engine.Value(0.0), engine.Value(1.0)]
+    recorded = engine.recorded(lambda i: engine.cross_entropy(logits, i))
+    constant = engine.recorded(lambda: engine.cross_entropy(logits, 0))
+    model = engine.MLP(1, [2])
+    split = engine.recorded(lambda: engine.mean_cross_entropy(model, [([1.0], 0)]))
+    loss = engine.cross_entropy(logits, 0)
+    for seen in range(2):  # first the graph itself, then what was made of it
+        logits[0].data, model.layers[0].neurons[0].b.data = -1000.0, -1000.0
+        for attempt in (loss.forward, lambda: recorded(0), constant, split):
+            with pytest.raises(ValueError, match=r"log\(0\.0\).* logit is some 745 below the larg"):
+                attempt()
+        logits[0].data, model.layers[0].neurons[0].b.data = 0.0, 0.0
+        loss.forward()
+        assert [recorded(0).data, constant().data] == [loss.data] * 2 and split().data, seen
 
 
 def test_a_large_loss_that_fails(engine, no_new_nodes):
     """So large that the arena shrinks on the way out."""
     logits = [engine.Value(0.0) for _ in range(700_000 if engine is compiled else 1000)]
     logits[0].data = 1000.0
-    with pytest.raises(ValueError, match=r"log\(0\.0\)"):
+    with pytest.raises(ValueError, match=r"target 1 is 0.* 0\.0 is too far below .*, 1000\.0"):
         engine.cross_entropy(logits, 1)
     assert engine.cross_entropy(logits, 0).data == 0.0
 
@@ -304,11 +328,37 @@ def test_modules_without_neurons(engine):
     model.layers = []
     assert model([1.0, 2.0]) == [1.0, 2.0]
     neuron = engine.Neuron(2)
-    neuron.w = [0.5, 0.25]  # plain numbers do, too
-    assert neuron([engine.Value(1.0), engine.Value(2.0)]).data == math.tanh(1.0)
     neuron.activation = "gelu"
     with pytest.raises(ValueError, match="gelu"):
         neuron([1.0, 2.0])
+
+
+def test_weights_that_are_no_values(engine):
+    class Own(engine.Value):
+        pass
+
+    model = engine.MLP(2, [2, 2], rng=engine.RNG(1))
+    neuron, expected = model.layers[0].neurons[1], [v.data for v in model([1.0, 2.0])]
+    w = neuron.w
+    neuron.w = [w[0], w[1].data]
+    problem = rf"w\[1\] must be a Value, not {w[1].data!r}: write Value\({w[1].data!r}\)"
+    for attempt in (
+        lambda: model([1.0, 2.0]),
+        lambda: neuron([1.0, 2.0]),
+        lambda: engine.mean_cross_entropy(model, [([1.0, 2.0], 0)]),
+        lambda: engine.accuracy(model, [([1.0, 2.0], 0)]),
+    ):
+        with pytest.raises(TypeError, match=problem):
+            attempt()
+    w[0].grad = 1.0
+    with pytest.raises(TypeError, match=r"a parameter must be a Value, not"):
+        model.zero_grad()
+    assert w[0].grad == 1.0
+    neuron.w, neuron.b = [w[0], Own(w[1].data)], 0
+    with pytest.raises(TypeError, match=r"a neuron's b must be a Value, not 0: write Value\(0\)"):
+        model([1.0, 2.0])
+    neuron.b = Own(0.0)
+    assert [v.data for v in model([1.0, 2.0])] == expected
 
 
 def test_a_module_may_yield_its_parameters(engine):
@@ -332,7 +382,13 @@ def test_other_generators(engine):
 
 
 def test_empty_data_sets(engine):
-    assert engine.gen_data(engine.RNG(1), 0) == ([], [], [])
+    for generate in engine.gen_data, engine.gen_data_circles, engine.gen_data_yinyang:
+        for random in engine.RNG(1), pure.RNG(1):
+            with pytest.raises(ValueError, match="n must be at least 1, not 0"):
+                generate(random, 0)
+            assert random.state == 1
+    for n, sizes in (1, [0, 0, 1]), (2, [1, 0, 1]), (5, [4, 0, 1]), (6, [4, 1, 1]):
+        assert [len(part) for part in engine.gen_data(engine.RNG(1), n)] == sizes
 
 
 # -----------------------------------------------------------------------------

@@ -132,6 +132,41 @@ def test_a_parameter_that_has_lost_its_moments(engine, kind):
         optimizer.step()
 
 
+@pytest.mark.parametrize("kind", ["Adam", "AdamW", "SGD"])
+@pytest.mark.parametrize("deleted", ["m", "v", "mv"])
+def test_moments_that_are_deleted_and_set_by_hand(engine, no_new_nodes, kind, deleted):
+    def train(engine, by_hand):
+        values = [engine.Value(1.0), engine.Value(-2.0)]
+        rates = {"momentum": 0.9} if kind == "SGD" else {}
+        optimizer = getattr(engine, kind)(values, **rates)
+        for step in range(4):
+            if step == 2:
+                for name in deleted if by_hand else "":
+                    delattr(values[0], name)
+                for name, x in ("m", 0), ("v", 0.25):
+                    setattr(values[0], name, x)
+            for v in values:
+                v.grad = v.data
+            optimizer.step()
+        return [(bits(v.data), bits(v.m), bits(v.v)) for v in values]
+
+    assert train(engine, True) == train(engine, False) == train(pure, True)
+
+
+@pytest.mark.parametrize("kind", ["Adam", "SGD"])
+def test_moments_by_hand_that_are_none(engine, kind):
+    p, q = engine.Value(1.0), engine.Value(2.0)
+    optimizer = engine.Adam([p, q]) if kind == "Adam" else engine.SGD([p, q], momentum=0.5)
+    p.grad = q.grad = 1.0
+    optimizer.step()
+    del q.m
+    q.m = "x"
+    before = p.data, p.m, q.data
+    with pytest.raises(TypeError):
+        optimizer.step()
+    assert (p.data, p.m, q.data, q.m, getattr(optimizer, "t", 1)) == (*before, "x", 1)
+
+
 def test_a_step_in_plain_python_that_is_interrupted():
     """As when Ctrl-C comes between two parameters: those before are put back."""
 

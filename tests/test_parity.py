@@ -291,7 +291,7 @@ def test_random_steps(kind, n, seed, strange, repeated, eps, t, fault, shuffled)
     assert run(compiled) == run(pure)
 
 
-@given(st.integers(1, 2**64 - 1), st.integers(0, 60), st.floats(0.1, 0.3), st.floats(0.4, 1.0))
+@given(st.integers(1, 2**64 - 1), st.integers(1, 60), st.floats(0.1, 0.3), st.floats(0.4, 1.0))
 def test_generator_and_data_sets(seed, n, r_small, r_big):
     def make(engine):
         random = engine.RNG(seed)

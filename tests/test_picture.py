@@ -1,7 +1,9 @@
 """Pictures of graphs and networks: what notebooks show, and files of it."""
 
+import copy
 import math
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -14,7 +16,7 @@ from conftest import needs_c
 
 import micrograd
 from micrograd import graph as graph_module
-from micrograd import picture, vis_color
+from micrograd import picture, pure, vis_color
 from micrograd.graph import LARGEST_PICTURE
 from micrograd.pictures.network import NEGATIVE, POSITIVE
 
@@ -173,28 +175,35 @@ def test_very_many_nodes(engine, monkeypatch):
 
     monkeypatch.setattr(graph_module, "_walk", counted)
     for draw in (picture, micrograd.draw_dot):
-        with pytest.raises(
-            ValueError, match=r"more than 300 nodes.*max_nodes.*None for any number"
-        ):
+        with pytest.raises(ValueError, match=r"at least 10300 nodes, more than 300: draw a part"):
             draw(x)
     svg, text = picture_in(x._repr_html_())
     assert svg is None and text.startswith("Value(data=1.0, grad=0.0)\n")
-    assert "more than 300 nodes" in text and "max_nodes=1000" in text
-    assert len(seen) == 3 * (LARGEST_PICTURE + 1)
+    assert "at least 10300 nodes, more than 300" in text and "max_nodes=None" in text
+    assert len(seen) == 3 * (LARGEST_PICTURE + graph_module.MOST_COUNTED)
 
 
 def test_limits(engine):
     x = chain(engine, 3)
     assert texts(picture(x, max_nodes=4).svg).count("data") == 4
-    with pytest.raises(ValueError, match="more than 3 nodes"):
+    with pytest.raises(ValueError, match=r"has 4 nodes, more than 3: picture\(.*, max_nodes=4\)"):
         picture(x, max_nodes=3)
     assert texts(picture(chain(engine, 400), max_nodes=None).svg).count("data") == 401
     for wrong, error in (0, ValueError), (-1, ValueError), (1.5, TypeError), ("9", TypeError):
         with pytest.raises(error, match="max_nodes must be"):
             picture(x, max_nodes=wrong)
-    for wrong in (1.0, None, [x], engine.Value):
+    for wrong in (1.0, None, engine.Value):
         with pytest.raises(TypeError, match="expected a Value"):
             picture(wrong)
+    with pytest.raises(TypeError, match="expected a Value, not a list of 2: pass one of its Val"):
+        picture([x, x])
+    model = engine.MLP(1, [1])
+    with pytest.raises(TypeError, match=r"not the MLP itself: draw what it computes, model\(x\)"):
+        picture(model)
+    with pytest.raises(TypeError, match=r"not the MLP itself: pass model.parameters\(\)"):
+        vis_color(model, "red")
+    with pytest.raises(TypeError, match=r"nodes must be a list, not a Value: write \[a\]"):
+        vis_color(x, "red")
 
 
 def test_names(engine):
@@ -208,6 +217,45 @@ def test_names(engine):
     for wrong in ({x: "x"}, {"x": 1.0}, [x], "x", model.parameters()):
         with pytest.raises(TypeError, match="names must be a"):
             picture(x, names=wrong)
+
+
+def test_a_circle():
+    """Only the plain-Python engine lets one be built."""
+    x = pure.Value(1.0)
+    y = pure.Value(2.0, (x,), "y")
+    x._prev = (y,)
+    with pytest.raises(ValueError, match="2 of the boxes are in a circle"):
+        picture(y)
+    svg, text = picture_in(y._repr_html_())
+    assert svg is None
+    problem = "No picture: 2 of the boxes are in a circle, or lead to one."
+    assert text == f"Value(data=2.0, grad=0.0)\n{problem}"
+
+
+def test_copies_and_pickles(engine):
+    drawn = picture(chain(engine, 3))
+    for other in copy.copy(drawn), copy.deepcopy(drawn), pickle.loads(pickle.dumps(drawn)):
+        assert (other.svg, repr(other)) == (drawn.svg, repr(drawn))
+        assert other._repr_html_() == drawn._repr_html_()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_in_a_fork(engine, tmp_path):
+    """A child draws what its parent has recorded, and what it has computed itself."""
+    v, model = chain(engine, 3), engine.MLP(2, [2, 1])
+    child = os.fork()
+    if child == 0:
+        try:
+            picture(v + 1.0, names={"v": v}).save(tmp_path / "child.svg")
+            html = v._repr_html_() + model._repr_html_()
+            (tmp_path / "child.html").write_text(html, "utf-8")
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert (tmp_path / "child.svg").read_text("utf-8") == picture(v + 1.0, names={"v": v}).svg
+    html = v._repr_html_() + model._repr_html_()
+    assert (tmp_path / "child.html").read_text("utf-8") == html
 
 
 def test_files(engine, tmp_path):

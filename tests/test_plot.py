@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+import xml.etree.ElementTree as ElementTree
 from fractions import Fraction
 
 import pytest
@@ -178,6 +179,23 @@ def test_points_by_class(engine, ax, split, groups):
         assert to_hex(drawn.get_facecolor()[0]) == color
     markers = {drawn.get_paths()[0].vertices.tobytes() for drawn in ax.collections}
     assert len(markers) == len(groups) == len(ax.get_legend().get_texts())
+
+
+@pytest.mark.parametrize("outputs, labels", [(3, ["0", "1", "2"]), (1, ["≤ 0", "> 0"])])
+def test_the_legend_hides_no_points(engine, outputs, labels):
+    """It stands beside the axes, and a figure without a layout has room for it."""
+    figure = Figure()
+    ax = plot.decision_surface(
+        engine.MLP(2, [outputs], rng=RNG(1)),
+        [([0.0, 1.0], 0), ([1.0, 0.0], 1), ([1.0, 1.0], min(2, outputs))],
+        figure.subplots(),
+        resolution=2,
+    )
+    legend = ax.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == labels
+    figure.draw_without_rendering()
+    box = legend.get_window_extent()
+    assert ax.get_window_extent().x1 <= box.x0 < box.x1 <= figure.bbox.x1
 
 
 def test_limits_come_from_the_data(engine, ax):
@@ -372,6 +390,8 @@ def test_a_logarithmic_axis(ax):
         ([], ValueError, "no losses to draw: losses is empty"),
         ({}, ValueError, "no losses to draw: the dict is empty"),
         ({"train": [1.0], "val": []}, ValueError, "no losses to draw: val is empty"),
+        (3.0, TypeError, "losses must be a list, not 3.0"),
+        ({1: Value(2.0)}, TypeError, "1 must be a list, not a Value"),
         ([1.0, "2"], TypeError, r"losses\[1\]: expected a number, not str: '2'"),
         ({"train": [1.0, None]}, TypeError, r"train\[1\]: expected a number, not NoneType"),
         ([1.0, Value(2.0)], TypeError, r"losses\[1\]: .*; x.data is its number"),
@@ -415,6 +435,26 @@ def test_weights_and_biases(engine, ax):
     assert (x0, x1) == (0, 1) and y0 == 0.5 and y1 == -0.5
     low, high = ax.collections[0].get_clim()
     assert -low == high == max(map(abs, weights + biases))
+
+
+def test_a_network_looks_as_in_a_notebook(engine, ax):
+    """The same colours, and lines as wide; an SVG's pixel is three quarters of a point."""
+    model = engine.MLP(2, [4, 3], rng=RNG(1))
+    model.layers[0].neurons[1].b.data = -0.5
+    lines = plot.network(model, ax).collections[0]
+    ax.figure.draw_without_rendering()
+    svg = ElementTree.fromstring(model._repr_html_())[0][0]
+    drawn = list(svg.iter("{http://www.w3.org/2000/svg}path"))[:-2]
+    for width, line in zip(lines.get_linewidths(), drawn):
+        assert abs(0.75 * float(line.get("stroke-width")) - width) < 0.05
+    signs = [w.data > 0 for layer in model.layers for n in layer.neurons for w in n.w]
+    expected = [plot.POSITIVE if sign else plot.NEGATIVE for sign in signs]
+    assert [line.get("stroke") for line in drawn] == expected
+    assert (plot.POSITIVE, plot.NEGATIVE) == (plot.BLUE, plot.ORANGE)
+    _, _, *circles = svg.iter("{http://www.w3.org/2000/svg}circle")
+    assert [circle.get("fill") == plot.NEGATIVE for circle in circles] == [False, True] + [
+        False
+    ] * 5
 
 
 def test_positive_is_blue_and_negative_orange(engine, ax):

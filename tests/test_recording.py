@@ -255,6 +255,23 @@ def test_functions(engine, is_on):
     assert thing.method() == (thing, False)
 
 
+def test_without_parentheses(engine, is_on):
+    @engine.no_grad
+    def function(a):
+        return is_on(), a
+
+    assert function(1) == (False, 1) and is_on()
+    assert engine.Value.no_grad(function)(2) == (False, 2)
+    with pytest.raises(TypeError, match=r"write `with no_grad\(\):`, with parentheses"):
+        with engine.no_grad:
+            pytest.fail("it is entered")
+    assert is_on()
+    with pytest.raises(TypeError, match=r"no_grad\(\) .* decorates a function, not 3"):
+        engine.no_grad(3)
+    with pytest.raises(TypeError, match="decorates functions, not the class Neuron"):
+        engine.no_grad(engine.Neuron)
+
+
 def test_recursive_functions(engine, is_on):
     @engine.no_grad()
     def function(n):

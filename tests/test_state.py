@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import gc
+import inspect
 import json
 import math
 import multiprocessing
@@ -555,6 +556,30 @@ def test_the_format(engine, path):
     its_optimizer = engine.AdamW(twin.parameters())
     its_optimizer.load(path)
     assert numbers(twin, its_optimizer) == numbers(neuron, optimizer)
+
+
+def test_load_is_a_method_of_a_model(engine, path):
+    model = engine.MLP(1, [2])
+    model.save(path)
+    for attempt in lambda: engine.MLP.load(path), lambda: engine.MLP.load(), engine.Module.load:
+        with pytest.raises(
+            TypeError, match=r"write micrograd\.load\(path\); or model\.load\(path\)"
+        ):
+            attempt()
+
+    class Own(engine.MLP):
+        def load(self, path):
+            super().load(path)
+            return self
+
+    own = Own(1, [2])
+    assert own.load(path=path).state_dict() == model.state_dict()
+    own.layers[0].neurons[0].b.data = 1.0
+    engine.Module.load(own, path)
+    assert own.state_dict() == model.state_dict()
+    assert list(inspect.signature(engine.MLP.load).parameters) == ["self", "path"]
+    assert list(inspect.signature(own.load).parameters) == ["path"]
+    assert "Set the numbers" in model.load.__doc__ and copy.copy(model.load)(path) is None
 
 
 @pytest.mark.parametrize("writer", ENGINES, ids=["c", "python"])

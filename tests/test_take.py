@@ -108,7 +108,13 @@ def test_gradients(engine):
         (lambda e, v: e.take([], 0), IndexError, "index 0 is out of range for 0 items"),
         (lambda e, v: e.take([], -1), IndexError, "index -1 is out of range for 0 items"),
         (lambda e, v: e.take([v], 2**70), IndexError, f"index {2**70} is out of range for 1 items"),
-        (lambda e, v: e.take([v], 0.0), TypeError, "an index must be an integer, not 0.0"),
+        (lambda e, v: e.take([v], 0.5), TypeError, "an index must be an integer, not 0.5"),
+        (
+            lambda e, v: e.cross_entropy([v], 2.0),
+            TypeError,
+            "integer, not 2.0: write 2, or int() of",
+        ),
+        (lambda e, v: e.cross_entropy([v] * 3, -1), IndexError, "for 3 logits: labels are 0 to 2"),
         (lambda e, v: e.take([v], None), TypeError, "an index must be an integer, not None"),
         (lambda e, v: e.take([], "0"), TypeError, "an index must be an integer, not '0'"),
         (lambda e, v: e.take([v], v), TypeError, "an index must be an integer, not a Value"),
@@ -123,8 +129,8 @@ def test_gradients(engine):
         (lambda e, v: e.take([v, [v]], 0), TypeError, "items[1]: expected a number, not list"),
         (lambda e, v: e.take([v, "x"], 0), TypeError, "items[1]: expected a number, not str: 'x'"),
         (lambda e, v: e.take([[v], ["x"]], 0), TypeError, "items[1][0]: expected a number, not"),
-        (lambda e, v: e.take(v, 0), TypeError, "'Value' object is not iterable"),
-        (lambda e, v: e.take([None], 0), TypeError, "'NoneType' object is not iterable"),
+        (lambda e, v: e.take(v, 0), TypeError, "items must be a list, not a Value: write [a]"),
+        (lambda e, v: e.take([None], 0), TypeError, "items[0] must be a list, not None"),
         (lambda e, v: e.take({0: v}, 0), TypeError, "a dict has not: pass list(d.values())"),
         (lambda e, v: e.take({v}, 0), TypeError, "a set has not: pass a list"),
         (
@@ -140,8 +146,8 @@ def test_gradients(engine):
         (lambda e, v: e.linear([v], [v]), TypeError, "w[0] must be a row, a list, not Value"),
         (lambda e, v: e.linear([v], [["x"]]), TypeError, "w[0][0]: expected a number, not str"),
         (lambda e, v: e.linear(["x"], [[v]]), TypeError, "x[0]: expected a number, not str"),
-        (lambda e, v: e.linear(v, [[v]]), TypeError, "'Value' object is not iterable"),
-        (lambda e, v: e.linear([v], v), TypeError, "'Value' object is not iterable"),
+        (lambda e, v: e.linear(v, [[v]]), TypeError, "x must be a list, not a Value: write [a]"),
+        (lambda e, v: e.linear([v], v), TypeError, "w must be a list, not a Value: write [a]"),
     ],
 )
 def test_wrong_input(engine, no_new_nodes, attempt, exception, message):

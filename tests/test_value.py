@@ -2,6 +2,7 @@
 
 import fractions
 import math
+import operator
 
 import numpy as np
 import pytest
@@ -621,6 +622,48 @@ def test_numpy_leaves_the_operators_to_values(Value):
     for result in (np.float64(3.0) * v, np.float32(3.0) + v, np.int64(3) - v, np.float64(3.0) / v):
         assert type(result) is Value
     assert (np.float64(3.0) < v) is False
+
+
+def test_numpys_functions_call_those_of_values(engine):
+    def graph(v):
+        return v._op, bits(v.data), [graph(x) for x in v._prev]
+
+    a, b = engine.Value(0.5), engine.Value(-2.0)
+    for name in "exp", "log", "tanh", "sqrt", "sin", "cos":
+        expected = graph(getattr(a, name)())
+        assert graph(getattr(np, name)(a)) == expected
+        assert [graph(v) for v in getattr(np, name)([a])] == [expected]
+    assert graph(np.abs(b)) == graph(abs(b)) and graph(np.square(a)) == graph(a * a)
+    assert graph(np.sum([a, b])) == graph(a + b) and np.maximum(a, b) is a
+    np.tanh(a).backward()
+    assert bits(a.grad) == bits(1 - a.tanh().data ** 2)
+    with engine.no_grad():
+        assert np.exp(a)._prev == ()
+    recorded = engine.recorded(lambda x: np.exp(a * x))
+    assert [bits(recorded(x).data) for x in (1.0, 2.0)] == [
+        bits((a * x).exp().data) for x in (1.0, 2.0)
+    ]
+    with pytest.raises(TypeError, match="Value which has no callable arctan method"):
+        np.arctan(a)
+    for operation in operator.mul, operator.add, operator.iadd:
+        with pytest.raises(TypeError, match="not a NumPy array: write"):
+            operation(np.array([1.0, 2.0]), a)
+
+
+def test_a_quotient_whose_divisor_becomes_zero(engine):
+    a, b = engine.Value(1.0), engine.Value(2.0)
+    recorded = engine.recorded(lambda x: a / (b * x))
+    quotients = [a / b * 3.0, 3.0 / b, b**-1]
+    meant = r"0\.0 \*\* -1\.0: zero has no negative power; if this is b in a / b, it is a division"
+    for _ in range(3):  # the graph itself, and what is made of it
+        for attempt in [q.forward for q in quotients] + [lambda: recorded(1.0)]:
+            b.data = 2.0
+            attempt()
+            b.data = 0.0
+            with pytest.raises(ZeroDivisionError, match=meant):
+                attempt()
+    with pytest.raises(ZeroDivisionError, match=r"\*\* -2.0: zero has no negative power$"):
+        b**-2
 
 
 def test_subclasses_go_their_own_way(engine):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def _generate(function: Any, random: RNG, n: SupportsIndex, *radii: float) -> Parts[Point]:
-    n = count(n, "n")
+    n = count(n, "n", least=1)
     try:
         points = ffi.new("Point[]", n)
     except (MemoryError, OverflowError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..checks import (
     check_index,
     check_items,
+    check_lists,
     check_matrix,
     check_order,
     check_pairs,
@@ -29,8 +30,12 @@ def _items(xs: list[Any], what: str) -> list[Any]:
     return xs if lib.shared_are_plain(id(xs)) else check_items(xs, what, Value)
 
 
-def values_of(xs: Iterable[Value | Number]) -> list[Value]:
-    return [x if isinstance(x, Value) else Value(x) for x in xs]
+def values_of(xs: Iterable[Value | Number], what: str) -> list[Value]:
+    try:
+        return [x if isinstance(x, Value) else Value(x) for x in xs]
+    except TypeError:
+        check_lists(**{what: xs})
+        raise
 
 
 def dot(
@@ -46,8 +51,12 @@ def dot(
 
 
 def linear(x: Iterable[Value | Number], w: Iterable[Iterable[Value | Number]]) -> list[Value]:
-    xs: list[Any] = list(x)
-    rows: list[Any] = list(w)
+    try:
+        xs: list[Any] = list(x)
+        rows: list[Any] = list(w)
+    except TypeError:
+        check_lists(x=x, w=w)
+        raise
     if not _are_plain(xs, rows):
         xs, rows = check_matrix(xs, rows, Value)
     ws = [item for row in rows for item in row]
@@ -56,7 +65,12 @@ def linear(x: Iterable[Value | Number], w: Iterable[Iterable[Value | Number]]) -
 
 # from here on the name is not Python's own
 def sum(xs: Iterable[Value | Number], start: Value | Number = 0) -> Value:
-    items = _items(list(xs), "xs")
+    try:
+        items = list(xs)
+    except TypeError:
+        check_lists(xs=xs)
+        raise
+    items = _items(items, "xs")
     if not isinstance(start, Value):
         start = number(start)
     elif not items:
@@ -65,7 +79,7 @@ def sum(xs: Iterable[Value | Number], start: Value | Number = 0) -> Value:
 
 
 def softmax(xs: Iterable[Value | Number]) -> list[Value]:
-    values = values_of(xs)
+    values = values_of(xs, "xs")
     if not values:
         raise ValueError("softmax needs at least 1 item, and was given 0")
     return call(lib.shared_softmax, id(values))
@@ -80,7 +94,7 @@ def take(items: Iterable[Any], i: SupportsIndex) -> Any:
         rows, are_rows = check_table(rows, Value)
     n = check_index(i, len(rows), "index")
     if isinstance(i, Integer):
-        copies = [row[:] if plain == 2 else values_of(row) for row in rows]
+        copies = [row[:] if plain == 2 else values_of(row, "items") for row in rows]
         taken = choose(copies, n, i, "index")
     else:
         taken = call(lib.shared_take, id(rows[n]))

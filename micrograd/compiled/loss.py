@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..checks import check_inputs, check_split, check_target, number
-from ..grad_mode import no_grad
+from ..checks import check_inputs, check_split, check_target, improbable, number
+from ..grad_mode import current_recorder, no_grad
 from ..pure import loss as pure
 from ..recorder import Integer
 from .binding import call, lib, raise_from
@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 
 
 def cross_entropy(logits: Iterable[Value | Number], target: SupportsIndex) -> Value:
-    values = values_of(logits)
+    values = values_of(logits, "logits")
     if not values:
         raise ValueError("cross_entropy needs at least 1 logit, and was given 0")
     n = check_target(target, len(values))
     if not isinstance(target, Integer):
-        return call(lib.shared_cross_entropy, id(values), n)[0]
+        try:
+            return call(lib.shared_cross_entropy, id(values), n)[0]
+        except ValueError as problem:
+            raise improbable(problem, values, n) from None
     *ex, denom = call(lib.shared_exponentials, id(values))
     [chosen] = choose([[e] for e in ex], n, target, "target")
     return -(chosen / denom).log()
@@ -51,15 +54,33 @@ def _in_one_call(function: Any, model: Any, split: list[Any]) -> Any:
     if network is None:
         return None
     out: list[Any] = []
-    result = function(network.mlp, id(split), id(out))
+    points = split
+    result = function(network.mlp, id(points), id(out))
     if result > 0:  # something that C does not read as it is
         points = [_plain_point(x, y, network.nin, network.nout) for x, y in split]
         if None in points:
             return None
         result = function(network.mlp, id(points), id(out))
     if result < 0:
-        raise_from(out)
+        try:
+            raise_from(out)
+        except ValueError as problem:
+            raise _with_logits(problem, model, points) from None
     return out[0]
+
+
+def _with_logits(problem: ValueError, model: Any, points: list[Any]) -> ValueError:
+    """Return the error of the point at which a loss has failed, which knows the logits."""
+    if current_recorder() is not None:
+        return problem
+    try:
+        with no_grad():
+            for x, label in points:
+                logits = model(x)
+                cross_entropy([logits] if isinstance(logits, Value) else logits, label)
+    except ValueError as found:
+        return found.with_traceback(None)
+    return problem
 
 
 def _plain_point(x: Iterable[Value | Number], label: SupportsIndex, nin: int, nout: int) -> Any:

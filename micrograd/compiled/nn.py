@@ -6,7 +6,7 @@ import operator
 import weakref
 
 from ..checkpoint import load_network
-from ..checks import check_activation, check_inputs, check_numbers, check_point
+from ..checks import check_activation, check_inputs, check_numbers, check_point, check_weights
 from ..grad_mode import refuse
 from ..pure import nn as pure
 from .binding import call, ffi, lib, tape
@@ -122,7 +122,12 @@ class Module(pure.Module):
         """Set the gradients of all parameters to 0."""
         refuse("zero_grad")
         parameters = list(self.parameters())
-        lib.zero_grad(tape, [p._index for p in parameters], len(parameters))
+        try:
+            indices = [p._index for p in parameters]
+        except AttributeError:
+            check_weights(parameters)
+            raise
+        lib.zero_grad(tape, indices, len(parameters))
 
 
 class Neuron(Module, pure.Neuron):

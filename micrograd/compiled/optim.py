@@ -48,6 +48,20 @@ class Optimizer(pure.Optimizer):
             refuse("zero_grad")
         lib.zero_grad(tape, self._indices, len(self._parameters))
 
+    def _set_by_hand(self, out: list[Any]) -> None:
+        """Take over moments that were deleted and set again by hand, or raise what C has said.
+
+        C has both of a parameter or none, and these are attributes like others.
+        """
+        if not isinstance(out[-1], AttributeError):
+            raise_from(out)
+        self._numbers()  # raises what C has said if a moment is missing
+        lost = [p for p in self._parameters if not lib.tape_moments(tape, p._index)]
+        moments = [(number(getattr(p, "m", 0.0)), number(getattr(p, "v", 0.0))) for p in lost]
+        for p, numbers in zip(lost, moments):
+            call(lib.shared_adam_init, ffi.new("Index *", p._index), 1)
+            p.m, p.v = numbers
+
 
 _set = object.__setattr__  # for what steps set: it does not look at the name
 _NO_RATES: tuple[Any, ...] = (object(),) * 4  # which no rate is
@@ -96,7 +110,8 @@ class Adam(Optimizer, pure.Adam):
         try:
             _set(self, "t", t + 1)  # before the step, because it may find no memory
             if take_step(adam, self._indices, len(self._parameters), id(out)) < 0:
-                raise_from(out)
+                self._set_by_hand(out)
+                call(take_step, adam, self._indices, len(self._parameters))
         finally:  # an interrupt may come before the step or after it
             if adam.t == t:
                 _set(self, "t", before)
@@ -132,4 +147,8 @@ class SGD(Optimizer, pure.SGD):
     def _step_with_momentum(self, lr: float, momentum: float) -> None:
         if not self._moments:  # it has been set since
             self._start_momentum()
-        call(lib.shared_sgd_momentum_step, lr, momentum, self._indices, len(self._parameters))
+        out: list[Any] = []
+        arguments = lr, momentum, self._indices, len(self._parameters)
+        if lib.shared_sgd_momentum_step(*arguments, id(out)) < 0:
+            self._set_by_hand(out)
+            call(lib.shared_sgd_momentum_step, *arguments)

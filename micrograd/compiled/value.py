@@ -75,7 +75,7 @@ if not TYPE_CHECKING:
     Value.__doc__ = _PureValue.__doc__
     Value.label = ""  # shown in drawings
     Value.no_grad = grad_mode.no_grad
-    Value.__array_ufunc__ = None  # NumPy's numbers leave the operators to us
+    Value.__array_priority__ = _Base.__array_priority__
 
 
 def _method(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+SVG = "image/svg+xml"
+NOTEBOOK_FORMATS = {SVG: "svg", "image/png": "png", "image/jpeg": "jpeg"}
+
+
 def graphviz_package() -> Any:
     """Return the graphviz package, or raise an ImportError that says how to install it."""
     try:
@@ -108,9 +112,15 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 def dot_in_notebook(
     dot: Any, timeout: float | None, include: Any = None, exclude: Any = None, **_: Any
-) -> dict[str, str]:
-    """What a notebook shows for a graphviz.Digraph: an SVG, made in limited time."""
-    svg = "image/svg+xml"
-    if (include and svg not in include) or (exclude and svg in exclude):
-        return {}
-    return {svg: run_dot(dot.source, "svg", timeout, dot.engine).decode()}
+) -> dict[str, str | bytes]:
+    """What a notebook shows for a graphviz.Digraph, made in limited time.
+
+    It is SVG, or what `graphviz.set_jupyter_format` has set, or what is asked for.
+    """
+    wanted = set(include or [getattr(dot, "_jupyter_mimetype", SVG)]) - set(exclude or [])
+    shown: dict[str, str | bytes] = {}
+    for kind, format in NOTEBOOK_FORMATS.items():
+        if kind in wanted:
+            drawn = run_dot(dot.source, format, timeout, dot.engine)
+            shown[kind] = drawn.decode() if kind == SVG else drawn
+    return shown

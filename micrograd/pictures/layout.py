@@ -8,7 +8,7 @@ It knows boxes and edges only, and works in four steps, after Sugiyama, Tagawa a
 3. order: sweeps from side to side sort each column by the mean place of the neighbours
    (barycentres); the order with the fewest crossings is kept
 4. heights: sweeps again move everything toward its neighbours, as far as the order and the
-   distances let it
+   distances let it. What more boxes lead to is the firmer, so that a long chain is straight
 
 The numbers of sweeps are fixed and the number of bends is bounded, so the time is, too. The same
 graph always gets the same drawing.
@@ -32,6 +32,7 @@ BEND_DISTANCE = 9.0  # between lines that run side by side
 COLUMN_DISTANCE = 34.0  # the least; more where lines are steep
 # how strongly neighbours pull: two bends most, so that lines are straight; a box is moved by boxes
 PULLS = (8.0, 0.1, 1.0)  # by how many of the two are boxes
+LEAF = 0.1  # the depth of a box that none leads to: it gives way to all others
 MOST_BENDS = 4000  # in a small graph; in a large one 20 for each box
 
 
@@ -235,6 +236,8 @@ def _heights(graph: _Bent, order: list[list[int]], heights: list[float]) -> list
         for i, distance in zip(column, [*gap, 0.0]):
             y[i] = at
             at += distance
+    least = [LEAF] * boxes + [1.0] * (n - boxes)
+    firmness = [max(depths) ** 2 for depths in zip(_depths(graph), least)]
     for sweep in range(HEIGHT_SWEEPS):
         neighbours = graph.left if sweep % 2 else graph.right
         last = sweep >= HEIGHT_SWEEPS - 2
@@ -244,14 +247,24 @@ def _heights(graph: _Bent, order: list[list[int]], heights: list[float]) -> list
             wanted, weights = [], []
             for i in column:
                 near = graph.left[i] + graph.right[i] if last else neighbours[i]
-                pulls = [(PULLS[(i < boxes) + (j < boxes)], y[j]) for j in near]
+                pulls = [(PULLS[(i < boxes) + (j < boxes)] * firmness[j], y[j]) for j in near]
                 weight = sum([w for w, _ in pulls])
                 wanted.append(sum([w * at for w, at in pulls]) / weight if pulls else y[i])
-                weights.append(weight or 0.1)
+                weights.append((weight or 0.1) * firmness[i])
             for i, at in zip(column, _apart(wanted, weights, gap)):
                 y[i] = at
     top = min((y[i] - heights[i] / 2 for i in range(n)), default=0.0)
     return [float(round(at - top)) for at in y]
+
+
+def _depths(graph: _Bent) -> list[int]:
+    """Return how many boxes lead to each, on the longest way; a bend has its box's number."""
+    depths = [0] * len(graph.owner)
+    for column in graph.members:
+        for i in column:
+            is_box = graph.owner[i] == i
+            depths[i] = max([depths[j] + is_box for j in graph.left[i]], default=0)
+    return depths
 
 
 def _apart(wanted: list[float], weights: list[float], gaps: list[float]) -> list[float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from ..colors import FAINTEST, NEGATIVE, POSITIVE, THINNEST, WIDEST
 from .svg import LETTER, LINE, coordinate, document, in_notebook, text_at
 
 TYPE_CHECKING = False
@@ -11,13 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-POSITIVE, NEGATIVE = "#3b8fd4", "#e8710a"  # told apart by the colour-blind, too
 MOST_NEURONS = 20  # that are drawn of a layer
 MOST_LAYERS = 12  # of a network that is drawn
 RADIUS = 9.0
 ROW = 28.0  # from a neuron to the next
 COLUMN = 150.0  # from a layer to the next
-WIDEST = 4.0  # line, in pixels
+POINT = 4 / 3  # pixels
 
 
 class _Network:
@@ -90,8 +90,8 @@ def _svg(network: _Network) -> str:
     for k, column in enumerate(columns):
         for i, (x, y) in enumerate(column):
             # an input has no bias
-            stroke = _stroke(network.layers[k - 1][i][1], largest, 1.0) if k else f'stroke="{LINE}"'
-            body.append(_circle(x, y, RADIUS, stroke))
+            fill = _fill(network.layers[k - 1][i][1], largest) if k else ""
+            body.append(_circle(x, y, RADIUS, f'{fill}stroke="{LINE}"'))
             if k == 0:
                 body.append(text_at(x, y + 4, f"x{i}", "middle", style=' font-size="9"'))
         more = network.sizes[k] - MOST_NEURONS
@@ -110,13 +110,32 @@ def _svg(network: _Network) -> str:
     return document(width + RADIUS, y + 8, network.text, body, left=RADIUS)
 
 
-def _stroke(x: float, largest: float, least: float = 0.4) -> str:
-    """Return the attributes of a line that stand for a number: colour its sign, width its size."""
+def _stroke(x: float, largest: float) -> str:
+    """Return a line's attributes, which stand for a number: the sign is its colour, wide is large.
+
+    The colour of a large one is stronger, too. What is not finite is dashed.
+    """
     if not math.isfinite(x):
-        return f'stroke="{LINE}" stroke-width="{WIDEST:g}" stroke-dasharray="3 5"'
-    width = least + (WIDEST - least) * (abs(x) / largest)
-    color = POSITIVE if x > 0 else NEGATIVE if x < 0 else LINE
-    return f'stroke="{color}" stroke-width="{width:.2g}"'
+        return f'stroke="{LINE}" stroke-width="{POINT * WIDEST:g}" stroke-dasharray="3 5"'
+    width = POINT * (THINNEST + (WIDEST - THINNEST) * (abs(x) / largest))
+    return (
+        f'stroke="{_color(x)}" stroke-opacity="{_strength(x, largest)}" stroke-width="{width:.2g}"'
+    )
+
+
+def _fill(x: float, largest: float) -> str:
+    """Return a circle's attributes: its colour stands for a bias, if that is finite."""
+    if not math.isfinite(x):
+        return ""
+    return f'fill="{_color(x)}" fill-opacity="{_strength(x, largest)}" '
+
+
+def _color(x: float) -> str:
+    return POSITIVE if x > 0 else NEGATIVE if x < 0 else LINE
+
+
+def _strength(x: float, largest: float) -> str:
+    return f"{FAINTEST + (1 - FAINTEST) * (abs(x) / largest):.2g}"
 
 
 def _circle(x: float, y: float, r: float, style: str) -> str:

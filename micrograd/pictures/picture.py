@@ -103,11 +103,6 @@ def shown_in_notebook(root: Any) -> str:
 
     text = repr(root)
     try:
-        nodes = nodes_below(root, LARGEST_PICTURE)
-    except ValueError:
-        return in_notebook(
-            "",
-            f"{text}\nNo picture: its graph has more than {LARGEST_PICTURE} nodes.\n"
-            "micrograd.picture(..., max_nodes=1000) draws up to 1000.",
-        )
-    return in_notebook(graph_svg(nodes, {}), text)
+        return in_notebook(graph_svg(nodes_below(root, LARGEST_PICTURE), {}), text)
+    except ValueError as problem:  # it is too large, or no graph without cycles
+        return in_notebook("", f"{text}\nNo picture: {problem}.")

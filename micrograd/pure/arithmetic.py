@@ -31,7 +31,10 @@ def power(x: float, k: float) -> float:
         if x == 0 and k == -math.inf:
             return math.inf  # so says x**k, and math.pow from Python 3.11 on
         if x == 0:
-            raise ZeroDivisionError(f"{x!r} ** {k!r}: zero has no negative power") from None
+            message = f"{x!r} ** {k!r}: zero has no negative power"
+            if k == -1:  # which a / b records, too: forward() finds 0 in the place of b
+                message += "; if this is b in a / b, it is a division by zero"
+            raise ZeroDivisionError(message) from None
         message = f"{x!r} ** {k!r}: a negative number has no real fractional power"
         raise ValueError(message) from None
 
@@ -47,7 +50,10 @@ def exp(x: float) -> float:
 def log(x: float) -> float:
     """The natural logarithm of x, or ValueError."""
     if x <= 0:
-        raise ValueError(f"log({x!r}): only positive numbers have a logarithm")
+        message = f"log({x!r}): only positive numbers have a logarithm"
+        if x == 0:
+            message += "; a probability is 0.0 where a logit is some 745 below the largest"
+        raise ValueError(message)
     return math.log(x)
 
 

@@ -25,7 +25,9 @@ class Base:
 
     no_grad = no_grad  # `with Value.no_grad():` is found in scripts, too
     label = ""  # shown in drawings
-    __array_ufunc__ = None  # NumPy's numbers leave the operators to us
+    # NumPy's numbers and arrays leave the operators to us; its functions call our methods, and so
+    # np.exp(a) is a.exp()
+    __array_priority__ = 1000.0
 
     # what a recorded function may not look at is refused: most often there is no recorder at all
 

@@ -23,19 +23,20 @@ def gen_data(random: SupportsUniform, n: SupportsIndex = 100) -> Parts[Point]:
 
     Args:
         random: the generator (RNG).
-        n: how many points.
+        n: how many points, 1 or more. It takes 2 for a point to train with, and 6 for one to
+            validate with.
 
     Returns:
         Three lists of ([x, y], label), for training, validation and test, with x and y
         in [-2, 2). Label 0 is left of the y axis, 1 below the x axis, 2 the rest.
 
     Raises:
-        ValueError: n is negative.
+        ValueError: n is below 1.
         TypeError: n is no integer, or random no generator.
     """
     check_generator(random)
     points = []
-    for _ in range(count(n, "n")):
+    for _ in range(count(n, "n", least=1)):
         x = random.uniform(-2.0, 2.0)
         y = random.uniform(-2.0, 2.0)
         label = 0 if x < 0 else 1 if y < 0 else 2
@@ -50,7 +51,7 @@ def gen_data_circles(random: SupportsUniform, n: SupportsIndex = 100) -> Parts[P
     """
     check_generator(random)
     points = []
-    for _ in range(count(n, "n")):
+    for _ in range(count(n, "n", least=1)):
         x = random.uniform(-2.0, 2.0)
         y = random.uniform(-2.0, 2.0)
         square = power(x, 2.0) + power(y, 2.0)
@@ -69,7 +70,7 @@ def gen_data_yinyang(
 
     Args:
         random: the generator (RNG).
-        n: how many points; a third of them in each class.
+        n: how many points, 1 or more; a third of them in each class.
         r_small: the radius of the dots, from r_big / 1000 up to below r_big.
         r_big: the radius of the sign, 1e-100 .. 1e100.
 
@@ -78,14 +79,14 @@ def gen_data_yinyang(
         that the sign has radius 2 and its centre at the origin.
 
     Raises:
-        ValueError: n is negative or a radius is out of range.
+        ValueError: n is below 1 or a radius is out of range.
         TypeError: one of them is no number, or random no generator.
 
     Source: Kriener, Göltz, Petrovici, "The Yin-Yang dataset", 2022,
     https://arxiv.org/abs/2102.08211
     """
     check_generator(random)
-    n = count(n, "n")
+    n = count(n, "n", least=1)
     r_small, r_big = check_radii(r_small, r_big)
 
     def distance(x: float, y: float, x0: float, y0: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..checks import (
     check_index,
     check_items,
+    check_lists,
     check_matrix,
     check_pairs,
     check_table,
@@ -165,12 +166,21 @@ def softmax(xs: Iterable[Value | Number]) -> list[Value]:
         >>> softmax([Value(0.0), Value(0.0)])
         [Value(data=0.5, grad=0.0), Value(data=0.5, grad=0.0)]
     """
-    values = [x if isinstance(x, Value) else Value(x) for x in xs]
+    values = values_of(xs, "xs")
     if not values:
         raise ValueError("softmax needs at least 1 item, and was given 0")
     ex = exponentials(values)
     denom = sum(ex)
     return [e / denom for e in ex]
+
+
+def values_of(xs: Iterable[Value | Number], what: str) -> list[Value]:
+    """Return a list of Values and numbers as one of Values."""
+    try:
+        return [x if isinstance(x, Value) else Value(x) for x in xs]
+    except TypeError:
+        check_lists(**{what: xs})
+        raise
 
 
 def exponentials(values: list[Value]) -> list[Value]:

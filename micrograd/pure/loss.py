@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..checks import check_split, check_target, number
+from ..checks import check_split, check_target, improbable, number
 from ..grad_mode import no_grad
 from ..recorder import Integer
-from .functions import choose, exponentials, softmax, sum
+from .functions import choose, exponentials, softmax, sum, values_of
 from .value import Value
 
 TYPE_CHECKING = False
@@ -27,16 +27,21 @@ def cross_entropy(logits: Iterable[Value | Number], target: SupportsIndex) -> Va
         A Value, 0 or more: how surprised the model is.
 
     Raises:
-        ValueError: there are no logits.
+        ValueError: there are no logits, or the target's is so far below the largest that its
+            probability is 0.
         IndexError: there is no such class; the message has both numbers.
         TypeError: the target is no integer.
     """
-    values = [x if isinstance(x, Value) else Value(x) for x in logits]
+    values = values_of(logits, "logits")
     if not values:
         raise ValueError("cross_entropy needs at least 1 logit, and was given 0")
     n = check_target(target, len(values))
     if not isinstance(target, Integer):
-        return -softmax(values)[n].log()
+        probability = softmax(values)[n]
+        try:
+            return -probability.log()
+        except ValueError as problem:
+            raise improbable(problem, values, n) from None
     ex = exponentials(values)
     denom = sum(ex)
     [chosen] = choose([[e] for e in ex], target, "target")

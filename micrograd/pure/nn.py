@@ -11,6 +11,7 @@ from ..checks import (
     check_numbers,
     check_point,
     check_sizes,
+    check_weights,
     count,
 )
 from ..grad_mode import refuse
@@ -32,7 +33,9 @@ class Module(SavedModule):
     def zero_grad(self) -> None:
         """Set the gradients of all parameters to 0."""
         refuse("zero_grad")
-        for p in self.parameters():
+        parameters = list(self.parameters())
+        check_weights(parameters)
+        for p in parameters:
             p.grad = 0
 
     def num_parameters(self) -> int:
@@ -80,7 +83,8 @@ class Neuron(_Drawn):
 
     Raises:
         ValueError: nin is below 1, or there is no such activation.
-        TypeError: nin is no integer, or rng no generator.
+        TypeError: nin is no integer, or rng no generator; in a call, a weight or the bias is no
+            Value.
     """
 
     _Value = Value  # which the compiled engine replaces by its own, and so the generator
@@ -111,6 +115,9 @@ class Neuron(_Drawn):
         x = check_point(x)
         check_inputs(x, len(self.w))
         x = check_numbers(x, self._Value)
+        if {*map(type, self.w), type(self.b)} != {self._Value}:  # or of a subclass
+            check_weights(self.w, "a neuron's w[{}]")
+            check_weights([self.b], "a neuron's b")
         act = self.b
         for wi, xi in zip(self.w, x):
             act = act + wi * xi
