@@ -33,7 +33,7 @@ def main():
     words = read(options.data)
     model = GPT(rng)
     optimizer = AdamW(model.parameters(), lr=0.02, betas=(0.9, 0.99))
-    cluster = LocalCluster(options.workers, threads_per_worker=1, dashboard_address=None)
+    cluster = LocalCluster(options.workers, threads_per_worker=1, dashboard_address=":0")
     with cluster, Client(cluster) as client:
         trainer = Trainer(model, words, client, shards=options.shards, loss=losses)
         for step in range(1, options.steps + 1):

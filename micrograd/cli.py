@@ -126,7 +126,7 @@ def workers(run: CourseRun, n: int) -> Iterator[None]:
 
     from .parallel import Trainer
 
-    cluster = LocalCluster(n_workers=n, threads_per_worker=1, dashboard_address=None)
+    cluster = LocalCluster(n_workers=n, threads_per_worker=1, dashboard_address=":0")
     with cluster, Client(cluster) as client:
         shards = min(SHARDS, len(run.train))
         run.backward = Trainer(run.model, run.train, client, shards=shards).backward

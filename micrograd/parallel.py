@@ -265,8 +265,9 @@ class Trainer:
         loss: Callable[[Any, list[Any]], Any] | None = None,
         timeout: Number = 60.0,
     ) -> None:
-        if not hasattr(model, "parameters"):
-            raise TypeError(f"a model with parameters() was expected, not {type(model).__name__}")
+        if isinstance(model, type) or not hasattr(model, "parameters"):
+            given = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
+            raise TypeError(f"a model with parameters() was expected, not {given}")
         if hasattr(type(split), "parameters"):
             raise TypeError(
                 f"a data set was expected, not {type(split).__name__}: the model is first"
