@@ -15,10 +15,8 @@ import threading
 import time
 from pathlib import Path
 
-from distributed import Client, LocalCluster
-
 from micrograd import RNG, AdamW
-from micrograd.parallel import Trainer
+from micrograd.parallel import Trainer, local_client
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 sys.path.insert(0, str(EXAMPLES))
@@ -32,10 +30,6 @@ WORKERS = 1, 2, 4, 8
 
 def losses(model, words):
     return map(model.loss, words)
-
-
-def workers(n):
-    return LocalCluster(n_workers=n, threads_per_worker=1, dashboard_address=":0")
 
 
 def training(client, times=1, steps=30):
@@ -60,7 +54,7 @@ def steps_by_size():
         plain, expected = training(None, times, steps)
         row = [f"{plain * 1e3:.0f} ms"]
         for n in WORKERS:
-            with workers(n) as cluster, Client(cluster) as client:
+            with local_client(n) as client:
                 seconds, numbers = training(client, times, steps)
             assert numbers == expected, f"other bits with {n} workers"
             row.append(f"{seconds * 1e3:.0f} ms")
@@ -71,7 +65,7 @@ def kills(times=8, steps=40, n=4, seed=1):
     """Kill three of the workers at random moments of a run, and compare it with none killed."""
     start = time.perf_counter()
     _, expected = training(None, times, steps)
-    with workers(n) as cluster, Client(cluster) as client:
+    with local_client(n) as client:
         client.wait_for_workers(n)
         undisturbed = time.perf_counter()
         assert training(client, times, steps)[1] == expected

@@ -8,11 +8,10 @@ It prints the same digits for any number of workers.
 import argparse
 from pathlib import Path
 
-from distributed import Client, LocalCluster
 from gpt import GPT, make_up, read
 
 from micrograd import RNG, AdamW, no_grad
-from micrograd.parallel import Trainer
+from micrograd.parallel import Trainer, local_client
 
 
 def losses(model, words):
@@ -33,8 +32,7 @@ def main():
     words = read(options.data)
     model = GPT(rng)
     optimizer = AdamW(model.parameters(), lr=0.02, betas=(0.9, 0.99))
-    cluster = LocalCluster(options.workers, threads_per_worker=1, dashboard_address=":0")
-    with cluster, Client(cluster) as client:
+    with local_client(options.workers) as client:
         trainer = Trainer(model, words, client, shards=options.shards, loss=losses)
         for step in range(1, options.steps + 1):
             loss = trainer.backward()

@@ -67,8 +67,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--workers",
         type=positive,
         metavar="N",
-        help=f"train with N processes by Dask, the data in {SHARDS} parts: the same digits for every "
-        "N, and without --workers others in the last places",
+        help=f"train by N processes of Dask's, the data in {SHARDS} parts: the same digits for "
+        "every N; without --workers the last places are others",
     )
     add("--plot", metavar="FILE", help="then plot the losses and the classes (.png, .svg, .pdf)")
     add("--version", action="version", version=f"micrograd {__version__}")
@@ -122,12 +122,9 @@ def check_workers(parser: argparse.ArgumentParser, options: argparse.Namespace) 
 @contextmanager
 def workers(run: CourseRun, n: int) -> Iterator[None]:
     """Let so many processes compute the run's training loss, while the block is open."""
-    from distributed import Client, LocalCluster
+    from .parallel import Trainer, local_client
 
-    from .parallel import Trainer
-
-    cluster = LocalCluster(n_workers=n, threads_per_worker=1, dashboard_address=":0")
-    with cluster, Client(cluster) as client:
+    with local_client(n) as client:
         shards = min(SHARDS, len(run.train))
         run.backward = Trainer(run.model, run.train, client, shards=shards).backward
         yield

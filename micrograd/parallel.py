@@ -1,14 +1,13 @@
 """Training with many workers, with the same bits for any number of them.
 
-    from distributed import Client, LocalCluster
-    from micrograd.parallel import Trainer
+    from micrograd.parallel import Trainer, local_client
 
-    client = Client(LocalCluster(n_workers=4, threads_per_worker=1))
-    trainer = Trainer(model, train, client)
-    for step in range(100):
-        loss = trainer.backward()  # in the place of mean_cross_entropy(...) and its backward()
-        optimizer.step()
-        optimizer.zero_grad()
+    with local_client(4) as client:
+        trainer = Trainer(model, train, client)
+        for step in range(100):
+            loss = trainer.backward()  # in the place of mean_cross_entropy(...) and its backward()
+            optimizer.step()
+            optimizer.zero_grad()
 
 The examples are divided into shards, whose number has nothing to do with that of the workers. In
 each step every shard gets the parameters' numbers and gives back its loss and gradients, which
@@ -30,12 +29,13 @@ import io
 import operator
 import os
 import pickle
+import signal
 import sys
 import threading
 import uuid
 import weakref
 from array import array
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import Context
 
 from . import pure
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
     from .types import Number
 
-__all__ = ["Trainer"]
+__all__ = ["Trainer", "local_client"]
 
 ROUNDS = 3  # how often a step is sent again when Dask has given it up
 POLL = 1.0  # seconds between two looks at whether there are workers
@@ -266,7 +266,9 @@ class Trainer:
         timeout: Number = 60.0,
     ) -> None:
         if isinstance(model, type) or not hasattr(model, "parameters"):
-            given = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
+            given = (
+                f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
+            )
             raise TypeError(f"a model with parameters() was expected, not {given}")
         if hasattr(type(split), "parameters"):
             raise TypeError(
@@ -442,22 +444,28 @@ def _divided(examples: list[Any], shards: int) -> list[list[Any]]:
 
 def _check_client(client: Any) -> None:
     """Raise an exception that says what to write unless it is a Client for ordinary calls."""
-    try:
-        from distributed import Client
-        from distributed.deploy import Cluster
-    except ImportError as problem:
-        raise ImportError(
-            f"a Trainer with a client needs Dask's distributed: pip install distributed ({problem})"
-        ) from problem
+    distributed = _distributed()
+    Client, Cluster = distributed.Client, distributed.deploy.Cluster
     if isinstance(client, Cluster):
         raise TypeError(f"client must be a distributed.Client, not {client!r}: write Client(it)")
     if not isinstance(client, Client):
         raise TypeError(
             f"client must be a distributed.Client or None, not {client!r}: write "
-            "Client(LocalCluster(n_workers=4, threads_per_worker=1))"
+            "`with local_client(4) as client:`"
         )
     if client.asynchronous:
         raise TypeError("client must not be asynchronous: write Client(...) without asynchronous=")
+
+
+def _distributed() -> Any:
+    """Return Dask's package, or raise an ImportError that says how to get it."""
+    try:
+        import distributed
+    except ImportError as problem:
+        raise ImportError(
+            f"workers need Dask's distributed: pip install distributed ({problem})"
+        ) from problem
+    return distributed
 
 
 def _add_gradients(parameters: list[Any], gradients: list[float]) -> None:
@@ -470,3 +478,52 @@ def _add_gradients(parameters: list[Any], gradients: list[float]) -> None:
         for p, x in zip(parameters, before):
             p.grad = x
         raise
+
+
+# -----------------------------------------------------------------------------
+# workers on this machine
+
+
+@contextmanager
+def local_client(workers: SupportsIndex) -> Iterator[Any]:
+    """Start worker processes on this machine, in a `with` block at whose end they end.
+
+    In a script it stands below `if __name__ == "__main__":`, because each worker imports the
+    script. Only this machine can reach the workers. Ctrl-C interrupts this process, not them.
+
+    Args:
+        workers: how many processes, each with one thread; as many as there are processors is
+            a good number.
+
+    Returns:
+        What `with` gives: their `distributed.Client`, of a `LocalCluster`.
+
+    Raises:
+        ValueError, TypeError: workers is below 1, or no integer.
+        ImportError: there is no `distributed`.
+    """
+    n = count(workers, "workers", least=1)
+    distributed = _distributed()
+    with ExitStack() as stack:
+        with _interrupts_blocked():
+            cluster = distributed.LocalCluster(
+                n_workers=n, threads_per_worker=1, dashboard_address="localhost:0"
+            )
+            stack.enter_context(cluster)
+        yield stack.enter_context(distributed.Client(cluster))
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Hold SIGINT back; the threads and processes that are started meanwhile never get it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # when it starts it unblocks SIGINT in its thread
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -16,8 +16,10 @@ from conftest import ENGINES, bits, collect_garbage, live_nodes
 
 import micrograd
 from micrograd import RecordingError, cli, no_grad
-from micrograd.parallel import Trainer
+from micrograd.parallel import Trainer, local_client
 from micrograd.run import CourseRun
+
+pytestmark = pytest.mark.unsanitized  # of which many processes take long
 
 ROOT = Path(__file__).parent.parent
 
@@ -95,11 +97,9 @@ def nodes_here():
 
 @pytest.fixture(scope="module")
 def cluster():
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=":0"
-    ) as cluster:
-        yield cluster
+    pytest.importorskip("distributed")
+    with local_client(2) as client:
+        yield client.cluster
 
 
 @pytest.fixture
@@ -179,19 +179,23 @@ def test_workers_have_the_bits_of_one_process(engine, client):
 def test_workers_that_are_threads_share_a_model(engine, threads):
     """Of one process, so that its shards take turns."""
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=threads, processes=False, dashboard_address=":0"
-    ) as cluster, distributed.Client(cluster) as client:
+    with (
+        distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=threads,
+            processes=False,
+            dashboard_address="localhost:0",
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
         assert course(engine, client) == course(engine, None)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 4, 8])
 def test_any_number_of_workers_has_the_same_bits(n):
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=n, threads_per_worker=1, dashboard_address=":0"
-    ) as cluster, distributed.Client(cluster) as client:
+    pytest.importorskip("distributed")
+    with local_client(n) as client:
         for engine in ENGINES.values():
             assert course(engine, client) == course(engine, None)
 
@@ -279,7 +283,7 @@ def test_a_worker_is_killed_between_steps(client):
     trainer, local = (Trainer(run.model, run.train, where) for where in (client, None))
     expected = gradients(local, run.model)
     assert gradients(trainer, run.model) == expected
-    os.kill([*client.run(os.getpid).values()][0], signal.SIGKILL)
+    os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
     assert gradients(trainer, run.model) == expected
 
 
@@ -291,7 +295,7 @@ def test_what_dask_gives_up_is_sent_again(tmp_path):
 
     engine = micrograd
     with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
-        cluster = distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=":0")
+        cluster = distributed.LocalCluster(2, threads_per_worker=1, dashboard_address="localhost:0")
     loss = partial(dying, tmp_path, engine.mean_cross_entropy)
     with cluster, distributed.Client(cluster) as client:
         (tmp_path / "once").touch()
@@ -310,9 +314,12 @@ def test_what_dask_gives_up_is_sent_again(tmp_path):
 def test_there_are_no_workers():
     """They may come later."""
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=0, threads_per_worker=1, processes=False, dashboard_address=":0"
-    ) as cluster, distributed.Client(cluster) as client:
+    with (
+        distributed.LocalCluster(
+            n_workers=0, threads_per_worker=1, processes=False, dashboard_address="localhost:0"
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
         run = small(micrograd)
         trainer = Trainer(run.model, run.train, client, timeout=0.2)
         with pytest.raises(TimeoutError, match=r"there has been no worker for 0\.2 seconds"):
@@ -366,7 +373,7 @@ def test_the_first_shard_that_fails_is_the_one_that_is_told(client):
     model = Line()
     for where in None, client:
         trainer = Trainer(model, [5, 4, 2, 1, 0], where, shards=5, loss=logarithm)
-        with pytest.raises(ValueError, match="^no logarithm of 2$"):
+        with pytest.raises(ValueError, match=r"^no logarithm of 2$"):
             trainer.backward()
         trainer = Trainer(model, [5, 4, 3], where, shards=3, loss=logarithm)
         model.w.data = -1.0
@@ -448,13 +455,25 @@ def test_wrong_arguments(engine, client):
     refused(TypeError, "expected, not the class MLP", engine.MLP, train)
     refused(TypeError, "a data set was expected, not MLP: the model is first", model, model)
     refused(ValueError, "the split is empty: there is no mean over 0 examples", model, [])
-    refused(ValueError, "^5 examples cannot be divided into 8 shards: take at most 5", model, train[:5])
+    refused(
+        ValueError, "^5 examples cannot be divided into 8 shards: take at most 5", model, train[:5]
+    )
     refused(ValueError, "^shards must be at least 1, not 0$", model, train, shards=0)
     refused(TypeError, r"^shards must be an integer, not 2\.5$", model, train, shards=2.5)
-    refused(TypeError, "^loss must be a function of a model and a list, not 3$", model, train, loss=3)
+    refused(
+        TypeError, "^loss must be a function of a model and a list, not 3$", model, train, loss=3
+    )
     refused(ValueError, "timeout must be above 0 seconds, not 0.0", model, train, timeout=0)
-    refused(ValueError, "timeout must be above 0 seconds, not nan", model, train, timeout=float("nan"))
-    refused(TypeError, "client must be a distributed.Client or None, not 4: write Client", model, train, 4)
+    refused(
+        ValueError, "timeout must be above 0 seconds, not nan", model, train, timeout=float("nan")
+    )
+    refused(
+        TypeError,
+        r"client must be a distributed.Client or None, not 4: write `with local_client\(4\)",
+        model,
+        train,
+        4,
+    )
     refused(TypeError, r"LocalCluster.*: write Client\(it\)$", model, train, client.cluster)
 
     class Empty(engine.Module):
@@ -495,7 +514,7 @@ def test_a_closed_client(cluster):
         trainer = Trainer(run.model, run.train, client)
         trainer.backward()
     before = all_bits([p.grad for p in run.model.parameters()])
-    with pytest.raises(RuntimeError, match="^the client is closed: make a new Client"):
+    with pytest.raises(RuntimeError, match=r"^the client is closed: make a new Client"):
         trainer.backward()
     assert all_bits([p.grad for p in run.model.parameters()]) == before
 
@@ -649,7 +668,9 @@ def test_wrong_workers(capsys, monkeypatch):
         with pytest.raises(SystemExit) as stop:
             cli.main(words)
         assert stop.value.code == 2 and message in capsys.readouterr().err
-    with pytest.raises(ImportError, match="needs Dask's distributed: pip install distributed"):
+    with pytest.raises(
+        ImportError, match="workers need Dask's distributed: pip install distributed"
+    ):
         Trainer(Line(), POINTS, 3)
 
 
