@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from array import array
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from conftest import ENGINES, bits, collect_garbage, live_nodes
 
 import micrograd
 from micrograd import RecordingError, cli, no_grad
-from micrograd.parallel import Trainer, local_client
+from micrograd.parallel import Trainer, _differentiate, local_client
 from micrograd.run import CourseRun
 
 pytestmark = pytest.mark.unsanitized  # of which many processes take long
@@ -349,6 +350,23 @@ def test_the_scheduler_forgets_everything(client):
     assert gradients(trainer, run.model) == expected
 
 
+def test_a_shard_may_move_to_another_worker(client):
+    """Which makes it anew, from what it was sent as."""
+    run = small(micrograd)
+    trainer = Trainer(run.model, run.train, client, shards=3)
+    expected = gradients(trainer, run.model)
+    client.replicate(trainer._sent)
+    assert {len(where) for where in client.who_has(trainer._sent).values()} == {2}
+    numbers = array("d", [p.data for p in run.model.parameters()])
+    for address in client.nthreads():
+        steps = [
+            client.submit(_differentiate, shard, numbers, workers=[address], pure=False)
+            for shard in trainer._sent
+        ]
+        loss = sum(loss for loss, _ in client.gather(steps))
+        assert bits(loss) == expected[0]
+
+
 # -----------------------------------------------------------------------------
 # errors, interrupts
 
@@ -415,6 +433,30 @@ def test_an_interrupt(client, tmp_path):
     assert gradients(trainer, run.model) == gradients(Trainer(run.model, run.train), run.model)
 
 
+def blocked_signals():
+    return signal.pthread_sigmask(signal.SIG_BLOCK, set())
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="there are none on Windows")
+def test_ctrl_c_is_for_this_process_only(client):
+    """A terminal sends it to all of them."""
+    assert signal.SIGINT not in blocked_signals()
+    for blocked in client.run(blocked_signals).values():
+        assert signal.SIGINT in blocked
+
+
+def listening():
+    import psutil
+
+    connections = psutil.Process().net_connections()
+    return {c.laddr.ip for c in connections if c.status == psutil.CONN_LISTEN}
+
+
+def test_only_this_machine_reaches_the_workers(client):
+    for addresses in [listening(), *client.run(listening).values()]:
+        assert addresses and addresses <= {"127.0.0.1", "::1"}
+
+
 def test_an_interrupt_while_gradients_are_added(engine):
     """All are added or none."""
 
@@ -443,7 +485,7 @@ def test_an_interrupt_while_gradients_are_added(engine):
     assert all_bits([p.grad for p in run.model.parameters()][:-1]) == before
 
 
-def test_wrong_arguments(engine, client):
+def test_wrong_arguments(engine):
     run = small(engine)
     model, train = run.model, run.train
 
@@ -467,14 +509,6 @@ def test_wrong_arguments(engine, client):
     refused(
         ValueError, "timeout must be above 0 seconds, not nan", model, train, timeout=float("nan")
     )
-    refused(
-        TypeError,
-        r"client must be a distributed.Client or None, not 4: write `with local_client\(4\)",
-        model,
-        train,
-        4,
-    )
-    refused(TypeError, r"LocalCluster.*: write Client\(it\)$", model, train, client.cluster)
 
     class Empty(engine.Module):
         def parameters(self):
@@ -485,8 +519,18 @@ def test_wrong_arguments(engine, client):
     refused(TypeError, r"a parameter must be a Value, not 1\.0", Empty(), train)
 
 
-def test_asynchronous_clients_are_refused(cluster):
+def test_wrong_clients(cluster):
     from distributed import Client
+
+    with pytest.raises(
+        TypeError, match=r"or None, not 4: write `with local_client\(4\) as client:`"
+    ):
+        Trainer(Line(), POINTS, 4)
+    with pytest.raises(TypeError, match=r"LocalCluster.*: write Client\(it\)$"):
+        Trainer(Line(), POINTS, cluster)
+    for n, problem in (0, ValueError), (2.5, TypeError):
+        with pytest.raises(problem, match=f"^workers must be .*, not {n}$"), local_client(n):
+            pass
 
     async def make():
         async with Client(cluster.scheduler_address, asynchronous=True) as client:
@@ -582,7 +626,7 @@ def test_nothing_is_left_here(engine, no_new_nodes):
 
 
 IN_A_SCRIPT = """
-import pickle, sys
+import sys
 from pathlib import Path
 from micrograd import Module, Value, recorded
 from micrograd.parallel import _pickled
