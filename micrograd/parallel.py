@@ -70,11 +70,6 @@ def _engine_of(parameter: object) -> ModuleType:
     raise TypeError(f"a parameter must be a Value, not {parameter!r}")
 
 
-def _parameters_of(model: Any) -> list[Any]:
-    """Return a model's parameters; one that is shared counts once."""
-    return [*{id(p): p for p in model.parameters()}.values()]
-
-
 # -----------------------------------------------------------------------------
 # one process: a copy of the model, and the shards that are computed there
 
@@ -84,7 +79,7 @@ class _Replica:
 
     def __init__(self, model: Any, loss: Callable[..., Any]) -> None:
         self.model, self.loss = model, loss
-        self.parameters = _parameters_of(model)
+        self.parameters = [*model.parameters()]
         self.kind = _engine_of(self.parameters[0]).Value
         self.lock = threading.Lock()  # two threads may compute two shards, or one shard twice
         # the recorded losses: no two shards may have the same
@@ -274,7 +269,7 @@ class Trainer:
             raise TypeError(
                 f"a data set was expected, not {type(split).__name__}: the model is first"
             )
-        parameters = _parameters_of(model)
+        parameters = [*model.parameters()]
         if not parameters:
             raise ValueError("a model needs at least 1 parameter, and this one has 0")
         engine = _engine_of(parameters[0])
@@ -317,7 +312,7 @@ class Trainer:
             All gradients are then as they were before.
         """
         refuse("backward")
-        parameters = _parameters_of(self._model)
+        parameters = [*self._model.parameters()]
         if len(parameters) != self._size:
             raise ValueError(
                 f"the model has {len(parameters)} parameters, and had {self._size} when the "
@@ -470,7 +465,7 @@ def _distributed() -> Any:
 
 def _add_gradients(parameters: list[Any], gradients: list[float]) -> None:
     """Add to all gradients or, if there is an interrupt, to none."""
-    before = [p.grad for p in parameters]
+    before = [p.grad for p in parameters]  # of all first: one may be listed twice
     try:
         for p, x, gradient in zip(parameters, before, gradients):
             p.grad = x + gradient
