@@ -35,6 +35,7 @@ import threading
 import uuid
 import weakref
 from array import array
+from collections import ChainMap
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import Context
 
@@ -199,16 +200,19 @@ def _pickled(x: object) -> bytes:
     """Pickle x, with what it uses of a script or a notebook, which workers cannot import."""
     import cloudpickle
 
-    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-        def reducer_override(self, obj: Any) -> Any:
-            if isinstance(obj, RecordedFunction) and obj.__module__ == "__main__":
-                engine = "pure" if obj._kind is pure.Value else "compiled"
-                return _recorded_again, (engine, obj.__wrapped__, obj._maxsize)
-            return super().reducer_override(obj)
-
+    base: Any = cloudpickle.Pickler
+    table = ChainMap({RecordedFunction: _reduced}, base.dispatch_table)
     file = io.BytesIO()
-    Pickler(file, protocol=pickle.HIGHEST_PROTOCOL).dump(x)
+    type("Pickler", (base,), {"dispatch_table": table})(file).dump(x)
     return file.getvalue()
+
+
+def _reduced(function: RecordedFunction) -> str | tuple[Any, ...]:
+    """Reduce a recorded function of a script to what it is made of, others to their names."""
+    if function.__module__ != "__main__":
+        return function.__reduce__()
+    engine = "pure" if function._kind is pure.Value else "compiled"
+    return _recorded_again, (engine, function.__wrapped__, function._maxsize)
 
 
 def _recorded_again(engine: str, function: Callable[..., Any], maxsize: int | None) -> Any:
