@@ -46,13 +46,13 @@ __all__ += pure.__all__
 
 
 def __getattr__(name: str) -> _ModuleType:
-    if name == "plot":  # imported when it is used: it takes longer than the rest
+    if name in ("parallel", "plot"):  # imported when they are used: they take longer than the rest
         from importlib import import_module
 
-        return import_module(".plot", __name__)
+        return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
     modules = {"compiled", "engine", "nn", "pure"} & globals().keys()  # if they are imported
-    return [*{*__all__, *dir(pure), *_elementary.__all__, *modules, "plot"}]
+    return [*{*__all__, *dir(pure), *_elementary.__all__, *modules, "parallel", "plot"}]

@@ -6,6 +6,7 @@ import argparse
 import importlib
 import os
 import sys
+from contextlib import contextmanager, nullcontext
 
 from . import backend, draw_dot, picture, vis_color
 from .plot import decision_surface, loss_curve
@@ -15,12 +16,15 @@ from .version import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 ENGINES = {"c": "compiled", "python": "pure", "torch": "pytorch"}
 
 PICTURES = (".svg", ".png", ".pdf", ".jpg", ".gif", ".ps")
 PLOTS = (".png", ".svg", ".pdf")
+
+SHARDS = 8  # into which --workers divides the data
 
 
 def positive(text: str) -> int:
@@ -59,6 +63,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         metavar="FILE",
         help="then draw one point's loss into FILE (.svg; .png ... by graphviz)",
     )
+    add(
+        "--workers",
+        type=positive,
+        metavar="N",
+        help=f"train by N processes of Dask's, the data in {SHARDS} parts: the same digits for "
+        "every N; without --workers the last places are others",
+    )
     add("--plot", metavar="FILE", help="then plot the losses and the classes (.png, .svg, .pdf)")
     add("--version", action="version", version=f"micrograd {__version__}")
     options = parser.parse_args(arguments)
@@ -73,6 +84,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
             parser.error("--graph needs an engine of ours: --backend c or python")
     if options.plot is not None:
         check_plot(parser, options)
+    if options.workers is not None:
+        check_workers(parser, options)
     return options
 
 
@@ -96,6 +109,27 @@ def check_plot(parser: argparse.ArgumentParser, options: argparse.Namespace) -> 
         parser.error("--plot needs matplotlib: pip install matplotlib")
     except ValueError as problem:  # of a setting: in MPLBACKEND, say, or in its file
         parser.error(f"--plot: matplotlib refuses a setting: {problem}")
+
+
+def check_workers(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Refuse workers where there is no Dask, or another engine than ours."""
+    if options.backend == "torch":
+        parser.error("--workers needs an engine of ours: --backend c or python")
+    try:
+        import distributed  # noqa: F401
+    except ImportError:
+        parser.error("--workers needs Dask: pip install distributed")
+
+
+@contextmanager
+def workers(run: CourseRun, n: int) -> Iterator[None]:
+    """Let so many processes compute the run's training loss, while the block is open."""
+    from .parallel import Trainer, local_client
+
+    with local_client(n) as client:
+        shards = min(SHARDS, len(run.train))
+        run.backward = Trainer(run.model, run.train, client, shards=shards).backward
+        yield
 
 
 def progress(steps: int) -> Any:
@@ -170,7 +204,8 @@ def main(arguments: list[str] | None = None) -> int:
             check_program()
         engine = importlib.import_module(f".{ENGINES[options.backend]}", __package__)
         run = CourseRun(engine, options.hidden, options.points, options.data, options.seed)
-        train(run, options.steps)
+        with workers(run, options.workers) if options.workers else nullcontext():
+            train(run, options.steps)
         if options.graph:
             draw(run, options.graph)
         if options.plot:

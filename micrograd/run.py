@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import ModuleType
 
 DATA_SETS = {"simple": "gen_data", "circles": "gen_data_circles", "yinyang": "gen_data_yinyang"}
@@ -24,6 +24,8 @@ class CourseRun:
         model, optimizer: the network and its AdamW.
         train, val, test: the data set's parts.
         losses: of the latest run: the pairs (step, loss) by "train" and "val".
+        backward: a function that adds the training loss's gradients and returns its number, a
+            float. It may be set, as to a `Trainer`'s.
     """
 
     def __init__(
@@ -43,6 +45,12 @@ class CourseRun:
             self.model.parameters(), lr=1e-1, betas=(0.9, 0.95), eps=1e-8, weight_decay=1e-4
         )
         self.losses: dict[str, list[tuple[int, float]]] = {"train": [], "val": []}
+        self.backward: Callable[[], float] = self._backward
+
+    def _backward(self) -> float:
+        loss = self.engine.mean_cross_entropy(self.model, self.train)
+        loss.backward()
+        return float(loss.data)
 
     def lines(self, steps: int = 100) -> Iterator[str]:
         """Train for so many steps, and yield the lines to print as they come."""
@@ -52,9 +60,8 @@ class CourseRun:
                 val_loss = self.engine.eval_split(self.model, self.val)
                 val.append((step, val_loss))
                 yield f"step {step}, val loss {val_loss:.6f}"
-            loss = self.engine.mean_cross_entropy(self.model, self.train)
-            loss.backward()
+            loss = self.backward()
             self.optimizer.step()
             self.optimizer.zero_grad()
-            train.append((step, float(loss.data)))
-            yield f"step {step}, train loss {float(loss.data)}"
+            train.append((step, loss))
+            yield f"step {step}, train loss {loss}"

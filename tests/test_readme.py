@@ -59,6 +59,8 @@ def test_examples(page, tmp_path):
     blocks = code_of(PAGES[page], "python")
     if find_spec("matplotlib") is None:
         blocks = [block for block in blocks if "matplotlib" not in block and ".plot" not in block]
+    if find_spec("distributed") is None:
+        blocks = [block for block in blocks if "distributed" not in block]
     program = "\n".join(blocks)
     backend = {"MICROGRAD_BACKEND": "c"} if page in NEED_C else {}
     run = subprocess.run(

@@ -1,0 +1,752 @@
+"""micrograd.parallel: the same bits for any number of workers, whatever happens to them."""
+
+import copy
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from array import array
+from functools import partial
+from pathlib import Path
+
+import pytest
+from conftest import ENGINES, bits, collect_garbage, live_nodes
+
+import micrograd
+from micrograd import RecordingError, cli, no_grad
+from micrograd.parallel import Trainer, _differentiate, local_client
+from micrograd.run import CourseRun
+
+pytestmark = pytest.mark.unsanitized  # of which many processes take long
+
+ROOT = Path(__file__).parent.parent
+
+# -----------------------------------------------------------------------------
+# models and losses, which the workers import from here
+
+
+class Line(micrograd.Module):
+    """A module of the package's own engine, with a parameter that is shared, and a subclass."""
+
+    class Weight(micrograd.Value):
+        pass
+
+    def __init__(self):
+        self.w = self.Weight(0.75)
+        self.b = micrograd.Value(-0.125)
+
+    def parameters(self):
+        return [self.w, self.b, self.w]
+
+    @micrograd.recorded
+    def loss(self, x, y):
+        return (self.w * x + self.b * self.w - y) ** 2
+
+
+POINTS = [(i / 7, (i * i % 5) / 3) for i in range(11)]
+
+
+def squares(model, points):
+    """A loss for each example: they are all the same Value."""
+    for x, y in points:
+        yield model.loss(x, y)
+
+
+def mean_square(model, points):
+    """The same without recordings, as one Value."""
+    f = model.loss.__func__.__wrapped__
+    return sum(f(model, micrograd.Value(x), y) for x, y in points) * (1.0 / len(points))
+
+
+def waiting(folder, loss, model, examples):
+    """A loss that says who computes it, and goes on when it is told to."""
+    (folder / f"pid-{os.getpid()}").touch()
+    while not (folder / "go").exists():
+        time.sleep(0.01)
+    return loss(model, examples)
+
+
+def dying(folder, loss, model, examples):
+    """A loss that ends its process the first few times: as often as there are files."""
+    for path in folder.iterdir():
+        path.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return loss(model, examples)
+
+
+running = []
+
+
+def alone(loss, model, examples):
+    """A loss that fails while another thread computes one."""
+    running.append(None)
+    time.sleep(0.02)
+    try:
+        assert len(running) == 1
+        return loss(model, examples)
+    finally:
+        running.pop()
+
+
+def logarithm(model, examples):
+    """Fails for every shard with an example below 3, in words that name the first one."""
+    if min(examples) < 3:
+        raise ValueError(f"no logarithm of {examples[0]}")
+    return (model.w * sum(examples)).log()
+
+
+def all_bits(numbers):
+    return [bits(x) for x in numbers]
+
+
+def nodes_here():
+    collect_garbage()
+    return live_nodes()
+
+
+# -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    pytest.importorskip("distributed")
+    with local_client(2) as client:
+        yield client.cluster
+
+
+@pytest.fixture
+def client(cluster):
+    from distributed import Client
+
+    with Client(cluster) as client:
+        client.wait_for_workers(2)
+        yield client
+
+
+def small(engine, seed=42):
+    """The course's run, with 24 points to train with, and 31 parameters."""
+    return CourseRun(engine, hidden=[5], points=30, seed=seed)
+
+
+def course(engine, client, steps=4, **options):
+    """Train, and return all losses and parameters."""
+    run = small(engine)
+    trainer = Trainer(run.model, run.train, client, **options)
+    losses = []
+    for _ in range(steps):
+        losses.append(trainer.backward())
+        run.optimizer.step()
+        run.optimizer.zero_grad()
+    return all_bits(losses + [p.data for p in run.model.parameters()])
+
+
+def gradients(trainer, model):
+    """The bits of one step from gradients of 0."""
+    for p in model.parameters():
+        p.grad = 0
+    return all_bits([trainer.backward(), *[p.grad for p in model.parameters()]])
+
+
+# -----------------------------------------------------------------------------
+# bits
+
+
+def test_one_shard_has_the_bits_of_the_plain_loop(engine):
+    run = small(engine)
+    losses = []
+    for _ in range(4):
+        loss = engine.mean_cross_entropy(run.model, run.train)
+        loss.backward()
+        losses.append(loss.data)
+        run.optimizer.step()
+        run.optimizer.zero_grad()
+    plain = all_bits(losses + [p.data for p in run.model.parameters()])
+    assert course(engine, None, shards=1) == plain
+    assert course(engine, None, shards=7) != plain
+
+
+def test_shards_are_neighbours_and_add_up_from_the_left(engine):
+    run = CourseRun(engine, points=14)  # of which 11 to train with
+    n = len(run.train)
+    assert n == 11
+    loss, grads = 0.0, [0.0] * 99
+    for start, stop in (0, 2), (2, 5), (5, 8), (8, 11):
+        part = engine.mean_cross_entropy(run.model, run.train[start:stop])
+        part.backward()
+        weight = (stop - start) / n
+        loss += part.data * weight
+        grads = [a + p.grad * weight for a, p in zip(grads, run.model.parameters())]
+        run.model.zero_grad()
+    trainer = Trainer(run.model, run.train, shards=4)
+    assert gradients(trainer, run.model) == all_bits([loss, *grads])
+
+
+def test_workers_have_the_bits_of_one_process(engine, client):
+    expected = course(engine, None)
+    assert course(engine, client) == expected
+    assert course(engine, client, shards=3) == course(engine, None, shards=3) != expected
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_workers_that_are_threads_share_a_model(engine, threads):
+    """Of one process, so that its shards take turns."""
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=threads,
+            processes=False,
+            dashboard_address="localhost:0",
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        loss = partial(alone, engine.mean_cross_entropy)
+        assert course(engine, client, loss=loss) == course(engine, None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [1, 4, 8])
+def test_any_number_of_workers_has_the_same_bits(n):
+    pytest.importorskip("distributed")
+    with local_client(n) as client:
+        for engine in ENGINES.values():
+            assert course(engine, client) == course(engine, None)
+
+
+def test_losses_one_by_one(client):
+    """What recorded functions return, whose results are one Value, from a generator."""
+    model = Line()
+    one_by_one = gradients(Trainer(model, POINTS, shards=1, loss=squares), model)
+    model.zero_grad()
+    total = 0.0
+    for loss in squares(model, POINTS):
+        loss.backward()
+        total += loss.data
+    weight = 1.0 / len(POINTS)
+    assert one_by_one == all_bits([total * weight, *[p.grad * weight for p in model.parameters()]])
+
+    local = Trainer(model, POINTS, shards=4, loss=squares)
+    trainer = Trainer(model, POINTS, client, shards=4, loss=squares)
+    for x in 0.75, -2.0:
+        model.w.data = x
+        assert gradients(trainer, model) == gradients(local, model)
+        assert local.backward() == pytest.approx(mean_square(model, POINTS).data)
+
+
+def test_a_shared_parameter_counts_once(client):
+    model = Line()
+    plain = mean_square(model, POINTS)
+    plain.backward()
+    expected = all_bits([plain.data, model.w.grad, model.b.grad, model.w.grad])
+    for where in None, client:
+        trainer = Trainer(model, POINTS, where, shards=1, loss=mean_square)
+        assert gradients(trainer, model) == expected
+
+
+def test_gradients_are_added_to_those_there_are(engine):
+    run = small(engine)
+    trainer = Trainer(run.model, run.train)
+    loss = trainer.backward()
+    once = [p.grad for p in run.model.parameters()]
+    assert any(once)
+    assert trainer.backward() == loss
+    assert all_bits([p.grad for p in run.model.parameters()]) == all_bits([x + x for x in once])
+
+
+def test_numbers_are_read_anew_and_the_copies_are_apart(engine, client):
+    """A model that has been changed since, such as by load(), counts as it is now."""
+    run, other = small(engine), small(engine, seed=7)
+    trainers = [Trainer(run.model, run.train, where) for where in (None, client)]
+    before = [gradients(trainer, run.model) for trainer in trainers]
+    run.model.load_state_dict(other.model.state_dict())
+    expected = gradients(Trainer(other.model, run.train), other.model)
+    assert [gradients(trainer, run.model) for trainer in trainers] == [expected] * 2
+    assert expected not in before
+    assert all_bits([p.data for p in run.model.parameters()]) == all_bits(
+        [p.data for p in other.model.parameters()]
+    )
+
+
+# -----------------------------------------------------------------------------
+# workers that die
+
+
+def stop_one(folder, numbers):
+    """Kill the first process that computes, then let all others go on."""
+    while not (found := [*folder.glob("pid-*")]):
+        time.sleep(0.01)
+    pid = int(found[0].name.partition("-")[2])
+    os.kill(pid, signal.SIGKILL)
+    numbers.append(pid)
+    (folder / "go").touch()
+
+
+def test_a_worker_is_killed_in_the_middle_of_a_step(engine, client, tmp_path):
+    killed = []
+    killer = threading.Thread(target=stop_one, args=(tmp_path, killed))
+    killer.start()
+    loss = partial(waiting, tmp_path, engine.mean_cross_entropy)
+    assert course(engine, client, loss=loss) == course(engine, None)
+    killer.join()
+    assert killed and killed[0] not in client.run(os.getpid).values()
+
+
+def test_a_worker_is_killed_between_steps(client):
+    run = small(micrograd)
+    trainer, local = (Trainer(run.model, run.train, where) for where in (client, None))
+    expected = gradients(local, run.model)
+    assert gradients(trainer, run.model) == expected
+    os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+    assert gradients(trainer, run.model) == expected
+
+
+@pytest.mark.slow
+def test_what_dask_gives_up_is_sent_again(tmp_path):
+    """KilledWorker: with this setting one death is enough for it."""
+    distributed = pytest.importorskip("distributed")
+    import dask
+
+    engine = micrograd
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
+        cluster = distributed.LocalCluster(2, threads_per_worker=1, dashboard_address="localhost:0")
+    loss = partial(dying, tmp_path, engine.mean_cross_entropy)
+    with cluster, distributed.Client(cluster) as client:
+        (tmp_path / "once").touch()
+        assert course(engine, client, loss=loss) == course(engine, None)
+        assert not [*tmp_path.iterdir()]
+
+        run = small(engine)
+        before = gradients(Trainer(run.model, run.train), run.model)
+        for i in range(50):
+            (tmp_path / str(i)).touch()
+        with pytest.raises(RuntimeError, match="a step was given up 3 times, because workers died"):
+            Trainer(run.model, run.train, client, loss=loss).backward()
+        assert all_bits([p.grad for p in run.model.parameters()]) == before[1:]
+
+
+def test_there_are_no_workers():
+    """They may come later."""
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=0, threads_per_worker=1, processes=False, dashboard_address="localhost:0"
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        run = small(micrograd)
+        trainer = Trainer(run.model, run.train, client, timeout=0.2)
+        with pytest.raises(TimeoutError, match=r"there has been no worker for 0\.2 seconds"):
+            trainer.backward()
+        assert not any(p.grad for p in run.model.parameters())
+        cluster.scale(1)
+        client.wait_for_workers(1)
+        expected = gradients(Trainer(run.model, run.train), run.model)
+        assert gradients(trainer, run.model) == expected
+
+
+def test_a_slow_step_is_no_lack_of_workers(client, tmp_path):
+    run = small(micrograd)
+    loss = partial(waiting, tmp_path, micrograd.mean_cross_entropy)
+    trainer = Trainer(run.model, run.train, client, loss=loss, timeout=0.1)
+    timer = threading.Timer(0.5, (tmp_path / "go").touch)
+    timer.start()
+    assert gradients(trainer, run.model) == gradients(Trainer(run.model, run.train), run.model)
+    timer.join()
+
+
+def test_the_scheduler_forgets_everything(client):
+    run = small(micrograd)
+    trainer = Trainer(run.model, run.train, client)
+    expected = gradients(trainer, run.model)
+    client.cancel(trainer._sent, force=True)  # as another client of the cluster may
+    assert gradients(trainer, run.model) == expected
+
+
+def test_a_shard_may_move_to_another_worker(client):
+    """Which makes it anew, from what it was sent as."""
+    run = small(micrograd)
+    trainer = Trainer(run.model, run.train, client, shards=3)
+    expected = gradients(trainer, run.model)
+    client.replicate(trainer._sent)
+    assert {len(where) for where in client.who_has(trainer._sent).values()} == {2}
+    numbers = array("d", [p.data for p in run.model.parameters()])
+    for address in client.nthreads():
+        steps = [
+            client.submit(_differentiate, shard, numbers, workers=[address], pure=False)
+            for shard in trainer._sent
+        ]
+        loss = sum(loss for loss, _ in client.gather(steps))
+        assert bits(loss) == expected[0]
+
+
+# -----------------------------------------------------------------------------
+# errors, interrupts
+
+
+def test_errors_of_the_loss_come_out_as_they_are(engine, client):
+    run = small(engine)
+    for p in run.model.parameters():
+        p.grad = 2.5
+    wrong = [*run.train[:-1], (run.train[-1][0], 3)]
+    with pytest.raises(IndexError) as plain:
+        engine.mean_cross_entropy(run.model, wrong)
+    for where in None, client:
+        trainer = Trainer(run.model, wrong, where)
+        for _ in range(2):
+            with pytest.raises(IndexError) as found:
+                trainer.backward()
+            assert str(found.value) == str(plain.value) == "target 3 is out of range for 3 logits"
+    assert {p.grad for p in run.model.parameters()} == {2.5}
+
+
+def test_the_first_shard_that_fails_is_the_one_that_is_told(client):
+    model = Line()
+    for where in None, client:
+        trainer = Trainer(model, [5, 4, 2, 1, 0], where, shards=5, loss=logarithm)
+        with pytest.raises(ValueError, match=r"^no logarithm of 2$"):
+            trainer.backward()
+        trainer = Trainer(model, [5, 4, 3], where, shards=3, loss=logarithm)
+        model.w.data = -1.0
+        with pytest.raises(ValueError, match=r"^log\(-5\.0\): only positive numbers"):
+            trainer.backward()
+        model.w.data = 0.75
+        assert trainer.backward() and model.w.grad
+        model.zero_grad()
+
+
+def test_wrong_losses(engine):
+    run = small(engine)
+    other = [other for other in ENGINES.values() if other is not engine]
+    for result, what in [
+        (3.0, r"3\.0"), (None, "None"), (["x"], r"\['x'\]"),
+        *[(e.Value(2.0), r"Value\(data=2\.0, grad=0\.0\)") for e in other],
+    ]:  # fmt: skip
+        for loss in (lambda model, examples: result), (lambda model, examples: iter([result])):  # noqa: B023
+            with pytest.raises(TypeError, match=f"^the loss must return a Value .*, not {what}$"):
+                Trainer(run.model, run.train, loss=loss).backward()
+    with pytest.raises(ValueError, match=r"^the loss yielded 1 Values for 3 examples"):
+        Trainer(run.model, run.train, loss=lambda *_: iter([engine.Value(1)])).backward()
+    v = engine.Value(2.0)
+    with pytest.raises(TypeError, match="returned one Value for shards 0 and 1, as recorded"):
+        Trainer(run.model, run.train, loss=lambda *_: v).backward()
+
+
+def test_an_interrupt(client, tmp_path):
+    run = small(micrograd)
+    loss = partial(waiting, tmp_path, micrograd.mean_cross_entropy)
+    trainer = Trainer(run.model, run.train, client, loss=loss)
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        trainer.backward()
+    timer.join()
+    assert not any(p.grad for p in run.model.parameters())
+    (tmp_path / "go").touch()
+    assert gradients(trainer, run.model) == gradients(Trainer(run.model, run.train), run.model)
+
+
+def blocked_signals():
+    return signal.pthread_sigmask(signal.SIG_BLOCK, set())
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="there are none on Windows")
+def test_ctrl_c_is_for_this_process_only(client):
+    """A terminal sends it to all of them."""
+    assert signal.SIGINT not in blocked_signals()
+    for blocked in client.run(blocked_signals).values():
+        assert signal.SIGINT in blocked
+
+
+def listening():
+    import psutil
+
+    connections = psutil.Process().net_connections()
+    return {c.laddr.ip for c in connections if c.status == psutil.CONN_LISTEN}
+
+
+def test_only_this_machine_reaches_the_workers(client):
+    for addresses in [listening(), *client.run(listening).values()]:
+        assert addresses and addresses <= {"127.0.0.1", "::1"}
+
+
+def test_an_interrupt_while_gradients_are_added(engine):
+    """All are added or none."""
+
+    class Interrupted(engine.Value):
+        @property
+        def grad(self):
+            return engine.Value.grad.__get__(self)
+
+        @grad.setter
+        def grad(self, x):
+            if x == interrupt_at:
+                raise KeyboardInterrupt
+            engine.Value.grad.__set__(self, x)
+
+    interrupt_at = None
+    run = small(engine)
+    trainer = Trainer(run.model, run.train)
+    gradients(trainer, run.model)
+    last = run.model.layers[-1].neurons[-1]
+    g = last.b.grad
+    before = all_bits([p.grad for p in run.model.parameters()][:-1])
+    last.b = Interrupted(last.b.data)
+    interrupt_at = 0.0 + g
+    with pytest.raises(KeyboardInterrupt):
+        trainer.backward()
+    assert all_bits([p.grad for p in run.model.parameters()][:-1]) == before
+
+
+def test_wrong_arguments(engine):
+    run = small(engine)
+    model, train = run.model, run.train
+
+    def refused(kind, match, *args, **kwargs):
+        with pytest.raises(kind, match=match):
+            Trainer(*args, **kwargs)
+
+    refused(TypeError, r"^a model with parameters\(\) was expected, not list", train, model)
+    refused(TypeError, "expected, not the class MLP", engine.MLP, train)
+    refused(TypeError, "a data set was expected, not MLP: the model is first", model, model)
+    refused(ValueError, "the split is empty: there is no mean over 0 examples", model, [])
+    refused(
+        ValueError, "^5 examples cannot be divided into 8 shards: take at most 5", model, train[:5]
+    )
+    refused(ValueError, "^shards must be at least 1, not 0$", model, train, shards=0)
+    refused(TypeError, r"^shards must be an integer, not 2\.5$", model, train, shards=2.5)
+    refused(
+        TypeError, "^loss must be a function of a model and a list, not 3$", model, train, loss=3
+    )
+    refused(ValueError, "timeout must be above 0 seconds, not 0.0", model, train, timeout=0)
+    refused(
+        ValueError, "timeout must be above 0 seconds, not nan", model, train, timeout=float("nan")
+    )
+
+    class Empty(engine.Module):
+        def parameters(self):
+            return []
+
+    refused(ValueError, "a model needs at least 1 parameter, and this one has 0", Empty(), train)
+    Empty.parameters = lambda self: [1.0]
+    refused(TypeError, r"a parameter must be a Value, not 1\.0", Empty(), train)
+
+
+def test_wrong_clients(cluster):
+    from distributed import Client
+
+    with pytest.raises(
+        TypeError, match=r"or None, not 4: write `with local_client\(4\) as client:`"
+    ):
+        Trainer(Line(), POINTS, 4)
+    with pytest.raises(TypeError, match=r"LocalCluster.*: write Client\(it\)$"):
+        Trainer(Line(), POINTS, cluster)
+    for n, problem in (0, ValueError), (2.5, TypeError):
+        with pytest.raises(problem, match=f"^workers must be .*, not {n}$"), local_client(n):
+            pass
+
+    async def make():
+        async with Client(cluster.scheduler_address, asynchronous=True) as client:
+            with pytest.raises(TypeError, match="client must not be asynchronous"):
+                Trainer(Line(), POINTS, client)
+
+    import asyncio
+
+    asyncio.run(make())
+
+
+def test_a_model_that_has_grown(engine):
+    run = small(engine)
+    trainer = Trainer(run.model, run.train)
+    run.model.layers[0].neurons[0].w.append(engine.Value(1.0))
+    with pytest.raises(ValueError, match="has 34 parameters, and had 33 when the trainer was"):
+        trainer.backward()
+
+
+def test_a_closed_client(cluster):
+    from distributed import Client
+
+    with Client(cluster) as client:
+        run = small(micrograd)
+        trainer = Trainer(run.model, run.train, client)
+        trainer.backward()
+    before = all_bits([p.grad for p in run.model.parameters()])
+    with pytest.raises(RuntimeError, match=r"^the client is closed: make a new Client"):
+        trainer.backward()
+    assert all_bits([p.grad for p in run.model.parameters()]) == before
+
+
+def test_another_process(client, monkeypatch):
+    """A forked one, in which nobody serves the client."""
+    run = small(micrograd)
+    trainer = Trainer(run.model, run.train, client)
+    monkeypatch.setattr(os, "getpid", lambda: trainer._process + 1)
+    with pytest.raises(RuntimeError, match="make a Client and a Trainer after the fork"):
+        trainer.backward()
+
+
+def test_copies_and_pickles(engine):
+    run = small(engine)
+    trainer = Trainer(run.model, run.train)
+    for make in copy.copy, copy.deepcopy, pickle.dumps:
+        with pytest.raises(TypeError, match="a Trainer cannot be copied or pickled"):
+            make(trainer)
+
+
+# -----------------------------------------------------------------------------
+# pairs with the rest of the package
+
+
+def test_under_no_grad(engine):
+    run = small(engine)
+    expected = gradients(Trainer(run.model, run.train), run.model)
+    with no_grad():
+        assert gradients(Trainer(run.model, run.train), run.model) == expected
+
+
+def test_in_a_recorded_function(engine):
+    run = small(engine)
+    trainer = Trainer(run.model, run.train)
+
+    @engine.recorded
+    def f(x):
+        trainer.backward()
+        return x * 2.0
+
+    with pytest.raises(RecordingError, match=r"calls backward\(\)"):
+        f(1.0)
+
+
+def test_nothing_is_left_on_the_workers(client):
+    """Neither when a trainer is dropped nor when it is kept in vain by a failed call."""
+    before = client.run(nodes_here)
+    run = small(micrograd)
+    trainer = Trainer(run.model, run.train, client)
+    trainer.backward()
+    if micrograd.backend == "c":
+        assert client.run(nodes_here) != before
+    del trainer
+    until = time.monotonic() + 20
+    while client.run(nodes_here) != before and time.monotonic() < until:
+        time.sleep(0.05)
+    assert client.run(nodes_here) == before
+
+
+def test_nothing_is_left_here(engine, no_new_nodes):
+    run = small(engine)
+    trainer = Trainer(run.model, run.train)
+    trainer.backward()
+
+
+IN_A_SCRIPT = """
+import sys
+from pathlib import Path
+from micrograd import Module, Value, recorded
+from micrograd.parallel import _pickled
+
+class Line(Module):
+    def __init__(self):
+        self.w = Value(3.0)
+
+    def parameters(self):
+        return [self.w]
+
+    @recorded(maxsize=5)
+    def loss(self, x):
+        return self.w * x + bias
+
+bias = 0.5
+Path(sys.argv[1]).write_bytes(_pickled((Line(), lambda model, xs: map(model.loss, xs))))
+"""
+
+ON_A_WORKER = """
+import pickle, sys
+from pathlib import Path
+model, losses = pickle.loads(Path(sys.argv[1]).read_bytes())
+print([v.data for v in losses(model, [1.0, 2.0, 3.0])], model.loss.cache_parameters())
+print(model.loss.cache_info())
+"""
+
+
+@pytest.mark.parametrize("backend", ["c", "python"])
+def test_what_a_script_or_a_notebook_defines(tmp_path, backend):
+    """Recorded functions, too, which are pickled by name otherwise."""
+    pytest.importorskip("cloudpickle")
+    if backend not in ENGINES:
+        pytest.skip("the compiled engine is for CPython")
+    path = str(tmp_path / "pickle")
+    env = {**os.environ, "MICROGRAD_BACKEND": backend}
+    subprocess.run([sys.executable, "-c", IN_A_SCRIPT, path], check=True, env=env)
+    run = subprocess.run(
+        [sys.executable, "-c", ON_A_WORKER, path], capture_output=True, text=True, env=env
+    )
+    assert run.stdout.splitlines() == [
+        "[3.5, 6.5, 9.5] {'maxsize': 5}",
+        "CacheInfo(hits=2, misses=1, maxsize=5, currsize=1)",
+    ], run.stderr
+
+
+def test_dask_is_not_imported_before_it_is_needed():
+    program = """
+import sys, micrograd
+from micrograd import *
+print("micrograd.parallel" in sys.modules)
+micrograd.parallel.Trainer(MLP(2, [3]), [([1.0, 2.0], 0)], shards=1).backward()
+print({"dask", "distributed", "cloudpickle"} & {*sys.modules})
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.stdout == "False\nset()\n", run.stderr
+
+
+# -----------------------------------------------------------------------------
+# the command line, the example
+
+
+@pytest.mark.parametrize(
+    "n, words", [(2, []), pytest.param(1, ["--points", "6"], marks=pytest.mark.slow)]
+)
+def test_the_command_line(capsys, n, words):
+    """With 6 points there are 4 to train with, and as many shards."""
+    pytest.importorskip("distributed")
+    assert cli.main(["--workers", str(n), "--steps", "2", *words]) == 0
+    engine = micrograd.compiled if micrograd.backend == "c" else micrograd.pure
+    run = CourseRun(engine, points=6 if words else 100)
+    run.backward = Trainer(run.model, run.train, shards=4 if words else 8).backward
+    assert capsys.readouterr().out == "".join(f"{line}\n" for line in run.lines(2))
+
+
+def test_wrong_workers(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    for words, message in [
+        (["--workers", "0"], "'0' is not an integer above 0"),
+        (["--workers", "2", "--backend", "torch"], "--workers needs an engine of ours"),
+        (["--workers", "2"], "--workers needs Dask: pip install distributed"),
+    ]:
+        with pytest.raises(SystemExit) as stop:
+            cli.main(words)
+        assert stop.value.code == 2 and message in capsys.readouterr().err
+    with pytest.raises(
+        ImportError, match="workers need Dask's distributed: pip install distributed"
+    ):
+        Trainer(Line(), POINTS, 3)
+
+
+@pytest.mark.slow
+def test_the_example(tmp_path):
+    pytest.importorskip("distributed")
+    words = tmp_path / "words.txt"
+    words.write_text("ebro\nelbe\noder\nodra\nyare\nyarra\n")
+    outputs = []
+    for n in 1, 3:
+        program = ROOT / "examples" / "gpt_parallel.py"
+        options = ["--data", words, "--steps", 3, "--shards", 4, "--workers", n]
+        run = subprocess.run(
+            [sys.executable, "-W", "error", program, *map(str, options)],
+            capture_output=True,
+            text=True,
+        )
+        assert run.returncode == 0, run.stderr
+        outputs.append(run.stdout)
+    assert outputs[0] == outputs[1] and outputs[0].startswith("step 3, loss ")
