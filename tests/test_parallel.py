@@ -398,7 +398,7 @@ def test_errors_of_the_loss_come_out_as_they_are(engine, client):
         for _ in range(2):
             with pytest.raises(IndexError) as found:
                 trainer.backward()
-            assert str(found.value) == str(plain.value) == "target 3 is out of range for 3 logits"
+            assert str(found.value) == str(plain.value)
     assert {p.grad for p in run.model.parameters()} == {2.5}
 
 
