@@ -1,7 +1,7 @@
 """All that setuptools cannot read from pyproject.toml: the compiled module.
 
 Where it cannot be compiled the package is built without it, as a wheel of plain Python. With
-NAME_REQUIRE_C=1, NAME being the project's in capitals, that is an error. So it is in an editable
+NAME_REQUIRE_C=1, NAME being the package's in capitals, that is an error. So it is in an editable
 install and in a build in place, which could go on with an older module, unless
 NAME_REQUIRE_C=0 is set.
 """
@@ -17,7 +17,8 @@ from setuptools import setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CCompilerError
 
-NAME = re.search(r'^name = "(\w+)"$', Path("pyproject.toml").read_text("utf-8"), re.MULTILINE)[1]
+# what one imports; the name that it is published under is the [project]'s, and is used nowhere else
+NAME = re.search(r'^packages = \["(\w+)"', Path("pyproject.toml").read_text("utf-8"), re.MULTILINE)[1]
 
 
 def is_required(unless_told="0"):
