@@ -14,7 +14,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import IS_CPYTHON
+from conftest import HAS_C, NO_C
 
 import micrograd
 from micrograd import pure
@@ -87,19 +87,19 @@ def printed(backend):
 @pytest.mark.slow
 def test_as_it_is(build, python):
     run, [wheel] = build()
-    assert run.returncode == 0 and ("-none-any" in wheel.name) != IS_CPYTHON
+    assert run.returncode == 0 and ("-none-any" in wheel.name) != HAS_C
     run = python(wheel, PROGRAM)
-    assert (run.stdout, run.stderr) == (printed("c" if IS_CPYTHON else "python"), "")
+    assert (run.stdout, run.stderr) == (printed("c" if HAS_C else "python"), "")
 
 
 def test_without_a_compiler(build, python):
     run, [wheel] = build(CC="/bin/false")
     assert run.returncode == 0 and wheel.name.endswith("-py3-none-any.whl")
     assert "WITHOUT its compiled engine" in run.stdout
-    assert ("/bin/false" if IS_CPYTHON else "is for CPython") in run.stdout
+    assert ("/bin/false" if HAS_C else NO_C) in run.stdout
     run = python(wheel, PROGRAM)
     assert (run.stdout, run.returncode) == (printed("python"), 0)
-    assert run.stderr.count("RuntimeWarning") == IS_CPYTHON
+    assert run.stderr.count("RuntimeWarning") == HAS_C
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def tree(tmp_path):
     folder = tmp_path / "tree"
     for name in ("micrograd", "csrc"):
         shutil.copytree(ROOT / name, folder / name, ignore=NOT_SOURCES)
-    if IS_CPYTHON:
+    if HAS_C:
         module = importlib.import_module("_micrograd").__file__
         shutil.copyfile(module, folder / Path(module).name)  # the newest file
     return folder
@@ -122,7 +122,7 @@ def warnings_of(tree):
     return run.stderr
 
 
-@pytest.mark.skipif(not IS_CPYTHON, reason="there is nothing to compile")
+@pytest.mark.skipif(not HAS_C, reason="there is nothing to compile")
 def test_sources_that_have_changed_since(tree):
     """Where they are beside the package it warns, and says what to run."""
     assert warnings_of(tree) == ""
@@ -140,7 +140,7 @@ def test_sources_that_have_changed_since(tree):
     assert warnings_of(tree) == ""
 
 
-@pytest.mark.skipif(not IS_CPYTHON, reason="there is nothing to compile")
+@pytest.mark.skipif(not HAS_C, reason="there is nothing to compile")
 def test_every_source_counts(tree):
     """All that goes into the compiled module, and nothing else, such as main.c."""
     from micrograd.compiled.library import changed_sources
@@ -188,7 +188,7 @@ def test_the_tests_of_another_tree(tree):
     status, output = run_tests()
     assert status == pytest.ExitCode.USAGE_ERROR and "Traceback" not in output
     changed = (
-        "micrograd/checks.py, micrograd/new.py, micrograd/run.py" + ", csrc/rng.c" * IS_CPYTHON
+        "micrograd/checks.py, micrograd/new.py, micrograd/run.py" + ", csrc/rng.c" * HAS_C
     )
     assert f"before {changed} changed: run 'pip install .' again" in output
 
@@ -216,24 +216,24 @@ def test_without_cffi(build, no_cffi):
     run, [wheel] = build(**no_cffi)
     assert run.returncode == 0 and wheel.name.endswith("-py3-none-any.whl")
     assert "WITHOUT its compiled engine" in run.stdout
-    assert ("no cffi here" if IS_CPYTHON else "is for CPython") in run.stdout
+    assert ("no cffi here" if HAS_C else NO_C) in run.stdout
 
 
 def test_a_compiler_is_required(build):
     run, wheels = build(MICROGRAD_REQUIRE_C="1", CC="/bin/false")
     assert run.returncode != 0 and not wheels and "WITHOUT" not in run.stdout
-    assert ("/bin/false" if IS_CPYTHON else "is for CPython") in run.stdout
+    assert ("/bin/false" if HAS_C else NO_C) in run.stdout
 
 
 @pytest.mark.slow
 def test_cffi_is_required(build, no_cffi):
     run, wheels = build(MICROGRAD_REQUIRE_C="1", **no_cffi)
     assert run.returncode != 0 and not wheels and "WITHOUT" not in run.stdout
-    assert ("no cffi here" if IS_CPYTHON else "is for CPython") in run.stdout
+    assert ("no cffi here" if HAS_C else NO_C) in run.stdout
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not IS_CPYTHON, reason="there is nothing to compile")
+@pytest.mark.skipif(not HAS_C, reason="there is nothing to compile")
 def test_a_build_in_place_compiles_what_has_changed(tmp_path):
     sources, objects = tmp_path / "sources", tmp_path / "sources" / "build"
     shutil.copytree(ROOT, sources, ignore=NOT_SOURCES)
