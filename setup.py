@@ -19,8 +19,8 @@ from setuptools import setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CCompilerError
 
-# what one imports; the name that it is published under is the [project]'s, and is used nowhere else
-NAME = re.search(r'^packages = \["(\w+)"', Path("pyproject.toml").read_text("utf-8"), re.MULTILINE)[1]
+# what one imports; the name that it is published under is the [project]'s, and may be another
+NAME = re.search(r'^packages = \["(\w+)"', Path("pyproject.toml").read_text("utf-8"), re.M)[1]
 
 
 def is_required(unless_told="0"):

@@ -7,6 +7,7 @@ nothing else of what is installed here.
 import importlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -102,6 +103,54 @@ def test_without_a_compiler(build, python):
     assert run.stderr.count("RuntimeWarning") == HAS_C
 
 
+def test_the_plain_wheel_on_purpose(build, python):
+    """Where there is a compiler, too. It needs nothing, and is silent where nothing can be done."""
+    run, [wheel] = build(MICROGRAD_PURE="1")
+    assert run.returncode == 0 and wheel.name.endswith("-py3-none-any.whl")
+    assert "MICROGRAD_PURE is set" in run.stdout and "WITHOUT its compiled engine" in run.stdout
+    with zipfile.ZipFile(wheel) as archive:
+        assert not [name for name in archive.namelist() if name.endswith((".so", ".pyd"))]
+        [metadata] = [name for name in archive.namelist() if name.endswith("/METADATA")]
+        assert "Requires-Dist: cffi" not in archive.read(metadata).decode()
+    silent = (
+        "import sys; sys.platform = 'emscripten'",
+        "import sysconfig; sysconfig.get_config_vars()['Py_GIL_DISABLED'] = 1",
+    )
+    for before, warnings in [("", HAS_C), *((line, 0) for line in silent)]:
+        run = python(wheel, before + PROGRAM)
+        assert (run.stdout, run.returncode) == (printed("python"), 0)
+        assert run.stderr.count("RuntimeWarning") == warnings
+
+
+def test_the_plain_wheel_or_a_compiler_is_required(build):
+    run, wheels = build(MICROGRAD_PURE="1", MICROGRAD_REQUIRE_C="1")
+    assert run.returncode != 0 and not wheels
+    assert "ImportError: MICROGRAD_PURE is set" in run.stdout
+
+
+@pytest.mark.parametrize("plain", ["1", pytest.param("", marks=pytest.mark.slow)])
+def test_it_is_published_under_another_name(build, python, tmp_path, plain):
+    """The package and the compiled module have the names that they had."""
+    shutil.copytree(ROOT, tmp_path / "sources", ignore=NOT_SOURCES)
+    settings = tmp_path / "sources" / "pyproject.toml"
+    text, names = re.subn('(?m)^name = ".*"$', 'name = "another-name"', settings.read_text("utf-8"))
+    settings.write_text(text, encoding="utf-8")
+    run, [wheel] = build(MICROGRAD_PURE=plain)
+    assert run.returncode == 0 and names == 1
+    assert wheel.name.startswith(f"another_name-{micrograd.__version__}-")
+    found = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+    compiled = {name for name in found if name.startswith("_micrograd.")}
+    assert found - compiled == {"micrograd", f"another_name-{micrograd.__version__}.dist-info"}
+    assert len(compiled) == (HAS_C and not plain)
+    run = python(wheel, PROGRAM)
+    assert run.stdout == printed("c" if compiled else "python")
+
+
+def test_the_conda_recipe_has_this_version():
+    recipe = (ROOT / "conda" / "recipe.yaml").read_text("utf-8")
+    assert f"\n  version: {micrograd.__version__}\n" in recipe
+
+
 @pytest.fixture
 def tree(tmp_path):
     """A copy of the sources with the compiled module beside them, as after a build in place."""
@@ -187,9 +236,7 @@ def test_the_tests_of_another_tree(tree):
         file.write("// edited\n")
     status, output = run_tests()
     assert status == pytest.ExitCode.USAGE_ERROR and "Traceback" not in output
-    changed = (
-        "micrograd/checks.py, micrograd/new.py, micrograd/run.py" + ", csrc/rng.c" * HAS_C
-    )
+    changed = "micrograd/checks.py, micrograd/new.py, micrograd/run.py" + ", csrc/rng.c" * HAS_C
     assert f"before {changed} changed: run 'pip install .' again" in output
 
 
