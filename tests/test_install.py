@@ -53,9 +53,9 @@ def python(tmp_path):
     def python(wheel, program):
         installed = tmp_path / "installed"
         zipfile.ZipFile(wheel).extractall(installed)
-        backend = importlib.util.find_spec("_cffi_backend").origin
-        if backend and os.path.exists(backend):  # it is not part of the interpreter, as in PyPy
-            shutil.copy(backend, installed)
+        backend = importlib.util.find_spec("_cffi_backend")  # part of the interpreter in PyPy
+        if backend and backend.origin and os.path.exists(backend.origin):
+            shutil.copy(backend.origin, installed)
         variables = {k: v for k, v in os.environ.items() if k != "MICROGRAD_BACKEND"}
         return subprocess.run(
             [sys.executable, "-S", "-W", "always::RuntimeWarning", "-c", program],
