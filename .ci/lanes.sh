@@ -1,7 +1,7 @@
 # What .ci/run has in every project of this shape: lanes of jobs that run at once, each lane in a
 # copy of the tree of its own. A job that fails shows its log; the other jobs still run.
 
-name=$(sed -n 's/^name = "\(.*\)"$/\1/p' pyproject.toml)
+name=$(sed -n 's/^packages = \["\([a-z0-9_]*\)".*/\1/p' pyproject.toml)
 
 step() { printf '\n=== %s (%s)\n' "$*" "$(date +%T)"; }
 
@@ -88,7 +88,7 @@ from pathlib import Path
 
 name = sys.argv[1]
 sources = {str(p) for p in Path(name).rglob("*") if p.is_file() and p.suffix != ".pyc"}
-own = rf"_{name}\.[\w.-]+|{name}-[^/]+\.dist-info/.*"  # what setuptools adds
+own = rf"_{name}\.[\w.-]+|[^/]+\.dist-info/.*"  # what setuptools adds
 found = {name for name in zipfile.ZipFile(wheel).namelist() if not re.fullmatch(own, name)}
 problems = [f"not in the wheel: {name}" for name in sorted(sources - found)]
 problems += [f"not expected in the wheel: {name}" for name in sorted(found - sources)]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 import warnings
 
 from . import pure
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 _package = __name__.partition(".")[0]
 _variable = f"{_package.upper()}_BACKEND"
 _require = f"{_package.upper()}_REQUIRE_C"
+
+
+def _can_have_c() -> bool:
+    """Tell whether setup.py would compile the engine in C for this Python, given a compiler."""
+    import sysconfig  # most often there is no need for it
+
+    return sys.platform != "emscripten" and not sysconfig.get_config_var("Py_GIL_DISABLED")
 
 
 def _choose() -> tuple[ModuleType, str]:
@@ -35,14 +43,15 @@ def _choose() -> tuple[ModuleType, str]:
     except ImportError as problem:
         if wanted == "c":
             raise ImportError(f"{_variable} is 'c', but {problem}") from problem
-        warnings.warn(
-            f"{_package} runs on its plain-Python engine, which is much slower: {problem}. "
-            f"To compile the other one run 'pip install .' where {_package}'s sources are, with "
-            f"a C compiler, and with {_require}=1 to be told why it cannot be compiled; "
-            f"to silence this set {_variable}=python.",
-            RuntimeWarning,
-            stacklevel=4,
-        )
+        if _can_have_c():
+            warnings.warn(
+                f"{_package} runs on its plain-Python engine, which is much slower: {problem}. "
+                f"To compile the other one run 'pip install .' where {_package}'s sources are, "
+                f"with a C compiler, and with {_require}=1 to be told why it cannot be compiled; "
+                f"to silence this set {_variable}=python.",
+                RuntimeWarning,
+                stacklevel=4,
+            )
         return pure, "python"
     return compiled, "c"
 

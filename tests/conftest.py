@@ -5,7 +5,9 @@ import os
 import platform
 import signal
 import sys
+import sysconfig
 import types
+from importlib.util import find_spec
 from pathlib import Path
 
 import hypothesis
@@ -18,8 +20,22 @@ from micrograd import pure
 
 ROOT = Path(__file__).resolve().parent.parent
 IS_CPYTHON = platform.python_implementation() == "CPython"
-NO_C = "the compiled engine is for CPython"
-needs_c = pytest.mark.skipif(not IS_CPYTHON, reason=NO_C)
+
+
+def why_no_c():
+    """Return why the tests are to run without the compiled engine, or "" if they need it."""
+    if not IS_CPYTHON:
+        return "the compiled engine is for CPython"
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return "the compiled engine is for a CPython with a GIL"
+    if os.environ.get("MICROGRAD_BACKEND") == "python" and find_spec("_micrograd") is None:
+        return "the compiled engine is not installed"
+    return ""
+
+
+NO_C = why_no_c()
+HAS_C = not NO_C
+needs_c = pytest.mark.skipif(not HAS_C, reason=NO_C)
 
 
 def is_golden_libm():
@@ -45,7 +61,7 @@ class _NotHere(types.ModuleType):
         pytest.skip(NO_C, allow_module_level=True)
 
 
-if IS_CPYTHON:
+if HAS_C:
     from micrograd import compiled
     from micrograd.compiled import live_nodes
     from micrograd.compiled.binding import tape
@@ -74,7 +90,7 @@ def differing_files():
     changed = [
         f"micrograd/{file}" for file in sorted(files) if not is_same(tested / file, ours / file)
     ]
-    if IS_CPYTHON:
+    if HAS_C:
         changed += compiled.library.changed_sources(str(ROOT))
     return changed
 

@@ -12,7 +12,7 @@
 # function of csrc/ is part of.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
-name=$(sed -n 's/^name = "\(.*\)"$/\1/p' "$root/pyproject.toml")
+name=$(sed -n 's/^packages = \["\([a-z0-9_]*\)".*/\1/p' "$root/pyproject.toml")
 
 built=$(mktemp -d)
 trap 'rm -rf "$built"' EXIT

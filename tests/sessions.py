@@ -11,7 +11,7 @@ from pathlib import Path
 import nox
 
 ROOT = Path(__file__).resolve().parent.parent
-NAME = re.search(r'^name = "(\w+)"$', (ROOT / "pyproject.toml").read_text("utf-8"), re.M)[1]
+NAME = re.search(r'^packages = \["(\w+)"', (ROOT / "pyproject.toml").read_text("utf-8"), re.M)[1]
 REQUIRE_C = {f"{NAME.upper()}_REQUIRE_C": "1"}
 CPYTHONS = ["3.9", "3.10", "3.11", "3.12", "3.13"]
 

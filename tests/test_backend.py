@@ -10,7 +10,7 @@ import sys
 import textwrap
 
 import pytest
-from conftest import ENGINES, IS_CPYTHON, needs_c
+from conftest import ENGINES, HAS_C, needs_c
 
 import micrograd
 from micrograd import compiled, pure
@@ -116,14 +116,14 @@ C, PYTHON = "c micrograd.compiled.value", "python micrograd.pure.value"
 
 @pytest.mark.parametrize(
     "word, expected",
-    [pytest.param("c", C, marks=needs_c), ("python", PYTHON), ("", C if IS_CPYTHON else PYTHON)],
+    [pytest.param("c", C, marks=needs_c), ("python", PYTHON), ("", C if HAS_C else PYTHON)],
 )
 def test_the_environment_chooses(word, expected):
     run = python(WHICH, MICROGRAD_BACKEND=word)
     assert (run.stdout.strip(), run.stderr) == (expected, "")
 
 
-@pytest.mark.skipif(IS_CPYTHON, reason="CPython has the compiled engine")
+@pytest.mark.skipif(HAS_C, reason="there is one")
 def test_there_is_none_to_choose():
     run = python(WHICH, MICROGRAD_BACKEND="c")
     assert run.returncode == 1 and "MICROGRAD_BACKEND is 'c', but No module" in run.stderr

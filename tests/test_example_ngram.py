@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import IS_CPYTHON
+from conftest import HAS_C
 from programs import run
 
 pytestmark = pytest.mark.unsanitized
@@ -65,7 +65,7 @@ def python(example, tmp_path_factory):
     python = folder / "bin" / "python"
     [packages] = folder.glob("lib/*/site-packages")
     (packages / "tools.pth").write_text(f"{Path(pytest.__file__).parent.parent}\n")
-    required = {"NGRAM_REQUIRE_C": "1"} if IS_CPYTHON else {}
+    required = {"NGRAM_REQUIRE_C": "1"} if HAS_C else {}
     words = "--quiet", "--no-build-isolation", "--no-deps", "--no-cache-dir"
     run(python, "-m", "pip", "install", *words, example, **required)
     return python
@@ -75,7 +75,7 @@ def python(example, tmp_path_factory):
 def test_its_tests(example, python):
     names = {"NGRAM_NAMES": str(NAMES)} if NAMES.exists() else {}
     tests = run(python, "-m", "pytest", "-rs", "-m", "slow or not slow", cwd=example, **names)
-    assert "engines: python, c\n" in tests or not IS_CPYTHON
+    assert "engines: python, c\n" in tests or not HAS_C
     assert not NAMES.exists() or "names are not here" not in tests
 
 

@@ -7,6 +7,7 @@ nothing else of what is installed here.
 import importlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import IS_CPYTHON
+from conftest import HAS_C, NO_C
 
 import micrograd
 from micrograd import pure
@@ -52,9 +53,9 @@ def python(tmp_path):
     def python(wheel, program):
         installed = tmp_path / "installed"
         zipfile.ZipFile(wheel).extractall(installed)
-        backend = importlib.util.find_spec("_cffi_backend").origin
-        if backend and os.path.exists(backend):  # it is not part of the interpreter, as in PyPy
-            shutil.copy(backend, installed)
+        backend = importlib.util.find_spec("_cffi_backend")  # part of the interpreter in PyPy
+        if backend and backend.origin and os.path.exists(backend.origin):
+            shutil.copy(backend.origin, installed)
         variables = {k: v for k, v in os.environ.items() if k != "MICROGRAD_BACKEND"}
         return subprocess.run(
             [sys.executable, "-S", "-W", "always::RuntimeWarning", "-c", program],
@@ -87,19 +88,67 @@ def printed(backend):
 @pytest.mark.slow
 def test_as_it_is(build, python):
     run, [wheel] = build()
-    assert run.returncode == 0 and ("-none-any" in wheel.name) != IS_CPYTHON
+    assert run.returncode == 0 and ("-none-any" in wheel.name) != HAS_C
     run = python(wheel, PROGRAM)
-    assert (run.stdout, run.stderr) == (printed("c" if IS_CPYTHON else "python"), "")
+    assert (run.stdout, run.stderr) == (printed("c" if HAS_C else "python"), "")
 
 
 def test_without_a_compiler(build, python):
     run, [wheel] = build(CC="/bin/false")
     assert run.returncode == 0 and wheel.name.endswith("-py3-none-any.whl")
     assert "WITHOUT its compiled engine" in run.stdout
-    assert ("/bin/false" if IS_CPYTHON else "is for CPython") in run.stdout
+    assert ("/bin/false" if HAS_C else NO_C) in run.stdout
     run = python(wheel, PROGRAM)
     assert (run.stdout, run.returncode) == (printed("python"), 0)
-    assert run.stderr.count("RuntimeWarning") == IS_CPYTHON
+    assert run.stderr.count("RuntimeWarning") == HAS_C
+
+
+def test_the_plain_wheel_on_purpose(build, python):
+    """Where there is a compiler, too. It needs nothing, and is silent where nothing can be done."""
+    run, [wheel] = build(MICROGRAD_PURE="1")
+    assert run.returncode == 0 and wheel.name.endswith("-py3-none-any.whl")
+    assert "MICROGRAD_PURE is set" in run.stdout and "WITHOUT its compiled engine" in run.stdout
+    with zipfile.ZipFile(wheel) as archive:
+        assert not [name for name in archive.namelist() if name.endswith((".so", ".pyd"))]
+        [metadata] = [name for name in archive.namelist() if name.endswith("/METADATA")]
+        assert "Requires-Dist: cffi" not in archive.read(metadata).decode()
+    silent = (
+        "import sys; sys.platform = 'emscripten'",
+        "import sysconfig; sysconfig.get_config_vars()['Py_GIL_DISABLED'] = 1",
+    )
+    for before, warnings in [("", HAS_C), *((line, 0) for line in silent)]:
+        run = python(wheel, before + PROGRAM)
+        assert (run.stdout, run.returncode) == (printed("python"), 0)
+        assert run.stderr.count("RuntimeWarning") == warnings
+
+
+def test_the_plain_wheel_or_a_compiler_is_required(build):
+    run, wheels = build(MICROGRAD_PURE="1", MICROGRAD_REQUIRE_C="1")
+    assert run.returncode != 0 and not wheels
+    assert "ImportError: MICROGRAD_PURE is set" in run.stdout
+
+
+@pytest.mark.parametrize("plain", ["1", pytest.param("", marks=pytest.mark.slow)])
+def test_it_is_published_under_another_name(build, python, tmp_path, plain):
+    """The package and the compiled module have the names that they had."""
+    shutil.copytree(ROOT, tmp_path / "sources", ignore=NOT_SOURCES)
+    settings = tmp_path / "sources" / "pyproject.toml"
+    text, names = re.subn('(?m)^name = ".*"$', 'name = "another-name"', settings.read_text("utf-8"))
+    settings.write_text(text, encoding="utf-8")
+    run, [wheel] = build(MICROGRAD_PURE=plain)
+    assert run.returncode == 0 and names == 1
+    assert wheel.name.startswith(f"another_name-{micrograd.__version__}-")
+    found = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+    compiled = {name for name in found if name.startswith("_micrograd.")}
+    assert found - compiled == {"micrograd", f"another_name-{micrograd.__version__}.dist-info"}
+    assert len(compiled) == (HAS_C and not plain)
+    run = python(wheel, PROGRAM)
+    assert run.stdout == printed("c" if compiled else "python")
+
+
+def test_the_conda_recipe_has_this_version():
+    recipe = (ROOT / "conda" / "recipe.yaml").read_text("utf-8")
+    assert f"\n  version: {micrograd.__version__}\n" in recipe
 
 
 @pytest.fixture
@@ -108,7 +157,7 @@ def tree(tmp_path):
     folder = tmp_path / "tree"
     for name in ("micrograd", "csrc"):
         shutil.copytree(ROOT / name, folder / name, ignore=NOT_SOURCES)
-    if IS_CPYTHON:
+    if HAS_C:
         module = importlib.import_module("_micrograd").__file__
         shutil.copyfile(module, folder / Path(module).name)  # the newest file
     return folder
@@ -122,7 +171,7 @@ def warnings_of(tree):
     return run.stderr
 
 
-@pytest.mark.skipif(not IS_CPYTHON, reason="there is nothing to compile")
+@pytest.mark.skipif(not HAS_C, reason="there is nothing to compile")
 def test_sources_that_have_changed_since(tree):
     """Where they are beside the package it warns, and says what to run."""
     assert warnings_of(tree) == ""
@@ -140,7 +189,7 @@ def test_sources_that_have_changed_since(tree):
     assert warnings_of(tree) == ""
 
 
-@pytest.mark.skipif(not IS_CPYTHON, reason="there is nothing to compile")
+@pytest.mark.skipif(not HAS_C, reason="there is nothing to compile")
 def test_every_source_counts(tree):
     """All that goes into the compiled module, and nothing else, such as main.c."""
     from micrograd.compiled.library import changed_sources
@@ -187,9 +236,7 @@ def test_the_tests_of_another_tree(tree):
         file.write("// edited\n")
     status, output = run_tests()
     assert status == pytest.ExitCode.USAGE_ERROR and "Traceback" not in output
-    changed = (
-        "micrograd/checks.py, micrograd/new.py, micrograd/run.py" + ", csrc/rng.c" * IS_CPYTHON
-    )
+    changed = "micrograd/checks.py, micrograd/new.py, micrograd/run.py" + ", csrc/rng.c" * HAS_C
     assert f"before {changed} changed: run 'pip install .' again" in output
 
 
@@ -201,9 +248,8 @@ def test_an_older_module_is_not_taken(build, tmp_path):
     (tmp_path / "sources" / "csrc" / "rng.c").write_text("#error broken since\n")
     run, [wheel] = build()
     assert run.returncode == 0 and wheel.name.endswith("-py3-none-any.whl")
-    assert {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()} == {
-        "micrograd", f"micrograd-{micrograd.__version__}.dist-info",
-    }  # fmt: skip
+    package, info = sorted({name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()})
+    assert (package, info.rpartition("-")[2]) == ("micrograd", f"{micrograd.__version__}.dist-info")
 
 
 @pytest.fixture
@@ -217,24 +263,24 @@ def test_without_cffi(build, no_cffi):
     run, [wheel] = build(**no_cffi)
     assert run.returncode == 0 and wheel.name.endswith("-py3-none-any.whl")
     assert "WITHOUT its compiled engine" in run.stdout
-    assert ("no cffi here" if IS_CPYTHON else "is for CPython") in run.stdout
+    assert ("no cffi here" if HAS_C else NO_C) in run.stdout
 
 
 def test_a_compiler_is_required(build):
     run, wheels = build(MICROGRAD_REQUIRE_C="1", CC="/bin/false")
     assert run.returncode != 0 and not wheels and "WITHOUT" not in run.stdout
-    assert ("/bin/false" if IS_CPYTHON else "is for CPython") in run.stdout
+    assert ("/bin/false" if HAS_C else NO_C) in run.stdout
 
 
 @pytest.mark.slow
 def test_cffi_is_required(build, no_cffi):
     run, wheels = build(MICROGRAD_REQUIRE_C="1", **no_cffi)
     assert run.returncode != 0 and not wheels and "WITHOUT" not in run.stdout
-    assert ("no cffi here" if IS_CPYTHON else "is for CPython") in run.stdout
+    assert ("no cffi here" if HAS_C else NO_C) in run.stdout
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not IS_CPYTHON, reason="there is nothing to compile")
+@pytest.mark.skipif(not HAS_C, reason="there is nothing to compile")
 def test_a_build_in_place_compiles_what_has_changed(tmp_path):
     sources, objects = tmp_path / "sources", tmp_path / "sources" / "build"
     shutil.copytree(ROOT, sources, ignore=NOT_SOURCES)

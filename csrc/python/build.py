@@ -24,7 +24,7 @@ def read(path, pattern):
     return re.search(pattern, (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE).group(1)
 
 
-NAME = read("pyproject.toml", r'^name = "(\w+)"$')
+NAME = read("pyproject.toml", r'^packages = \["(\w+)"')
 VERSION = read(f"{NAME}/version.py", r'^__version__ = "(.+)"$')
 HEADER = "binding.h" if (HERE / "binding.h").exists() else f"{NAME}.h"
 
