@@ -46,10 +46,10 @@ __all__ += pure.__all__
 
 
 def __getattr__(name: str) -> _ModuleType:
-    if name == "plot":  # imported when it is used: it takes longer than the rest
+    if name in ("export", "plot"):  # imported when they are used: they take longer than the rest
         from importlib import import_module
 
-        return import_module(".plot", __name__)
+        return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
