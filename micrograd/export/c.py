@@ -6,7 +6,7 @@ same bits. Three things make the source short, and change no bits:
 - A sum whose partial sums nothing else uses is one expression, or a loop where its terms stand side
   by side in the arrays. The gradient of each term is that of the sum.
 - A sum that only a tanh uses, or another function whose slope goes by its result, has no place of
-  its own: the gradient of the result is multiplied by the slope, and is then the gradient of the sum.
+  its own: the gradient of the result is multiplied by the slope, and is then that of the sum.
 - What is no function of inputs or parameters gets no gradient.
 
 Where the engine adds 0.0 to a gradient of -0.0 first, and these do not, no sum can tell: the
@@ -24,7 +24,7 @@ from .listing import NO_SLOPE, Listing
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import Any, Optional, Union
+    from typing import Any, Optional
 
     from ..pure.value import Value
     from ..types import Leaves
@@ -39,6 +39,7 @@ __all__ = ["to_c"]
 
 WIDTH = 100  # of a line
 FEWEST = 4  # terms that are worth a loop
+LONGEST = 500  # statements of a function
 ONE, MINUS_ONE = ("1.0", None), ("-1.0", None)
 
 # what a function of one operand is in C, and its slope, {a} being the operand and {v} the result
@@ -330,53 +331,51 @@ class _Writer:
 
     def source(self) -> str:
         listing, name = self.listing, self.name
-        y, dy = ("", "") if listing.is_single else ("double *y, ", "const double *dy, ")
-        kind = "double" if listing.is_single else "void"
+        y, dy = ([], []) if listing.is_single else (["double *y"], ["const double *dy"])
+        x, p, v = "const double *x", "const double *p", "const double *v"
         forward, backward = [*self.forward()], [*self.backward()]
         if listing.is_single:
             forward.append(f"return {_text(self.ref(listing.outputs[0]))};")
         if self.slots:
-            clear = f"for (int i = 0; i < {name}_values; i++) dv[i] = 0.0;"
-            backward.insert(0, clear)
-        functions = [
-            f"{kind} {name}_forward(const double *x, const double *p, {y}double *v)",
-            *_body(forward, ["x", "p", "v"]),
-            "",
-            f"void {name}_backward(const double *x, const double *p, const double *v, {dy}",
-            " " * len(f"void {name}_backward(") + "double *dv, double *dx, double *dp)",
-            *_body(backward, ["x", "p", "v", "dv", "dx", "dp"]),
-        ]
-        functions[3] = functions[3].rstrip()
-        code = "\n".join(functions)
+            backward.insert(0, f"for (int i = 0; i < {name}_values; i++) dv[i] = 0.0;")
+        kind = "double" if listing.is_single else "void"
+        code = "\n".join(
+            [
+                *_function(kind, f"{name}_forward", [x, p, *y, "double *v"], forward),
+                "",
+                *_function(
+                    "void",
+                    f"{name}_backward",
+                    [x, p, v, *dy, "double *dv", "double *dx", "double *dp"],
+                    backward,
+                ),
+            ]
+        )
         helpers = [text for key, text in HELPERS.items() if re.search(rf"\b{key}\(", code)]
         arrays = [self._numbers("x", "inputs"), self._numbers("p", "parameters")]
-        return "\n".join(
-            [self._header(), GUARDS, self._sizes(), *arrays]
-            + [*helpers, code, "", self._main(), ""]
-        )
+        head = [self._header(), GUARDS, self._sizes(), *arrays]
+        return "\n".join([*head, *helpers, code, "", self._main(), ""])
 
     def _header(self) -> str:
         name, is_single = self.name, self.listing.is_single
-        result = "The result is returned." if is_single else f"y[{name}_outputs] gets the results."
-        seed = "" if is_single else "dy[...] are the gradients of the results; "
-        what = "the result" if is_single else "the results, weighted by dy,"
-        return "\n".join(
-            [
-                "// Written by micrograd.export.to_c: the forward and the backward pass of a graph.",
-                "//",
-                f"//     cc -O2 -c {name}.c                    # to link to another program",
-                f"//     cc -O2 -DMAIN {name}.c -lm && ./a.out  # to print what it computes",
-                "//",
-                f"// {name}_forward computes all numbers of the graph from the inputs x and the",
-                f"// parameters p, and keeps them in v[{name}_values]. {result}",
-                f"// {name}_backward adds to dx and dp the derivatives of {what}",
-                f"// by x and p. {seed}v is as forward has left it, dv has room for as many numbers.",
-                "// Set dx and dp to 0 before.",
-                "//",
-                "// Each number is the one that micrograd computes, to the last bit. Where Python",
-                "// raises an error, for the logarithm of 0, say, these go on with an infinity or nan.",
-            ]
-        )
+        result = "It returns the result." if is_single else "The results are in y."
+        of = "the result" if is_single else "the results, each times its number in dy,"
+        return textwrap.dedent(f"""\
+            // Written by micrograd.export.to_c: the forward and the backward pass of a graph.
+            //
+            //     cc -O2 -c {name}.c                     # for another program
+            //     cc -O2 -DMAIN {name}.c -lm && ./a.out  # to see what it computes
+            //
+            // {name}_forward computes the graph for the inputs x and the parameters p, and
+            // keeps its numbers in v, an array of {name}_values. {result}
+            //
+            // {name}_backward adds to dx and dp the derivatives of {of}
+            // by x and by p; set these to 0 before. v is what forward has left there, and dv an
+            // array of as many doubles.
+            //
+            // All numbers are those of micrograd, to the last bit. Where Python raises an error,
+            // as for the logarithm of 0, they are infinite or nan.
+            """)
 
     def _sizes(self) -> str:
         sizes = {
@@ -389,13 +388,13 @@ class _Writer:
 
     def _numbers(self, array: str, kind: str) -> str:
         """Return the present numbers of inputs or parameters as an array, with their names."""
-        named = getattr(self.listing, kind)
-        numbers = [_literal(x) for x in self.listing.numbers(kind)] or ["0.0"]
+        names = getattr(self.listing, kind)
+        numbers = [_literal(x) for x in self.listing.numbers[kind]] or ["0.0"]
         lines = [
             f"// {array}[{first}]{f' .. {array}[{last}]' if last > first else ''}  {called}"
-            for first, last, called in _named_runs([name for name, _ in named])
+            for first, last, called in _named_runs(names)
         ]
-        heading = f"// the {kind}, and their numbers when this was written" if named else ""
+        heading = f"// the {kind}, and their numbers when this was written" if names else ""
         listed = textwrap.fill(
             ", ".join(numbers), WIDTH, initial_indent="    ", subsequent_indent="    "
         )
@@ -554,7 +553,7 @@ def _steps(run: Sequence[Any]) -> Any:
     """Return by how much each ref moves from the first item to the second; None if it cannot."""
     if len(run) < 2 or len(run[0]) != len(run[1]):
         return None
-    steps: list[Union[int, None]] = []
+    steps: list[int | None] = []
     for a, b in zip(run[0], run[1]):
         if a is None or b is None or a[0] != b[0]:
             if a is not b:
@@ -586,8 +585,22 @@ def _comment(name: str) -> str:
     return "".join(c if c.isprintable() and c not in "\\?" else "_" for c in name)
 
 
-def _body(lines: list[str], arguments: Sequence[str]) -> list[str]:
-    """Return the statements of a function, which says what it does not use."""
+def _function(kind: str, name: str, parameters: list[str], lines: list[str]) -> list[str]:
+    """Return a function of these statements, the last of which may return its result.
+
+    A long one calls others for parts of it: compilers need a time that grows faster than functions.
+    """
+    before: list[str] = []
+    arguments = [re.sub(r".*\W", "", parameter) for parameter in parameters]
+    if len(lines) > LONGEST:
+        body, rest = lines[:-1], lines[-1:]
+        calls = []
+        for k in range(0, len(body), LONGEST):
+            part = f"{name}_{k // LONGEST + 1}"
+            before += _function("static void", part, parameters, body[k : k + LONGEST]) + [""]
+            calls.append(f"{part}({', '.join(arguments)});")
+        lines = calls + rest
     text = "\n".join(lines)
-    unused = [f"(void){name};" for name in arguments if not re.search(rf"\b{name}\b", text)]
-    return ["{", *(f"    {line}" for line in [*unused, *lines]), "}"]
+    unused = [f"(void){word};" for word in arguments if not re.search(rf"\b{word}\b", text)]
+    heading = f"{kind} {name}({', '.join(parameters)}) {{"
+    return [*before, heading, *(f"    {line}" for line in [*unused, *lines]), "}"]

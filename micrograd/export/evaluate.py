@@ -1,4 +1,4 @@
-"""A listing computed with functions of arrays or tensors: NumPy's and PyTorch's exports share it."""
+"""A listing computed with functions of arrays or tensors, for NumPy and for PyTorch."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def evaluate(
 
 def check_arguments(listing: Listing, arguments: Sequence[Any]) -> None:
     """Raise a TypeError that has both numbers unless there is an argument for each input."""
-    names = [name for name, _ in listing.inputs]
+    names = listing.inputs
     if len(arguments) != len(names):
         raise TypeError(
-            f"the function takes {len(names)} arguments ({', '.join(names)}) "
-            f"and was given {len(arguments)}"
+            f"the function takes {len(names)} arguments ({', '.join(names)}), and was given "
+            f"{len(arguments)}"
         )

@@ -56,7 +56,8 @@ class Listing:
         outputs: the positions of the outputs in it. is_single: whether it was one Value.
         passes: for each output, the positions of the nodes that the walk to it comes to first,
             in the order whose reverse is that of `backward()`.
-        inputs, parameters: lists of (name, Value).
+        inputs, parameters: their names. numbers: a dict, "inputs" and "parameters", of the lists of
+            their present numbers. No Value is kept.
 
     Raises:
         TypeError: something is no Value, or a Value of another engine than the output's.
@@ -68,16 +69,17 @@ class Listing:
         refuse("export")
         self.is_single = is_value(outputs)
         roots = [outputs] if self.is_single else _checked_outputs(outputs)
-        engine = _Pure() if isinstance(roots[0], PureValue) else _Compiled()
+        engine: Any = _Pure() if isinstance(roots[0], PureValue) else _Compiled()
         for root in roots:
             engine.check(root, "an output")
             if root._is_unrecorded:
                 raise ValueError(
                     "an output was computed under no_grad() and has no graph: compute it outside"
                 )
-        self.inputs, self.parameters = _named(inputs, "inputs"), _named(parameters, "parameters")
+        named_inputs = _named(inputs, "inputs")
+        named_parameters = _named(parameters, "parameters")
         leaves: dict[Hashable, tuple[str, int]] = {}
-        for kind, named in ("input", self.inputs), ("parameter", self.parameters):
+        for kind, named in ("input", named_inputs), ("parameter", named_parameters):
             for k, (name, v) in enumerate(named):
                 engine.check(v, f"{kind} {name}")
                 if not v._is_leaf:
@@ -106,9 +108,15 @@ class Listing:
                 op, number = kind, number if kind == "constant" else k
             places[key] = len(self.nodes)
             self.nodes.append(Node(op, tuple(places[engine.key(x)] for x in below), number))
-        for name, v in self.inputs:
+        for name, v in named_inputs:
             if engine.key(engine.node(v)) not in places:
                 raise ValueError(f"input {name} is not in the graph of the output: {v!r}")
+        self.inputs = [name for name, _ in named_inputs]
+        self.parameters = [name for name, _ in named_parameters]
+        self.numbers = {
+            "inputs": [v.data for _, v in named_inputs],
+            "parameters": [v.data for _, v in named_parameters],
+        }
         self.outputs = [places[engine.key(top)] for top in tops]
         visited: set[Hashable] = set()
         self.passes = [
@@ -120,10 +128,6 @@ class Listing:
             ]
             for top in tops
         ]
-
-    def numbers(self, kind: str) -> list[float]:
-        """Return the present numbers of the "inputs" or the "parameters"."""
-        return [v.data for _, v in getattr(self, kind)]
 
 
 class _Pure:

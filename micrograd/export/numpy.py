@@ -42,38 +42,29 @@ def numpy_function(output: Value | Sequence[Value], inputs: Leaves) -> Callable[
         >>> numpy_function((x * w).relu(), [x])([-1.0, 0.0, 1.0])
         array([2., 0., 0.])
     """
-    numpy = _numpy()
-    listing = Listing(output, inputs, None)
-    rules = {
-        "+": numpy.add,
-        "*": numpy.multiply,
-        "**k": numpy.power,
-        "**": numpy.power,
-        "ReLU": lambda a: numpy.where(a < 0, 0.0, a),
-        "tanh": numpy.tanh,
-        "exp": numpy.exp,
-        "log": numpy.log,
-        "sigmoid": functools.partial(_sigmoid, numpy),
-        "sqrt": numpy.sqrt,
-        "sin": numpy.sin,
-        "cos": numpy.cos,
-        "abs": numpy.abs,
-        "take": numpy.positive,
-        "largest": lambda *xs: functools.reduce(numpy.maximum, xs),
-        "minus": numpy.negative,
-    }
+    _numpy()
+    return Function(Listing(output, inputs, None))
 
-    def function(*arrays: Any) -> Any:
+
+class Function:
+    """A listing as a function of arrays. It can be copied and pickled."""
+
+    def __init__(self, listing: Listing) -> None:
+        self.listing = listing
+
+    def __call__(self, *arrays: Any) -> Any:
+        numpy, listing = _numpy(), self.listing
         check_arguments(listing, arrays)
         xs = [numpy.asarray(x, dtype=numpy.float64) for x in arrays]
         shape = numpy.broadcast_shapes(*[x.shape for x in xs])
         outs = [
             numpy.array(numpy.broadcast_to(out, shape))  # it may be an argument, or a constant
-            for out in evaluate(listing, rules, xs, [], numpy.float64)
+            for out in evaluate(listing, _rules(numpy), xs, [], numpy.float64)
         ]
         return outs[0] if listing.is_single else outs
 
-    return function
+    def __repr__(self) -> str:
+        return f"<function of {', '.join(self.listing.inputs) or 'no arguments'}>"
 
 
 def _numpy() -> Any:
@@ -84,6 +75,28 @@ def _numpy() -> Any:
     return numpy
 
 
-def _sigmoid(numpy: Any, x: Any) -> Any:
-    e = numpy.exp(-numpy.abs(x))  # which cannot overflow
-    return numpy.where(x < 0, e / (1 + e), 1 / (1 + e))
+def _rules(numpy: Any) -> dict[str, Callable[..., Any]]:
+    """Return what each op is in NumPy."""
+
+    def sigmoid(x: Any) -> Any:
+        e = numpy.exp(-numpy.abs(x))  # which cannot overflow
+        return numpy.where(x < 0, e / (1 + e), 1 / (1 + e))
+
+    return {
+        "+": numpy.add,
+        "*": numpy.multiply,
+        "**k": numpy.power,
+        "**": numpy.power,
+        "ReLU": lambda a: numpy.where(a < 0, 0.0, a),
+        "tanh": numpy.tanh,
+        "exp": numpy.exp,
+        "log": numpy.log,
+        "sigmoid": sigmoid,
+        "sqrt": numpy.sqrt,
+        "sin": numpy.sin,
+        "cos": numpy.cos,
+        "abs": numpy.abs,
+        "take": numpy.positive,
+        "largest": lambda *xs: functools.reduce(numpy.maximum, xs),
+        "minus": numpy.negative,
+    }

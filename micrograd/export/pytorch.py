@@ -5,12 +5,11 @@ All numbers are float64. The course's run in PyTorch is `micrograd/pytorch.py`.
 
 from __future__ import annotations
 
-import functools
-
 from ..backends import engine
-from ..checks import PACKAGE
+from ..checks import PACKAGE, check_activation
+from ..grad_mode import refuse
+from ..graph import is_value
 from ..pure.nn import MLP, Layer, Neuron
-from .evaluate import check_arguments, evaluate
 from .listing import Listing
 
 TYPE_CHECKING = False
@@ -57,9 +56,10 @@ def to_torch(model: MLP | Layer | Neuron) -> Any:
         module = to_torch(model)
         logits = module(torch.tensor([[0.5, -1.0]], dtype=torch.float64))
     """
+    refuse("export")
     torch = _torch()
     layers = _layers(model)
-    _check_parameters(model)
+    _check_parameters([p for neurons in layers for n in neurons for p in [*n.w, n.b]])
     modules = []
     for neurons in layers:
         first = neurons[0]
@@ -73,12 +73,14 @@ def to_torch(model: MLP | Layer | Neuron) -> Any:
             linear.bias.copy_(torch.tensor(bias, dtype=torch.float64))
         modules.append(linear)
         if first.nonlin:
-            modules.append(torch.nn.Tanh() if first.activation == "tanh" else torch.nn.ReLU())
+            is_tanh = check_activation(first.activation) == "tanh"
+            modules.append(torch.nn.Tanh() if is_tanh else torch.nn.ReLU())
     return torch.nn.Sequential(*modules)
 
 
 def _layers(model: Any) -> list[list[Neuron]]:
     """Return the neurons of each layer, or raise what `to_torch` raises of their shapes."""
+    layers: dict[str, Any]
     if isinstance(model, MLP):
         layers = {f"layers.{i}": layer for i, layer in enumerate(model.layers)}
     elif isinstance(model, (Layer, Neuron)):
@@ -89,7 +91,8 @@ def _layers(model: Any) -> list[list[Neuron]]:
             "export what it computes, by torch_function"
         )
     _check_call(model, type(model).__name__)
-    found, nin = [], 0
+    found: list[list[Neuron]] = []
+    nin = 0
     for name, layer in layers.items():
         if not isinstance(layer, (Layer, Neuron)):
             raise TypeError(f"{name} must be a Layer, not {layer!r}")
@@ -116,18 +119,18 @@ def _layers(model: Any) -> list[list[Neuron]]:
 
 
 def _check_call(part: Any, name: str) -> None:
-    if not type(part).__call__.__module__.startswith(PACKAGE):
+    if not getattr(type(part).__call__, "__module__", "").startswith(PACKAGE):
         raise TypeError(
             f"{name} is a {type(part).__name__} with a __call__ of its own: export what it "
             "computes, by torch_function"
         )
 
 
-def _check_parameters(model: Any) -> None:
+def _check_parameters(parameters: list[Any]) -> None:
     seen: dict[int, Any] = {}
-    for p in model.parameters():
-        if not p._is_leaf:
-            raise ValueError(f"a parameter must be a leaf, but {p!r} is computed from others")
+    for p in parameters:
+        if not is_value(p) or not p._is_leaf:
+            raise ValueError(f"a parameter must be a leaf, a Value computed from no others: {p!r}")
         if id(p) in seen:
             raise ValueError(f"a parameter is shared, which a Linear cannot have: {p!r}")
         seen[id(p)] = p
@@ -182,12 +185,16 @@ def from_torch(module: Any) -> Any:
     if not layers:
         raise ValueError("the Sequential has no Linear")
     linears = [linear for _, linear, _ in layers]
-    rng = engine.RNG(1)  # for numbers that are replaced
-    model = engine.MLP(linears[0].in_features, [n.out_features for n in linears], rng=rng)
+    model = engine.MLP(
+        linears[0].in_features,
+        [linear.out_features for linear in linears],
+        activation=next((activation for *_, activation in layers if activation), "tanh"),
+        rng=engine.RNG(1),  # for numbers that are replaced
+    )
     for layer, (_, linear, activation) in zip(model.layers, layers):
         weight, bias = (p.detach().cpu().double().tolist() for p in (linear.weight, linear.bias))
         for neuron, row, b in zip(layer.neurons, weight, bias):
-            neuron.nonlin, neuron.activation = bool(activation), activation or "tanh"
+            neuron.nonlin, neuron.activation = bool(activation), activation or neuron.activation
             for v, x in zip(neuron.parameters(), [*row, b]):
                 v.data = x
     return model
@@ -222,50 +229,7 @@ def torch_function(
         function = torch_function(model(x)[0], x, model)
         optimizer = torch.optim.SGD(function.parameters(), lr=0.1)
     """
-    torch = _torch()
-    listing = Listing(output, inputs, parameters)
+    _torch()
+    from .torch_module import Function
 
-    def constant(x: float) -> Any:
-        return torch.tensor(x, dtype=torch.float64)
-
-    rules = {
-        "+": torch.add,
-        "*": torch.mul,
-        "**k": torch.pow,
-        "**": torch.pow,
-        "ReLU": torch.relu,
-        "tanh": torch.tanh,
-        "exp": torch.exp,
-        "log": torch.log,
-        "sigmoid": torch.sigmoid,
-        "sqrt": torch.sqrt,
-        "sin": torch.sin,
-        "cos": torch.cos,
-        "abs": torch.abs,
-        "take": torch.clone,
-        # no gradient passes through these, as in micrograd
-        "largest": lambda *xs: functools.reduce(torch.maximum, [x.detach() for x in xs]),
-        "minus": lambda x: -x.detach(),
-    }
-
-    class Function(torch.nn.Module):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.names = [name for name, _ in listing.parameters]
-            numbers = torch.tensor(listing.numbers("parameters"), dtype=torch.float64)
-            self.weights = torch.nn.Parameter(numbers) if self.names else None
-
-        def forward(self, *arguments: Any) -> Any:
-            check_arguments(listing, arguments)
-            xs = [torch.as_tensor(x).to(torch.float64) for x in arguments]
-            shape = torch.broadcast_shapes(*[x.shape for x in xs])
-            weights = [] if self.weights is None else self.weights.unbind()
-            outs = [
-                out.expand(shape) for out in evaluate(listing, rules, xs, weights, constant)
-            ]
-            return outs[0] if listing.is_single else outs
-
-        def extra_repr(self) -> str:
-            return f"{len(listing.inputs)} inputs, {len(self.names)} parameters"
-
-    return Function()
+    return Function(Listing(output, inputs, parameters))
