@@ -55,4 +55,4 @@ def __getattr__(name: str) -> _ModuleType:
 
 def __dir__() -> list[str]:
     modules = {"compiled", "engine", "nn", "pure"} & globals().keys()  # if they are imported
-    return [*{*__all__, *dir(pure), *_elementary.__all__, *modules, "plot"}]
+    return [*{*__all__, *dir(pure), *_elementary.__all__, *modules, "export", "plot"}]

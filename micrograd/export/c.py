@@ -105,7 +105,7 @@ GUARDS = """\
 #if defined __FAST_MATH__
 #error "-ffast-math and -Ofast give other numbers"
 #endif
-#if defined FLT_EVAL_METHOD && FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != 1
+#if defined FLT_EVAL_METHOD && (FLT_EVAL_METHOD == 2 || FLT_EVAL_METHOD == -1)
 #error "doubles are computed in more than 64 bits; on 32-bit x86 add -msse2 -mfpmath=sse"
 #endif
 """
@@ -209,9 +209,8 @@ class _Writer:
         array, index = self.ref(i)
         return f"d{array}", index
 
-    def argument(self, i: int) -> str:
-        """Return a node's number as the argument of a function."""
-        text = _text(self.ref(i))
+    def argument(self, i: int, text: str) -> str:
+        """Return a node's number, which has this text, as the argument of a function."""
         return text if self.depends[i] else f"opaque({text})"
 
     # -------------------------------------------------------------------------
@@ -254,12 +253,13 @@ class _Writer:
                 lines = [*_sum("", self.terms(a))]
                 text = FUNCTIONS[op][0]
                 if len(lines) == 1 and len(lines[0]) + len(text) < WIDTH:
-                    yield f"{v} = {text.format(a=lines[0][3:-1])};"
+                    yield f"{v} = {text.format(a=self.argument(a, lines[0][3:-1]))};"
                 else:
                     yield from _sum(v, self.terms(a))
-                    yield f"{v} = {text.format(a=v)};"
+                    yield f"{v} = {text.format(a=self.argument(a, v))};"
             else:
-                yield f"{v} = {FUNCTIONS[op][0].format(a=self.argument(a))};"
+                x = self.argument(a, _text(self.ref(a)))
+                yield f"{v} = {FUNCTIONS[op][0].format(a=x)};"
         if not self.listing.is_single:
             for k, i in enumerate(self.listing.outputs):
                 yield f"y[{k}] = {_text(self.ref(i))};"
