@@ -153,6 +153,13 @@ def check(tmp_path, root, inputs, parameters, named=None):
             v.data += random.uniform(-0.2, 0.2)
 
 
+def check_once(tmp_path, root, inputs):
+    source = to_c(root, inputs)
+    library = compile_all(tmp_path, {"f": source})
+    numbers = [v.data for v in inputs]
+    assert run_c(library, "f", source, numbers, []) == run_engine(root, inputs, [])
+
+
 @needs_compiler
 def test_the_loss_of_a_point(engine, tmp_path):
     loss, x, model = course_point(engine)
@@ -198,10 +205,11 @@ def test_several_outputs(engine, tmp_path):
     model = engine.MLP(2, [4, 3], activation="relu", rng=engine.RNG(7))
     x = [engine.Value(0.5), engine.Value(-1.25)]
     outs = model(x)
-    outs += [outs[0] * outs[1], outs[2], x[0], outs[0].tanh() + 0.5]
+    product = x[0] * x[1]
+    outs += [outs[0] * outs[1], outs[2], x[0], outs[0].tanh() + 0.5, product, product + 1]
     source = to_c(outs, x, model, "f")
     library = compile_all(tmp_path, {"f": source})
-    weights = [0.5, -1.5, 2.0, 0.75, -0.25, 3.0, 1.5]
+    weights = [0.5, -1.5, 2.0, 0.75, -0.25, 3.0, 1.5, 0.25, -2.0]
     numbers = [v.data for v in x], [p.data for p in model.parameters()]
     engine.dot(outs, weights).backward()
     leaves = x, model.parameters()
@@ -225,6 +233,23 @@ def test_constants_are_not_computed_by_the_compiler(engine, tmp_path):
 
 
 @needs_compiler
+@pytest.mark.parametrize("compiler", COMPILERS or ["none"])
+def test_powers_are_those_of_the_library(engine, compiler, tmp_path):
+    """A compiler makes x*x, 1/x and sqrt(x) of them, which now and then have another last digit."""
+    x, random = engine.Value(1.0), Random(1)
+    outs = [x**k for k in (2, -1, -2, 0.5, -0.5, 3)]
+    root = engine.sum([*outs, x.tanh(), x.sigmoid()])
+    source = to_c([root, *outs], [x], None, "f")
+    library = compile_all(tmp_path, {"f": source}, compiler)
+    for _ in range(2000):
+        x.data, x.grad = random.uniform(0.1, 3), 0.0
+        root.forward()
+        root.backward()
+        y, dx, _ = run_c(library, "f", source, [x.data], [], dy=[1.0] + [0.0] * len(outs))
+        assert y == [bits(v.data) for v in (root, *outs)] and dx == [bits(x.grad)]
+
+
+@needs_compiler
 def test_special_numbers(engine, tmp_path):
     numbers = [math.inf, -math.inf, math.nan, -0.0, 5e-324, 1e300, -1e22, 0.1, 3.0]
     for what in ("constant", "input"):
@@ -239,6 +264,20 @@ def test_special_numbers(engine, tmp_path):
         assert y == [bits(v.data) for v in outs]
         engine.dot(outs, [1.0] * len(outs)).backward()
         assert dx == [bits(v.grad) for v in ([one] + xs)[: len(given)]]
+
+
+@needs_compiler
+@pytest.mark.parametrize("a", [0.0, -0.0, -2.0, 2.0])
+def test_the_slope_of_an_exponent(engine, a, tmp_path):
+    x, k = engine.Value(a), engine.Value(2.0)
+    check_once(tmp_path, x**k, [x, k])
+
+
+@needs_compiler
+@pytest.mark.parametrize("x", [-0.0, 0.0, -1.5, 2.0])
+def test_kinks(engine, x, tmp_path):
+    v = engine.Value(x)
+    check_once(tmp_path, v.relu() * 3 + abs(v), [v])
 
 
 @needs_compiler
@@ -297,6 +336,15 @@ def test_long_graphs(engine, n, tmp_path):
         deep = deep * w + x if i % 2 else (deep - w).tanh()
         total = total + deep * w if i % 5 else total + w
     check(tmp_path, total, [x], [w])
+
+
+def test_long_functions_are_divided(engine):
+    """A compiler needs more than twice as long for a function that is twice as long."""
+    x = y = engine.Value(0.5)
+    for _ in range(1200):
+        y = (y * x).tanh()
+    lengths = [text.count(";") for text in re.split(r"^}$", to_c(y, [x]), flags=re.MULTILINE)]
+    assert len(lengths) > 15 and max(lengths) < 600
 
 
 def test_nothing_changes(engine, no_new_nodes):

@@ -4,7 +4,7 @@
     csrc/ops.h, ops.c        its case in op_forward, op_backward and op_name
     csrc/python/handle.c     its method of the compiled Value
     micrograd/pure/value.py  its line in RULES and its method of the plain-Python Value
-    micrograd/export/        its line in FUNCTIONS of c.py, _rules of numpy.py, RULES of torch_module.py
+    micrograd/export/        its line in c.py, numpy.py and torch_module.py
     tests/test_parity.py     its line in OPERATIONS, by which test_gradcheck.py goes, too
 
 docs/adding-an-operation.md adds one, step by step.

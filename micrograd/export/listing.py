@@ -151,7 +151,9 @@ class _Pure:
             of = values[0]  # the largest; where there is one number only, it is that
             source = of._source
             return "minus", tuple(source[1]) if source and len(source[1]) == 1 else (of,), None
-        is_ours = type(v)._backward is PureValue._backward and "_backward" not in vars(v)
+        kind: Any = type(v)
+        ours: Any = PureValue
+        is_ours = kind._backward is ours._backward and "_backward" not in vars(v)
         if not is_ours or (v._prev and v._rule is None):
             raise _own_node(v._op)
         if v._rule is None:
