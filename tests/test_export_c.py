@@ -415,6 +415,11 @@ OTHER = {name: ENGINES[other] for name, other in zip(ENGINES, reversed(ENGINES))
 MISTAKES = {
     "no Value": (lambda e, x, y: to_c(3.0, [x]), TypeError, "Value or a list of Values, not 3.0"),
     "nothing": (lambda e, x, y: to_c([], [x]), TypeError, "list of Values, not an empty list"),
+    "a function": (
+        lambda e, x, y: to_c(e.recorded(lambda z: z * x), [x]),
+        TypeError,
+        "list of Values, not .*<lambda>.*: call it, and pass what it returns",
+    ),
     "in a list": (lambda e, x, y: to_c([y, 1.0], [x]), TypeError, "an output must be .* not 1.0"),
     "no list": (lambda e, x, y: to_c(y, x), TypeError, r"inputs .* not a Value: write \[value\]"),
     "a text": (lambda e, x, y: to_c(y, "x"), TypeError, "inputs must be a Module, a list .*'x'"),

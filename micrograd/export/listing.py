@@ -213,6 +213,8 @@ def _checked_outputs(outputs: Any) -> list[Any]:
     if isinstance(outputs, (list, tuple)) and outputs:
         return [*outputs]
     given = "an empty list" if isinstance(outputs, (list, tuple)) else repr(outputs)
+    if callable(outputs):
+        given += ": call it, and pass what it returns"
     raise TypeError(f"the output must be a Value or a list of Values, not {given}")
 
 
