@@ -18,7 +18,14 @@ import micrograd
 from micrograd.export import to_c
 
 COMPILERS = [cc for cc in ("gcc", "clang") if shutil.which(cc)]
-needs_compiler = pytest.mark.skipif(not COMPILERS, reason="there is neither gcc nor clang")
+
+
+def needs_compiler(test):
+    """Skip it where there is none, and under the sanitizers, which slow the compilers down."""
+    skip = pytest.mark.skipif(not COMPILERS, reason="there is neither gcc nor clang")
+    return pytest.mark.unsanitized(skip(test))
+
+
 WARNINGS = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror"]
 # with the last ones a compiler may fuse products and sums, if the source lets it
 OPTIONS = [["-O0"], ["-O2"], ["-O3", "-march=native", "-std=gnu17"]]
@@ -164,6 +171,18 @@ def check_once(tmp_path, root, inputs):
 def test_the_loss_of_a_point(engine, tmp_path):
     loss, x, model = course_point(engine)
     check(tmp_path, loss, x, model.parameters(), named=model)
+
+
+@needs_compiler
+def test_shared_parameters(engine, tmp_path):
+    """They count once, by the first name."""
+    model = engine.MLP(2, [3, 2], rng=engine.RNG(42))
+    first, second = model.layers
+    first.neurons[1].w[0] = second.neurons[1].b = second.neurons[0].w[2] = first.neurons[0].w[1]
+    x = [engine.Value(0.5), engine.Value(-1.25)]
+    own = list({id(p): p for _, p in model.named_parameters()}.values())
+    assert len(own) == model.num_parameters() == len(model.parameters()) - 3
+    check(tmp_path, engine.cross_entropy(model(x), 0), x, own, named=model)
 
 
 @needs_compiler

@@ -49,7 +49,8 @@ class Listing:
         outputs: a Value, or a list of Values.
         inputs: leaves that get other numbers in each call: a list, or a dict by name.
         parameters: leaves that are parameters: a Module, a list, or a dict by name. They need not
-            be below the outputs. All other leaves are constants.
+            be below the outputs. A Module's are in the order of its `named_parameters()`; one
+            that is shared counts once. All other leaves are constants.
 
     Attributes:
         nodes: a list of Node.
@@ -223,7 +224,10 @@ def _named(leaves: Leaves | None, what: str) -> list[tuple[str, Any]]:
     if leaves is None:
         return []
     if isinstance(leaves, SavedModule):
-        return leaves.named_parameters()
+        first: dict[int, tuple[str, Any]] = {}  # one that is shared has several names
+        for name, v in leaves.named_parameters():
+            first.setdefault(id(v), (name, v))
+        return [*first.values()]
     if is_value(leaves):
         raise TypeError(f"{what} must be a list or a dict of Values, not a Value: write [value]")
     if isinstance(leaves, Mapping):
