@@ -286,6 +286,15 @@ def test_special_numbers(engine, tmp_path):
 
 
 @needs_compiler
+@pytest.mark.parametrize("compiler", COMPILERS or ["none"])
+def test_what_gives_other_numbers_is_refused(compiler, tmp_path):
+    (tmp_path / "f.c").write_text(to_c(micrograd.Value(1.0), []), encoding="utf-8")
+    command = [compiler, "-O2", "-ffast-math", "-c", "f.c"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8")
+    assert done.returncode != 0 and "-ffast-math and -Ofast give other numbers" in done.stderr
+
+
+@needs_compiler
 @pytest.mark.parametrize("a", [0.0, -0.0, -2.0, 2.0])
 def test_the_slope_of_an_exponent(engine, a, tmp_path):
     x, k = engine.Value(a), engine.Value(2.0)

@@ -373,8 +373,8 @@ class _Writer:
             // by x and by p; set these to 0 before. v is what forward has left there, and dv an
             // array of as many doubles.
             //
-            // All numbers are those of micrograd, to the last bit. Where Python raises an error,
-            // as for the logarithm of 0, they are infinite or nan.
+            // All numbers are those of micrograd, to the last bit, if the C library is the same.
+            // Where Python raises an error, as for the logarithm of 0, they are infinite or nan.
             """)
 
     def _sizes(self) -> str:
@@ -395,9 +395,8 @@ class _Writer:
             for first, last, called in _named_runs(names)
         ]
         heading = f"// the {kind}, and their numbers when this was written" if names else ""
-        listed = textwrap.fill(
-            ", ".join(numbers), WIDTH, initial_indent="    ", subsequent_indent="    "
-        )
+        wrapped = textwrap.wrap(", ".join(numbers), WIDTH - 4, break_on_hyphens=False)
+        listed = textwrap.indent("\n".join(wrapped), "    ")
         of = f"double {self.name}_{array}[{len(numbers)}] = {{\n{listed}\n}};\n"
         return "\n".join([*filter(None, [heading]), *lines, of])
 
