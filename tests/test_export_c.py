@@ -355,7 +355,7 @@ def test_names_in_comments(engine, tmp_path):
 
 
 @needs_compiler
-@times(800, 100_000)
+@times(800, 20_000)
 def test_long_graphs(engine, n, tmp_path):
     """Without recursion, here and in the compiler."""
     x, w = engine.Value(0.5), engine.Value(0.75)
@@ -364,6 +364,13 @@ def test_long_graphs(engine, n, tmp_path):
         deep = deep * w + x if i % 2 else (deep - w).tanh()
         total = total + deep * w if i % 5 else total + w
     check(tmp_path, total, [x], [w])
+
+
+def test_a_graph_of_any_depth(engine):
+    x = y = engine.Value(0.5)
+    for _ in range(25_000):
+        y = (y * x).tanh() + x
+    assert to_c(y, [x]).count(" * x[0];") > 25_000
 
 
 def test_long_functions_are_divided(engine):
