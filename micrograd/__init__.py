@@ -44,9 +44,11 @@ __all__ = ["__version__", "backend"]
 __all__ += ["gradcheck", "GradcheckError", "trace", "draw_dot", "picture", "vis_color"]
 __all__ += pure.__all__
 
+_ON_USE = "export", "parallel", "plot"  # modules that take longer to import than all the rest
+
 
 def __getattr__(name: str) -> _ModuleType:
-    if name in ("parallel", "plot"):  # imported when they are used: they take longer than the rest
+    if name in _ON_USE:
         from importlib import import_module
 
         return import_module(f".{name}", __name__)
@@ -55,4 +57,4 @@ def __getattr__(name: str) -> _ModuleType:
 
 def __dir__() -> list[str]:
     modules = {"compiled", "engine", "nn", "pure"} & globals().keys()  # if they are imported
-    return [*{*__all__, *dir(pure), *_elementary.__all__, *modules, "parallel", "plot"}]
+    return [*{*__all__, *dir(pure), *_elementary.__all__, *modules, *_ON_USE}]

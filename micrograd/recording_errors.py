@@ -48,6 +48,7 @@ _REFUSED = {
     "backward": ("calls backward()", _AFTERWARDS),
     "forward": ("calls forward()", "Each call of the function brings its results up to date"),
     "detach": ("detaches a Value", "Pass its number as an argument, a float"),
+    "export": ("exports a Value", "Return the Value, and export it after the call"),
     "copy": ("copies a Value", "Use the Value itself, or copy it before the call"),
     "step": ("calls an optimiser's step()", _AFTERWARDS),
     "zero_grad": ("calls zero_grad()", _AFTERWARDS),

@@ -26,6 +26,9 @@ TextPath = str | os.PathLike[str]
 # What names Values in drawings: a module, or the Values by name
 Names = SavedModule | Mapping[str, Value]
 
+# Leaves of a graph that is exported: a module's parameters, or Values in a list or by name
+Leaves = SavedModule | Mapping[str, Value] | Iterable[Value]
+
 # Numbers by name, and of an optimiser lists of them, too
 State = Mapping[str, Any]
 

@@ -90,7 +90,8 @@ def test_completion_offers_public_names_only(word):
     )
     shown = [line.split() for line in run.stdout.splitlines()]
     both = sorted([*pure.__all__, *HIDING])
-    modules = ["engine", "nn", "parallel", "plot", "pure", *(["compiled"] if word == "c" else [])]
+    modules = ["engine", "export", "nn", "parallel", "plot", "pure"]
+    modules += ["compiled"] if word == "c" else []
     assert shown == [
         sorted([*micrograd.__all__, *HIDING, *ELEMENTARY, *modules]),
         both,

@@ -4,6 +4,7 @@
     csrc/ops.h, ops.c        its case in op_forward, op_backward and op_name
     csrc/python/handle.c     its method of the compiled Value
     micrograd/pure/value.py  its line in RULES and its method of the plain-Python Value
+    micrograd/export/        its line in c.py, numpy.py and torch_module.py
     tests/test_parity.py     its line in OPERATIONS, by which test_gradcheck.py goes, too
 
 docs/adding-an-operation.md adds one, step by step.
@@ -111,6 +112,30 @@ def test_methods():
     for call in sorted(set().union(*found.values())):
         for name in ENGINES:
             assert call in found[name], f"{FILES[name]}: Value has no {' with '.join(call)}"
+
+
+def exported(where):
+    """The operations that an export has."""
+    if where == "c.py: FUNCTIONS":
+        from micrograd.export.c import FUNCTIONS
+
+        return {*FUNCTIONS, "+", "*", "**", "**k"}  # these have statements of their own
+    if where == "numpy.py: _rules":
+        from micrograd.export.numpy import _rules
+
+        return {*_rules(pytest.importorskip("numpy"))}
+    pytest.importorskip("torch")
+    from micrograd.export.torch_module import RULES
+
+    return {*RULES}
+
+
+@pytest.mark.parametrize("where", ["c.py: FUNCTIONS", "numpy.py: _rules", "torch_module.py: RULES"])
+def test_every_export_has_each(where):
+    found = exported(where) - {"largest", "minus"}
+    for name in RULES:
+        assert name in found, f"micrograd/export/{where} has no {name!r}"
+    assert found == {*RULES}
 
 
 @pytest.mark.parametrize("name", ENGINES)

@@ -23,6 +23,13 @@ PAGES = {  # by their paths, as they name one another
     if page.exists()
 }
 NEED_C = ["docs/how-it-works.md", "docs/threads.md"]  # the tape, and what only its engine promises
+# packages that need not be there, and what blocks that need them say
+OPTIONAL = {
+    "matplotlib": ["matplotlib", ".plot"],
+    "torch": ["torch"],
+    "numpy": ["numpy"],
+    "distributed": ["distributed"],
+}
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"(?:^    .*\n)+", re.MULTILINE)
@@ -57,10 +64,9 @@ def has_example(page):
 def test_examples(page, tmp_path):
     """A page's blocks are one program; what it prints stands behind each `print`."""
     blocks = code_of(PAGES[page], "python")
-    if find_spec("matplotlib") is None:
-        blocks = [block for block in blocks if "matplotlib" not in block and ".plot" not in block]
-    if find_spec("distributed") is None:
-        blocks = [block for block in blocks if "distributed" not in block]
+    for package, words in OPTIONAL.items():
+        if find_spec(package) is None:
+            blocks = [block for block in blocks if not any(word in block for word in words)]
     program = "\n".join(blocks)
     backend = {"MICROGRAD_BACKEND": "c"} if page in NEED_C else {}
     run = subprocess.run(

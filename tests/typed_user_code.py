@@ -49,6 +49,7 @@ from micrograd import (
     trace,
     vis_color,
 )
+from micrograd.export import to_c
 
 if TYPE_CHECKING:
     from typing_extensions import assert_type
@@ -382,6 +383,13 @@ def drawing(root: Value, path: Path) -> None:
         draw_dot(root, format="png", outfile=None, names=model, timeout=None).render(path)
 
 
+def exports(model: MLP, x: list[Value]) -> None:
+    loss = cross_entropy(model(x), 1)
+    assert_type(to_c(loss, x, model), str)
+    assert_type(to_c([loss, loss], {"a": x[0]}, iter(x[1:]), name="two"), str)
+    assert_type(to_c(x[0] * 2, x[:1], {"w": x[1]}), str)
+
+
 def names() -> None:
     assert_type(micrograd.backend, str)
     assert_type(micrograd.__version__, str)
@@ -400,6 +408,7 @@ def main(folder: Path) -> None:
     recorded_functions()
     double(Value(1.0)).backward()
     checks()
+    exports(MLP(2, [2], rng=RNG(1)), [Value(0.5), Value(-1.0)])
     files(folder / "model.json")
     drawing(first_example(), folder / "graph")
     names()
@@ -453,3 +462,6 @@ if TYPE_CHECKING:
     recorded(128)  # type: ignore[call-overload]
     take([v], 0.5)  # type: ignore[arg-type]
     linear([v], [v])  # type: ignore[list-item]
+    to_c(1.0, [v])  # type: ignore[arg-type]
+    to_c(v, 1.0)  # type: ignore[arg-type]
+    to_c(v, [v], name=1)  # type: ignore[arg-type]

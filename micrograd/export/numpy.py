@@ -1,0 +1,102 @@
+"""A graph as a function of NumPy arrays, element by element."""
+
+from __future__ import annotations
+
+import functools
+
+from .evaluate import check_arguments, evaluate
+from .listing import Listing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from ..pure.value import Value
+    from ..types import Leaves
+
+__all__ = ["numpy_function"]
+
+
+def numpy_function(output: Value | Sequence[Value], inputs: Leaves) -> Callable[..., Any]:
+    """Make a function of NumPy arrays that computes what a graph does, for each element.
+
+    Args:
+        output: a Value, or a list of Values.
+        inputs: the leaves that are the function's arguments: a list, or a dict by name. All other
+            leaves, a model's parameters among them, are constants with their present numbers.
+
+    Returns:
+        A function of as many arrays or numbers as there are inputs. They are broadcast as NumPy's
+        own functions do it. It returns a float64 array of that shape, or of a list of Values a
+        list of arrays. Sums and products are rounded as micrograd's; NumPy's tanh, exp and pow
+        may have other last digits. Where micrograd raises an error, for the logarithm of 0, say,
+        it warns, and the result is nan or infinite.
+
+    Raises:
+        ImportError: NumPy is missing.
+        TypeError, ValueError: as `to_c`.
+
+    Example:
+        >>> x, w = Value(0.5), Value(-2.0)
+        >>> numpy_function((x * w).relu(), [x])([-1.0, 0.0, 1.0])
+        array([2., 0., 0.])
+    """
+    _numpy()
+    return Function(Listing(output, inputs, None))
+
+
+class Function:
+    """A listing as a function of arrays. It can be copied and pickled."""
+
+    def __init__(self, listing: Listing) -> None:
+        self.listing = listing
+
+    def __call__(self, *arrays: Any) -> Any:
+        numpy, listing = _numpy(), self.listing
+        check_arguments(listing, arrays)
+        xs = [numpy.asarray(x, dtype=numpy.float64) for x in arrays]
+        shape = numpy.broadcast_shapes(*[x.shape for x in xs])
+        outs = [
+            numpy.array(numpy.broadcast_to(out, shape))  # it may be an argument, or a constant
+            for out in evaluate(listing, _rules(numpy), xs, [], numpy.float64)
+        ]
+        return outs[0] if listing.is_single else outs
+
+    def __repr__(self) -> str:
+        return f"<function of {', '.join(self.listing.inputs) or 'no arguments'}>"
+
+
+def _numpy() -> Any:
+    try:
+        import numpy
+    except ImportError as problem:
+        raise ImportError("this needs NumPy: pip install numpy") from problem
+    return numpy
+
+
+def _rules(numpy: Any) -> dict[str, Callable[..., Any]]:
+    """Return what each op is in NumPy."""
+
+    def sigmoid(x: Any) -> Any:
+        e = numpy.exp(-numpy.abs(x))  # which cannot overflow
+        return numpy.where(x < 0, e / (1 + e), 1 / (1 + e))
+
+    return {
+        "+": numpy.add,
+        "*": numpy.multiply,
+        "**k": numpy.power,
+        "**": numpy.power,
+        "ReLU": lambda a: numpy.where(a < 0, 0.0, a),
+        "tanh": numpy.tanh,
+        "exp": numpy.exp,
+        "log": numpy.log,
+        "sigmoid": sigmoid,
+        "sqrt": numpy.sqrt,
+        "sin": numpy.sin,
+        "cos": numpy.cos,
+        "abs": numpy.abs,
+        "take": numpy.positive,
+        "largest": lambda *xs: functools.reduce(numpy.maximum, xs),
+        "minus": numpy.negative,
+    }

@@ -1,0 +1,235 @@
+"""Networks as PyTorch modules and back, and graphs as modules whose forward is a graph's.
+
+All numbers are float64. The course's run in PyTorch is `micrograd/pytorch.py`.
+"""
+
+from __future__ import annotations
+
+from ..backends import engine
+from ..checks import PACKAGE, check_activation
+from ..grad_mode import refuse
+from ..graph import is_value
+from ..pure.nn import MLP, Layer, Neuron
+from .listing import Listing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from ..pure.value import Value
+    from ..types import Leaves
+
+__all__ = ["from_torch", "to_torch", "torch_function"]
+
+
+def _torch() -> Any:
+    try:
+        import torch
+    except ImportError as problem:
+        raise ImportError("this needs PyTorch: pip install torch") from problem
+    return torch
+
+
+# -----------------------------------------------------------------------------
+# networks
+
+
+def to_torch(model: MLP | Layer | Neuron) -> Any:
+    """Make a PyTorch module with a network's parameters.
+
+    Args:
+        model: an MLP, a Layer or a Neuron, of `micrograd` or of `micrograd.nn`.
+
+    Returns:
+        A torch.nn.Sequential of Linear, Tanh and ReLU in float64, for tensors of shape
+        (points, inputs). The parameters have the same bits. They are copies, so that training
+        the one leaves the other as it is. PyTorch's generator is not used.
+
+    Raises:
+        ImportError: PyTorch is missing.
+        TypeError: the model is something else, or a part of it has a `__call__` of its own.
+        ValueError: the neurons of a layer differ in their inputs or activation, a parameter is
+            shared or computed from others, or a layer does not take what the one before gives.
+
+    Example:
+        module = to_torch(model)
+        logits = module(torch.tensor([[0.5, -1.0]], dtype=torch.float64))
+    """
+    refuse("export")
+    torch = _torch()
+    layers = _layers(model)
+    _check_parameters([p for neurons in layers for n in neurons for p in [*n.w, n.b]])
+    modules = []
+    for neurons in layers:
+        first = neurons[0]
+        weight, bias = [[w.data for w in n.w] for n in neurons], [n.b.data for n in neurons]
+        # without initial numbers, which PyTorch's generator would draw
+        linear = torch.nn.utils.skip_init(
+            torch.nn.Linear, len(first.w), len(neurons), dtype=torch.float64
+        )
+        with torch.no_grad():
+            linear.weight.copy_(torch.tensor(weight, dtype=torch.float64))
+            linear.bias.copy_(torch.tensor(bias, dtype=torch.float64))
+        modules.append(linear)
+        if first.nonlin:
+            is_tanh = check_activation(first.activation) == "tanh"
+            modules.append(torch.nn.Tanh() if is_tanh else torch.nn.ReLU())
+    return torch.nn.Sequential(*modules)
+
+
+def _layers(model: Any) -> list[list[Neuron]]:
+    """Return the neurons of each layer, or raise what `to_torch` raises of their shapes."""
+    layers: dict[str, Any]
+    if isinstance(model, MLP):
+        layers = {f"layers.{i}": layer for i, layer in enumerate(model.layers)}
+    elif isinstance(model, (Layer, Neuron)):
+        layers = {"the layer": model}
+    else:
+        raise TypeError(
+            f"to_torch takes an MLP, a Layer or a Neuron, not {model!r}: of a Module of your own "
+            "export what it computes, by torch_function"
+        )
+    _check_call(model, type(model).__name__)
+    found: list[list[Neuron]] = []
+    nin = 0
+    for name, layer in layers.items():
+        if not isinstance(layer, (Layer, Neuron)):
+            raise TypeError(f"{name} must be a Layer, not {layer!r}")
+        _check_call(layer, name)
+        neurons = layer.neurons if isinstance(layer, Layer) else [layer]
+        for i, n in enumerate(neurons):
+            if not isinstance(n, Neuron):
+                raise TypeError(f"{name}.neurons.{i} must be a Neuron, not {n!r}")
+            _check_call(n, f"{name}.neurons.{i}")
+        kinds = sorted({str(n) for n in neurons})
+        if len(kinds) != 1:
+            raise ValueError(
+                f"a Linear has neurons of one kind, and {name} has {' and '.join(kinds) or 'none'}"
+            )
+        if found and len(neurons[0].w) != nin:
+            raise ValueError(
+                f"{name} has neurons of {len(neurons[0].w)} inputs, and {nin} neurons are before it"
+            )
+        found.append(neurons)
+        nin = len(neurons)
+    if not found:
+        raise ValueError("the MLP has no layers")
+    return found
+
+
+def _check_call(part: Any, name: str) -> None:
+    if not getattr(type(part).__call__, "__module__", "").startswith(PACKAGE):
+        raise TypeError(
+            f"{name} is a {type(part).__name__} with a __call__ of its own: export what it "
+            "computes, by torch_function"
+        )
+
+
+def _check_parameters(parameters: list[Any]) -> None:
+    seen: dict[int, Any] = {}
+    for p in parameters:
+        if not is_value(p) or not p._is_leaf:
+            raise ValueError(f"a parameter must be a leaf, a Value computed from no others: {p!r}")
+        if id(p) in seen:
+            raise ValueError(f"a parameter is shared, which a Linear cannot have: {p!r}")
+        seen[id(p)] = p
+
+
+def from_torch(module: Any) -> Any:
+    """Make an MLP with the parameters of a PyTorch module: what `to_torch` undoes.
+
+    Args:
+        module: a torch.nn.Sequential of Linear, each of which a Tanh or a ReLU may follow, of any
+            real dtype; or one Linear.
+
+    Returns:
+        An MLP of `micrograd`, a layer for each Linear. Numbers of float32 and smaller are the same
+        as floats. It shares nothing with the module, and `micrograd.random` is not used.
+
+    Raises:
+        ImportError: PyTorch is missing.
+        TypeError, ValueError: a part of the module is something else, and the message names it; an
+            activation has no Linear before it, a Linear has no bias, or does not take what the
+            one before gives.
+
+    Example:
+        model = from_torch(torch.nn.Sequential(torch.nn.Linear(2, 3)))
+    """
+    torch = _torch()
+    activations = {torch.nn.Tanh: "tanh", torch.nn.ReLU: "relu"}
+    parts = module.named_children() if type(module) is torch.nn.Sequential else [("", module)]
+    layers: list[tuple[str, Any, str]] = []  # each Linear with its activation
+    for name, part in parts:
+        where = f"part {name}, {part!r}," if name else f"{part!r}"
+        if type(part) is torch.nn.Linear:
+            if part.bias is None:
+                raise ValueError(f"{where} has no bias, and each neuron of an MLP has one")
+            if part.weight.is_complex():
+                raise TypeError(f"{where} has complex parameters")
+            if layers and layers[-1][1].out_features != part.in_features:
+                raise ValueError(
+                    f"{where} takes {part.in_features} inputs, and the Linear before it "
+                    f"gives {layers[-1][1].out_features}"
+                )
+            layers.append((where, part, ""))
+        elif type(part) in activations:
+            if not layers or layers[-1][2]:
+                raise ValueError(f"{where} has no Linear just before it")
+            layers[-1] = (*layers[-1][:2], activations[type(part)])
+        else:
+            raise TypeError(
+                f"from_torch takes Linear, Tanh and ReLU in a Sequential, and {where} is none of "
+                "these"
+            )
+    if not layers:
+        raise ValueError("the Sequential has no Linear")
+    linears = [linear for _, linear, _ in layers]
+    model = engine.MLP(
+        linears[0].in_features,
+        [linear.out_features for linear in linears],
+        activation=next((activation for *_, activation in layers if activation), "tanh"),
+        rng=engine.RNG(1),  # for numbers that are replaced
+    )
+    for layer, (_, linear, activation) in zip(model.layers, layers):
+        weight, bias = (p.detach().cpu().double().tolist() for p in (linear.weight, linear.bias))
+        for neuron, row, b in zip(layer.neurons, weight, bias):
+            neuron.nonlin, neuron.activation = bool(activation), activation or neuron.activation
+            for v, x in zip(neuron.parameters(), [*row, b]):
+                v.data = x
+    return model
+
+
+# -----------------------------------------------------------------------------
+# graphs
+
+
+def torch_function(
+    output: Value | Sequence[Value], inputs: Leaves, parameters: Leaves | None = None
+) -> Any:
+    """Make a PyTorch module that computes what a graph does, by PyTorch's own operations.
+
+    Args:
+        output: a Value, or a list of Values.
+        inputs: the leaves that are arguments of the module: a list, or a dict by name.
+        parameters: the leaves that are parameters of the module: a Module, a list, or a dict by
+            name. All other leaves are constants with their present numbers.
+
+    Returns:
+        A torch.nn.Module. It is called with as many tensors or numbers as there are inputs, which
+        are broadcast; it returns a float64 tensor of that shape, or of a list of Values a list of
+        tensors. Autograd goes through it to arguments and parameters. The parameters are one
+        tensor, `weights`, in the order of the list `names`; its numbers are copies.
+
+    Raises:
+        ImportError: PyTorch is missing.
+        TypeError, ValueError: as `to_c`.
+
+    Example:
+        function = torch_function(model(x)[0], x, model)
+        optimizer = torch.optim.SGD(function.parameters(), lr=0.1)
+    """
+    _torch()
+    from .torch_module import Function
+
+    return Function(Listing(output, inputs, parameters))
