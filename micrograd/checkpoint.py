@@ -606,7 +606,9 @@ class _reading:
         pass
 
     def __exit__(self, kind: object, problem: BaseException | None, traceback: object) -> None:
-        if isinstance(problem, (ValueError, TypeError, RecursionError)):
+        if isinstance(problem, RecursionError):
+            raise ValueError(f"{self.name}: its parts are nested too deeply") from problem
+        if isinstance(problem, (ValueError, TypeError)):
             raise ValueError(f"{self.name}: {problem}") from problem
 
 

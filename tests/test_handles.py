@@ -825,3 +825,17 @@ def test_kept_orders_take_little():
             v.backward()
     """)
     assert peak < 120  # megabytes
+
+
+def test_a_weight_that_is_replaced_is_freed_at_once():
+    """What a model's call has made for C keeps none of the Values, and is not used for others."""
+    model, x = MLP(2, [1]), [1.0, 2.0]
+    [neuron] = model.layers[0].neurons
+    for number in 0.5, 0.25:  # the new Value gets the old one's node, or another
+        model(x)
+        before, neuron.w[0] = live_nodes(), None
+        assert live_nodes() == before - 1
+        other = Value(8.0) if number == 0.25 else None
+        neuron.w[0] = Value(number)
+        assert model(x).data == number + 2.0 * neuron.w[1].data
+        del other

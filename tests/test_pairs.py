@@ -774,6 +774,11 @@ def towers(engine, x):
     return [closure, helpers, partial, method, items, empty_cells, attributes]
 
 
+# CPython 3.14 clears a list that is garbage before the node that it is kept with. The node below is
+# then looked at while the list still refers to it, and waits for the next collection.
+LISTS_FIRST = sys.version_info >= (3, 14)
+
+
 @needs_c
 @pytest.mark.parametrize("which", range(7))
 def test_towers_are_freed_without_a_collection(no_new_nodes, which):
@@ -795,7 +800,8 @@ def test_towers_are_freed_without_a_collection(no_new_nodes, which):
         assert live_nodes() == before
         y = put(put(put(x)))  # one on top waits for the collector, those below it do not
         del y
-        gc.collect()
+        for _ in range(3 if LISTS_FIRST and put.__name__ in ("method", "attributes") else 1):
+            gc.collect()
         assert live_nodes() == before
     finally:
         gc.enable()

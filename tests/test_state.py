@@ -831,8 +831,8 @@ WRONG = {
     '{"kind": "MLP", "nin": 1, "nouts": [], "activation": "tanh"}}': "nouts of a network",
     '{"format": "micrograd", "version": 1, "module": {"b": 1}, "network": '
     '{"kind": "MLP", "nin": 1, "nouts": [4000000000], "activation": "tanh"}}': "8000000000",
-    "[" * 10**6: "recursion",
-    '{"format":' * 10**5: "recursion",
+    "[" * 10**6: "nested too deeply",
+    '{"format":' * 10**5: "nested too deeply",
     '{"format": "micrograd", "version": ' + "[" * 900 + "]" * 900 + "}": "",
 }
 

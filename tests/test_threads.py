@@ -12,7 +12,7 @@ import textwrap
 import threading
 
 import pytest
-from conftest import bits, nodes_with_attributes, times
+from conftest import bits, collect_garbage, nodes_with_attributes, times
 from test_value import sine
 
 from micrograd import compiled, pure
@@ -28,6 +28,7 @@ def many_switches(no_new_nodes):
     sys.setswitchinterval(1e-6)
     yield
     sys.setswitchinterval(interval)
+    collect_garbage()
     assert nodes_with_attributes() == known
 
 
@@ -243,6 +244,29 @@ def test_a_data_set_that_another_thread_replaces():
         done.set()
         writer.join()
     assert found <= expected
+
+
+def test_weights_that_another_thread_replaces():
+    """A call is of the old weights or of the new ones, which are not freed in the middle of it."""
+    model, done = MLP(2, [1]), threading.Event()
+    [neuron] = model.layers[0].neurons
+
+    def replace():
+        while not done.is_set():
+            neuron.w = [Value(1.0), Value(2.0)]
+            neuron.w = [Value(3.0), Value(4.0)]
+
+    neuron.w = [Value(1.0), Value(2.0)]
+    writer = threading.Thread(target=replace)
+    writer.start()
+    try:
+        split = [([Value(10.0), Value(100.0)], 0)] * 3
+        found = {model(split[0][0]).data for _ in range(10_000)}
+        assert {mean_cross_entropy(model, split).data for _ in range(1000)} == {0.0}
+    finally:
+        done.set()
+        writer.join()
+    assert found <= {210.0, 430.0}
 
 
 def test_optimisers_over_shared_parameters():

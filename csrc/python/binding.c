@@ -67,6 +67,13 @@ static size_t size_of(Object xs) {
     return (size_t)PyList_Size((PyObject *)xs);
 }
 
+int shared_are_at(Object xs, const Index *places) {
+    for (size_t k = 0, n = size_of(xs); k < n; k++) {
+        if (!handle_is_at(PyList_GetItem((PyObject *)xs, (Py_ssize_t)k), places[k])) return 0;
+    }
+    return 1;
+}
+
 // an operand, or an exception set if it is none
 static int operand_need(PyObject *x, Index *node, double *number) {
     Kind kind = operand_read(x, node, number);

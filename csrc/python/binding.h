@@ -30,10 +30,12 @@ Tape *shared_tape(void);
 //     types                                  of functions, cells, methods and partials
 int handle_type_new(Object hooks, Object out);
 
+int shared_are_plain(Object xs);                    // are all Values, floats and ints? 2: Values; 0: no
+int shared_are_at(Object xs, const Index *places);  // is each the Value of its node?
+
 // Each of these appends its result to the Python list `out` and returns 0, or appends the
 // exception and returns -1. The list holds references, so an interrupt after the call loses no
 // node. xs, ws and logits are lists whose items are all plain: Values, floats and ints.
-int shared_are_plain(Object xs);                                     // 2: all are Values; 0: no
 int shared_dot(Object ws, Object xs, Object start, Object out);
 int shared_sum(Object xs, Object start, Object out);
 int shared_linear(Object xs, Object ws, size_t nout, Object out);  // ws: row by row

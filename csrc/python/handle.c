@@ -66,6 +66,12 @@ static inline Index index_of(PyObject *value) {
     return ((Handle *)value)->index;
 }
 
+int handle_is_at(PyObject *x, Index i) {
+    if (!is_value(x) || index_of(x) != i) return 0;
+    ((Handle *)x)->is_exported = 1;
+    return 1;
+}
+
 // the node of a Value; 0 with an exception set if its __init__ was not called
 static inline Index node_of(PyObject *value) {
     Index i = index_of(value);

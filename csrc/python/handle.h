@@ -14,6 +14,7 @@
 extern Tape tape;
 
 int is_value(PyObject *x);
+int handle_is_at(PyObject *x, Index i);  // 1 if x is the Value of node i, which an array has; see _place
 int is_recording(void);                  // 0 under no_grad, -1 with an exception set
 PyObject *handle_of(Index i);            // the Value of a node, a new reference; NULL with an exception
 PyObject *new_handle(Index i, int recording);  // of a result: under no_grad of a leaf with its number

@@ -50,9 +50,10 @@ def mean_cross_entropy(model: Model[Value], split: Split[Value]) -> Value:
 
 def _in_one_call(function: Any, model: Any, split: list[Any]) -> Any:
     """Return what C says of a data set; None if it does not know such a network or label."""
-    network = model._network()
-    if network is None:
+    found = model._network()
+    if found is None:
         return None
+    network = found[0]  # `found` keeps the parameters while C works
     out: list[Any] = []
     points = split
     result = function(network.mlp, id(points), id(out))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import weakref
 
 from ..checkpoint import load_network
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     # of each layer, of each neuron: how many inputs it has, nonlin and activation
     Shape = list[list[tuple[int, bool, str]]]
+    _Found = tuple["_Network", list[Value]]
 
 _OPS = {"tanh": lib.OP_TANH, "relu": lib.OP_RELU}
 
@@ -30,23 +30,24 @@ _OPS = {"tanh": lib.OP_TANH, "relu": lib.OP_RELU}
 
 
 class _Network:
-    """A network as C takes it."""
+    """A network as C takes it. It keeps none of the parameters alive."""
 
     def __init__(self, shape: Shape, parameters: list[Value]) -> None:
-        self.shape, self.parameters = shape, parameters
+        self.shape = shape
         sizes = [shape[0][0][0], *map(len, shape)]
         activations = [
             _OPS[check_activation(activation)] if nonlin else 0
             for [(_, nonlin, activation), *_] in shape
         ]
         self.nin, self.nout = sizes[0], sizes[-1]
+        self._places = ffi.new("Index[]", [p._place for p in parameters])
         # C borrows these: they live as long as this object
-        self._arrays = (
-            ffi.new("uint32_t[]", sizes),
-            ffi.new("uint8_t[]", activations),
-            ffi.new("Index[]", [p._place for p in parameters]),
-        )
-        self.mlp = ffi.new("MLP *", (len(shape), *self._arrays))
+        self._arrays = ffi.new("uint32_t[]", sizes), ffi.new("uint8_t[]", activations)
+        self.mlp = ffi.new("MLP *", (len(shape), *self._arrays, self._places))
+
+    def is_of(self, shape: Shape, parameters: list[Value]) -> bool:
+        """Tell whether it is still what C would see of them."""
+        return self.shape == shape and bool(lib.shared_are_at(id(parameters), self._places))
 
     def __call__(self, x: list[Value | Number]) -> Any:
         check_inputs(x, self.nin)
@@ -56,7 +57,8 @@ class _Network:
         return out[0] if self.nout == 1 else out
 
 
-# by module: its network as it was at the last call
+# by module: its network as it was at the last call. From CPython 3.14 on one may stay for good, if
+# garbage has called the module in its __del__: another reason why it keeps no Values
 _networks: MutableMapping[Module, _Network] = weakref.WeakKeyDictionary()
 
 
@@ -71,9 +73,10 @@ def _is_plain(shape: Shape, parameters: list[Value]) -> bool:
     )
 
 
-def _network(module: Module, layers: Sequence[list[pure.Neuron]]) -> _Network | None:
+def _network(module: Module, layers: Sequence[list[pure.Neuron]]) -> _Found | None:
     """Return what C sees of a module that consists of these layers, lists of neurons.
 
+    With it come the parameters, which have to live while C works: another thread may replace them.
     None if it is none that C knows: then the neurons have to be called one by one. They are read at
     every call, each list once, because a user, or another thread, may have replaced any part of
     them; what is made for C is made anew only if something is not as it was.
@@ -93,22 +96,17 @@ def _network(module: Module, layers: Sequence[list[pure.Neuron]]) -> _Network | 
     try:
         known = _networks.get(module)
     except TypeError:  # a class of the user's, whose modules have no hash
-        return _Network(shape, parameters) if _is_plain(shape, parameters) else None
-    if known is None or known.shape != shape or not _are_same(known.parameters, parameters):
+        return (_Network(shape, parameters), parameters) if _is_plain(shape, parameters) else None
+    if known is None or not known.is_of(shape, parameters):
         if not _is_plain(shape, parameters):
             return None
         known = _networks[module] = _Network(shape, parameters)
-    return known
+    return known, parameters
 
 
 def is_called_as(x: object, kind: type[Module]) -> bool:
     """Tell whether x is of this kind, or of a subclass that has no __call__ of its own."""
     return type(x) is kind or (isinstance(x, kind) and type(x).__call__ is kind.__call__)
-
-
-def _are_same(values: list[Value], others: list[Value]) -> bool:
-    """Tell whether they are the same handles: a subclass may have an == of its own."""
-    return len(values) == len(others) and all(map(operator.is_, values, others))
 
 
 # -----------------------------------------------------------------------------
@@ -138,10 +136,10 @@ class Neuron(Module, pure.Neuron):
 
     def __call__(self, x: Iterable[Value | Number]) -> Value:
         x = check_point(x)
-        network = self._network()
-        return super().__call__(x) if network is None else network(x)
+        found = self._network()
+        return super().__call__(x) if found is None else found[0](x)
 
-    def _network(self) -> _Network | None:
+    def _network(self) -> _Found | None:
         return _network(self, [[self]])
 
     __call__.__doc__ = pure.Neuron.__call__.__doc__
@@ -154,10 +152,10 @@ class Layer(Module, pure.Layer):
 
     def __call__(self, x: Iterable[Value | Number]) -> Any:
         x = check_point(x)
-        network = self._network()
-        return super().__call__(x) if network is None else network(x)
+        found = self._network()
+        return super().__call__(x) if found is None else found[0](x)
 
-    def _network(self) -> _Network | None:
+    def _network(self) -> _Found | None:
         return _network(self, [self.neurons])
 
     __call__.__doc__ = pure.Layer.__call__.__doc__
@@ -168,7 +166,7 @@ class MLP(Module, pure.MLP):
 
     _Value, _Layer = Value, Layer
 
-    def _network(self) -> _Network | None:
+    def _network(self) -> _Found | None:
         layers = [*self.layers]
         if not all(is_called_as(layer, Layer) for layer in layers):
             return None
@@ -176,8 +174,8 @@ class MLP(Module, pure.MLP):
 
     def __call__(self, x: Iterable[Value | Number]) -> Any:
         inputs: list[Value | Number] = [x] if isinstance(x, Value) else check_point(x)
-        network = self._network()
-        return super().__call__(inputs) if network is None else network(inputs)
+        found = self._network()
+        return super().__call__(inputs) if found is None else found[0](inputs)
 
     __call__.__doc__ = pure.MLP.__call__.__doc__
 
