@@ -46,9 +46,10 @@ def _choose() -> tuple[ModuleType, str]:
         if _can_have_c():
             warnings.warn(
                 f"{_package} runs on its plain-Python engine, which is much slower: {problem}. "
-                f"To compile the other one run 'pip install .' where {_package}'s sources are, "
-                f"with a C compiler, and with {_require}=1 to be told why it cannot be compiled; "
-                f"to silence this set {_variable}=python.",
+                "To compile the other one install it from its sources, with a C compiler: 'pip "
+                "install .' in their folder, or 'pip install --no-binary NAME NAME' by the name "
+                f"that it is published under. {_require}=1 tells why it cannot be compiled; "
+                f"{_variable}=python silences this.",
                 RuntimeWarning,
                 stacklevel=4,
             )
