@@ -31,6 +31,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from .checks import ACTIVATIONS, check_betas, check_rate, check_steps, is_number, number
+from .shown import shown
 
 if sys.platform != "win32":
     import fcntl
@@ -326,7 +327,7 @@ def load_optimizer_state(optimizer: SavedOptimizer, state: State) -> None:
 
 def _moments(numbers: Any, name: str, optimizer: SavedOptimizer) -> list[float]:
     if not isinstance(numbers, (list, tuple)):
-        raise TypeError(f"{name} must be a list of numbers, not {numbers!r}")
+        raise TypeError(f"{name} must be a list of numbers, not {shown(numbers)}")
     n = len(optimizer.parameters)
     if len(numbers) != n:
         raise ValueError(f"{name} has {len(numbers)} numbers, and there are {n} parameters")
@@ -339,7 +340,7 @@ def _moments(numbers: Any, name: str, optimizer: SavedOptimizer) -> list[float]:
 
 def _number(x: Any, name: str) -> float:
     if not is_number(x):
-        raise TypeError(f"{name} must be a number, not {x!r}")
+        raise TypeError(f"{name} must be a number, not {shown(x)}")
     return number(x)
 
 
@@ -352,7 +353,7 @@ def _rate(x: Any, name: str) -> float:
 
 def _check_state(state: State) -> None:
     if not isinstance(state, Mapping):
-        raise TypeError(f"a state is a dict of numbers by name, not {state!r}")
+        raise TypeError(f"a state is a dict of numbers by name, not {shown(state)}")
 
 
 def _check_names(state: State, names: Collection[str]) -> None:
@@ -486,7 +487,7 @@ def save(
         file["module"] = {name: _in_json(_number(x, name)) for name, x in state.items()}
     if optimizer is not None:
         if not isinstance(optimizer, SavedOptimizer):
-            raise TypeError(f"expected an optimiser, not {optimizer!r}")
+            raise TypeError(f"expected an optimiser, not {shown(optimizer)}")
         state = optimizer.state_dict()
         file["optimizer"] = {name: _in_json(x) for name, x in state.items()}
     _replace(path, json.dumps(file, indent=1, allow_nan=False))

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import reprlib
 from collections.abc import Mapping
 
 from . import Value, no_grad
@@ -32,6 +31,7 @@ from .colors import (
     YELLOW,
 )
 from .pure import MLP, Layer, Neuron
+from .shown import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def _outputs(out: Any) -> list[float]:
         outputs = [out] if hasattr(type(out), "backward") else [*out]
         return [v.data if hasattr(type(v), "backward") else number(v) for v in outputs]
     except TypeError:
-        raise TypeError(f"a model returns a Value or a list of Values, not {out!r}") from None
+        raise TypeError(f"a model returns a Value or a list of Values, not {shown(out)}") from None
 
 
 def _class_colors(n: int) -> list[Any]:
@@ -384,9 +384,9 @@ def _layers(model: Any) -> list[list[Any]]:
     elif isinstance(model, MLP):
         layers = [[*layer.neurons] for layer in model.layers]
     else:
-        raise TypeError(f"network draws an MLP, a Layer or a Neuron, not {model!r}")
+        raise TypeError(f"network draws an MLP, a Layer or a Neuron, not {shown(model)}")
     if not layers or not all(layers):
-        raise ValueError(f"there is nothing to draw: a layer of {model!r} has no neurons")
+        raise ValueError(f"there is nothing to draw: a layer of {shown(model)} has no neurons")
     inputs = len(layers[0][0].w)
     for i, neurons in enumerate(layers):
         for neuron in neurons:
@@ -423,6 +423,6 @@ def _axes(ax: Axes | None) -> Axes:
 
         ax = pyplot.gca()
     elif not hasattr(ax, "scatter"):
-        given = reprlib.repr(ax)  # it may be a long list of losses
+        given = shown(ax)  # it may be a long list of losses
         raise TypeError(f"ax must be one of matplotlib's Axes, such as axes[0], and not {given}")
     return ax

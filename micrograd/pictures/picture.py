@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from ..graph import LARGEST_PICTURE, names_by_id, nodes_below
+from ..shown import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Picture:
         """
         path = os.fspath(path)
         if not isinstance(path, str):
-            raise TypeError(f"path must be text or a Path, not {path!r}")
+            raise TypeError(f"path must be text or a Path, not {shown(path)}")
         if not path.lower().endswith(".svg"):
             raise ValueError(
                 f"a picture is saved in a file that ends in .svg, not {path!r}; draw_dot writes "
