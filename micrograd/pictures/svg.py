@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import unicodedata
 
-LINE = "#868e96"
+from ..colors import GREY
+
+LINE = GREY
 INK = "#212529"  # on what is light
 FAINT_INK = "#495057"
 FONT = 'font-family="ui-monospace, Menlo, Consolas, \'DejaVu Sans Mono\', monospace" font-size="11"'

@@ -41,8 +41,8 @@ def power(x: float, k: float) -> float:
             message = f"{x!r} ** {k!r}: zero has no negative power"
             if k == -1:  # which a / b records, too: forward() finds 0 in the place of b
                 message += "; if this is b in a / b, it is a division by zero"
-            else:
-                message += f"; in backward() it is the slope of x ** {k + 1!r}"
+            elif k > -1:
+                message += f"; if backward() needs it, it is the slope of x ** {k + 1!r} at {x!r}"
             raise ZeroDivisionError(message) from None
         message = f"{x!r} ** {k!r}: a negative number has no real fractional power"
         raise ValueError(message) from None
