@@ -62,7 +62,7 @@ class Picture:
     def _repr_html_(self) -> str:  # notebooks shrink an SVG to their width, and scroll HTML
         from .svg import in_notebook
 
-        return in_notebook(self.svg, "")
+        return in_notebook(self.svg, "", at_the_end=True)
 
 
 def picture(
@@ -104,6 +104,7 @@ def shown_in_notebook(root: Any) -> str:
 
     text = repr(root)
     try:
-        return in_notebook(graph_svg(nodes_below(root, LARGEST_PICTURE), {}), text)
+        svg = graph_svg(nodes_below(root, LARGEST_PICTURE), {})
+        return in_notebook(svg, text, at_the_end=True)  # there is the root
     except ValueError as problem:  # it is too large, or no graph without cycles
         return in_notebook("", f"{text}\nNo picture: {problem}.")

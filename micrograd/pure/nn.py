@@ -62,7 +62,7 @@ class Module(SavedModule):
 class _Drawn(Module):
     """What a notebook shows as a picture."""
 
-    def _repr_html_(self) -> str | None:
+    def _repr_html_(self) -> str:
         from ..pictures.network import network_in_notebook
 
         return network_in_notebook(self)
@@ -133,7 +133,8 @@ class Neuron(_Drawn):
         return f"{len(self.w)} -> 1", self.activation if self.nonlin else "linear"
 
     def __repr__(self) -> str:
-        return f"{ACTIVATIONS[self.activation] if self.nonlin else 'Linear'}Neuron({len(self.w)})"
+        kind = ACTIVATIONS.get(self.activation, "?") if self.nonlin else "Linear"
+        return f"{kind}Neuron({len(self.w) if hasattr(self.w, '__len__') else '?'})"
 
 
 class Layer(_Drawn):
