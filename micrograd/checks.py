@@ -139,6 +139,8 @@ def check_node(
         operands, op, slopes = _other_forms(_prev, _op, children, _children, local_grads)
     for operand in operands:
         if not isinstance(operand, kind):
+            if isinstance(_prev, str):
+                raise TypeError(f"in second place there are operands: write label={shown(_prev)}")
             raise TypeError(f"an operand must be a Value, not {shown(operand)}")
     return x, operands, op, slopes
 
@@ -363,7 +365,15 @@ def check_split(split: Iterable[T]) -> list[T]:
     """
     if hasattr(type(split), "parameters"):
         raise TypeError(f"a data set was expected, not {type(split).__name__}: the model is first")
-    points = list(split)
+    try:
+        points = list(split)
+    except TypeError:
+        if is_number(split) or hasattr(type(split), "backward"):
+            raise TypeError(
+                f"a data set is a list of points and labels, such as [([0.5, -1.0], 1)], not "
+                f"{shown(split)}: of one point's logits write cross_entropy(logits, target)"
+            ) from None
+        raise
     if not points:
         raise ValueError("the split is empty: there is no mean over 0 points")
     if _is_no_point(points[0]):

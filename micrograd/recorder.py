@@ -114,8 +114,8 @@ class Choice(namedtuple("Choice", "position rows takes kind")):
 _CHOSEN_FROM = {"index": "items", "target": "logits"}
 _ONE_CLASS = (
     ": a model with one output has one class, 0. Give it an output for each class, as in "
-    "MLP(2, [16, 2]), and number the labels 0, 1 ...; or, for labels -1 and 1, compare the sign of "
-    "its one output yourself"
+    "MLP(2, [16, 2]), and number the labels 0, 1 ...; or compute a loss of the output yourself, "
+    "for labels 0 and 1 or -1 and 1, as accuracy does take them"
 )
 
 

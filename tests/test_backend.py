@@ -49,7 +49,11 @@ def test_public_names():
     assert micrograd.backend == "c"
     for name in [*pure.__all__, *HIDING]:
         assert getattr(micrograd, name) is getattr(compiled, name)
-        is_shared = name in ("no_grad", "RecordingError")  # recording is for both engines at once
+        is_shared = name in (
+            "no_grad",
+            "RecordingError",
+            "save",
+        )  # which are for both engines at once
         assert (getattr(compiled, name) is getattr(pure, name)) == is_shared
     assert compiled.__all__ == pure.__all__
     assert set(micrograd.__all__) > set(pure.__all__)

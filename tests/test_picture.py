@@ -103,8 +103,8 @@ def test_one_operand_several_times(engine):
     """One line, on which it says how often."""
     x, y = engine.Value(2.0), engine.Value(3.0)
     for root, times in [
-        (x + x, "\u00d72"), (x * x, "\u00d72"), (engine.Value(1.0, (x, x, x), "f"), "\u00d73"), (x * y, None),
-        (engine.Value(1.0, (x, y, x), "f"), None), (x.tanh(), None),
+        (x + x, "\u00d72"), (x * x, "\u00d72"), (engine.Value(1.0, (x, x, x), "f"), "\u00d73"),
+        (x * y, None), (engine.Value(1.0, (x, y, x), "f"), None), (x.tanh(), None),
     ]:  # fmt: skip
         assert [text for text in texts(picture(root).svg) if "\u00d7" in text] == [times] * bool(
             times

@@ -416,7 +416,7 @@ def test_states_of_optimisers(engine):
     twin.load_state_dict(state)
     assert twin.state_dict() == state and type(twin.t) is int
     assert engine.SGD([p], lr=0.25).state_dict() == {"lr": 0.25, "momentum": 0.0}
-    optimizer.lr = "fast"
+    vars(optimizer)["lr"] = "fast"
     with pytest.raises(TypeError, match=r"lr must be .*fast"):
         optimizer.state_dict()
 
@@ -765,7 +765,7 @@ def test_files_of_others(engine, path):
         with pytest.raises(ValueError, match=r"model\.json: there is no module"):
             attempt(path)
     engine.SGD([engine.Value(1.0)]).save(path)
-    with pytest.raises(ValueError, match=r"model\.json: of 8 names 7 missing"):
+    with pytest.raises(ValueError, match=r"state of an SGD, and .* an AdamW: of 8 names 7 missing"):
         optimizer.load(path)
     assert numbers(model, optimizer) == before
     for attempt in (model.load, engine.load, optimizer.load):
@@ -777,7 +777,7 @@ def test_what_cannot_be_saved(engine, path):
     model, optimizer = new_run(engine)
     model.save(path)
     before = path.read_bytes()
-    optimizer.lr = "fast"
+    vars(optimizer)["lr"] = "fast"
     for wrong in (optimizer, model, [], 1.0):
         with pytest.raises(TypeError):
             model.save(path, optimizer=wrong)
