@@ -540,8 +540,6 @@ def _path_as_text(path: Path) -> str:
             instead = ": write load_state_dict(state)"
         elif hasattr(path, "read"):
             instead = ': write its name, such as "model.json"'
-        elif isinstance(path, (SavedModule, SavedOptimizer)):
-            instead = ": the path is first"
         found = f"an open {type(path).__name__}" if hasattr(path, "read") else shown(path)
         raise TypeError(f"path must be text or a Path, not {found}{instead}") from None
 

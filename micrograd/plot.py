@@ -262,8 +262,9 @@ def _shades(scores: list[list[float]], colors: list[Any], threshold: float) -> A
     logits = np.array(scores)
     if logits.shape[1] == 1:  # the same as two classes, so far apart
         if 0 < threshold < 1 and ((logits >= 0) & (logits <= 1)).all():
-            probabilities = np.clip([*logits.flat, threshold], 1e-15, 1 - 1e-15)
-            *logits.flat, threshold = np.log(probabilities / (1 - probabilities))
+            probabilities = np.clip(np.append(logits, threshold), 1e-15, 1 - 1e-15)
+            odds = np.log(probabilities / (1 - probabilities))
+            logits, threshold = odds[:-1, None], odds[-1]
         logits = (logits - threshold) / 2
         logits = np.hstack([-logits, logits])
     with np.errstate(invalid="ignore"):
@@ -305,13 +306,14 @@ def loss_curve(
         loss_curve({"train": losses, "val": val_losses})
     """
     _check_matplotlib()
-    label = line_style.get("label")
-    if not isinstance(losses, Mapping):
-        lines = [(label, *_line("losses", losses))]
-    elif label is not None:
-        raise TypeError(f"the names of the dict are the labels: leave out label={shown(label)}")
+    label: Any = line_style.get("label")
+    if isinstance(losses, Mapping):
+        if label is not None:
+            raise TypeError(f"the dict's names are the labels: leave out label={shown(label)}")
+        curves: Mapping[Any, Any] = losses
+        lines = [(name, *_line(name, curve)) for name, curve in curves.items()]
     else:
-        lines = [(name, *_line(name, curve)) for name, curve in losses.items()]
+        lines = [(label, *_line("losses", losses))]
     if not lines:
         raise ValueError("there are no losses to draw: the dict is empty")
 
@@ -399,8 +401,10 @@ def network(model: Neuron | Layer | MLP, ax: Axes | None = None, *, colorbar: bo
     pale = [(1 - FAINTEST) * a + FAINTEST * b for a, b in zip(to_rgba(background), to_rgba(ink))]
     largest = max((abs(x) for x in weights + biases if math.isfinite(x)), default=0.0) or 1.0
     colormap = LinearSegmentedColormap.from_list("weights", [NEGATIVE, pale, POSITIVE])
-    colormap = colormap.with_extremes(bad=GREY)
-    scale: dict[str, Any] = {"cmap": colormap, "norm": Normalize(-largest, largest)}
+    scale: dict[str, Any] = {
+        "cmap": colormap.with_extremes(bad=GREY),
+        "norm": Normalize(-largest, largest),
+    }
     widths = [THINNEST + (WIDEST - THINNEST) * abs(w) / largest for w in weights]
     drawn = LineCollection(lines, array=weights, linewidths=widths, zorder=1, **scale)
     axes.add_collection(drawn)

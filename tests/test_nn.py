@@ -225,6 +225,21 @@ def test_other_people_s_modules(engine):
             ("array([0., 0.])", "zip(X, y)"),
         ),
         (lambda e: e.eval_split(e.MLP(1, [2]), [0.5, 0.25]), TypeError, ("0.5", "zip(X, y)")),
+        (
+            lambda e: e.accuracy(e.MLP(2, [2]), 3),
+            TypeError,
+            ("labels, such as", "3", "one point's"),
+        ),
+        (
+            lambda e: e.mean_cross_entropy([e.Value(0.5)], 1),
+            TypeError,
+            ("not 1", "write cross_entropy(logits, target)"),
+        ),
+        (
+            lambda e: e.eval_split(e.MLP(2, [2]), e.Value(1)),
+            TypeError,
+            ("not Value(data=1.0", "cross_entropy(logits, target)"),
+        ),
         (lambda e: e.eval_split(e.MLP(2, [2]), []), ValueError, ("0",)),
         (lambda e: e.mean_cross_entropy(e.MLP(2, [2]), [([1.0], 0)]), ValueError, ("2", "1")),
         (lambda e: e.mean_cross_entropy(e.MLP(1, [2]), [([1.0], 2)]), IndexError, ("2", "2")),

@@ -19,6 +19,7 @@ import textwrap
 import time
 import weakref
 
+import numpy as np
 import pytest
 from conftest import IS_CPYTHON, bits, collect_garbage, live_nodes, outcome, times
 from hypothesis import example, given
@@ -1414,3 +1415,69 @@ def test_a_file_of_something_else(engine, tmp_path):
     path.write_text("<svg/>")
     with pytest.raises(ValueError, match=r"loss\.svg.*no file that save\(\) has written"):
         engine.load(path)
+
+
+def test_save_is_a_function_too(engine, path):
+    model, optimizer = new_run(engine)
+    model.save(path, optimizer)
+    expected = path.read_bytes()
+    path.unlink()
+    engine.save(model, path, optimizer=optimizer)
+    assert path.read_bytes() == expected
+    assert bits_of(engine.load(path)) == bits_of(model)
+    for wrong in (str(path), optimizer, None):
+        with pytest.raises(TypeError, match=r"save\(model, path\) takes a Module first, not "):
+            engine.save(wrong, path)
+    assert path.read_bytes() == expected
+
+
+def bits_of(model):
+    return [bits(p.data) for p in model.parameters()]
+
+
+def test_weights_in_an_array(engine, path):
+    model = engine.MLP(2, [2, 1])
+    neuron = model.layers[0].neurons[0]
+    neuron.w = np.array(neuron.w, dtype=object)
+    model.mask = np.array([1.0])  # which has no Values
+    for attempt in (model.state_dict, lambda: model.save(path), model.named_parameters):
+        with pytest.raises(
+            ValueError, match=r"; layers\.0\.neurons\.0\.w is an ndarray: write a list"
+        ):
+            attempt()
+    assert not path.exists()
+
+
+def test_states_of_another_kind(engine, path):
+    kinds = {
+        "SGD": engine.SGD([engine.Value(1.0)], momentum=0.5),
+        "Adam": engine.Adam([engine.Value(1.0)]),
+        "AdamW": engine.AdamW([engine.Value(1.0)]),
+    }
+    for kind, optimizer in kinds.items():
+        before = optimizer.state_dict()
+        for other in kinds.keys() - {kind}:
+            kinds[other].save(path)
+            words = f"this is the state of an {other}, and the optimiser is an {kind}: of "
+            with pytest.raises(ValueError, match=words):
+                optimizer.load(path)
+        with pytest.raises(ValueError, match=r"^of . names . missing"):
+            optimizer.load_state_dict({})
+        assert optimizer.state_dict() == before
+
+
+def test_what_is_no_path_and_no_state(engine, path):
+    model, optimizer = new_run(engine)
+    before = numbers(model, optimizer)
+    model.save(path, optimizer)
+    for thing in (model, optimizer):
+        with pytest.raises(ValueError, match=r"^this is all of a file: write load\(path\)$"):
+            thing.load_state_dict(json.loads(path.read_text()))
+        with open(path) as file:
+            for attempt in (thing.load, engine.load, thing.save):
+                with pytest.raises(TypeError, match="not an open TextIOWrapper: write its name"):
+                    attempt(file)
+        for attempt in (thing.load, engine.load):
+            with pytest.raises(TypeError, match=r"not {}: write load_state_dict\(state\)"):
+                attempt({})
+    assert numbers(model, optimizer) == before
