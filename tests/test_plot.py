@@ -218,9 +218,10 @@ def test_a_threshold(engine, ax):
         assert math.isclose(color[3], abs(2 * probability - 1) * plot.OPACITY, abs_tol=1e-12)
     assert [to_hex(color[:3]) for color in colors[0, ::2]] == [*plot.CLASS_COLORS[:2]]
     regression = plot.decision_surface(
-        lambda x: x[0] * 10.0, [([-1.0, 0.0], -3), ([1.0, 1.0], 7)], Figure().subplots(),
+        lambda x: x[0] * 10.0, [([-1.0, 0.0], 3), ([1.0, 1.0], 7)], Figure().subplots(),
         threshold=5, resolution=11,
     )  # fmt: skip
+    assert len(regression.collections) == 2
     xs, _, colors = surface_of(regression)
     assert [to_hex(c[:3]) == plot.CLASS_COLORS[1] for c in colors[0]] == [x > 0.5 for x in xs]
 
@@ -582,6 +583,7 @@ def test_what_is_not_finite_is_dashed_and_grey(engine, ax):
     assert broken.get_linestyle()[0][1] and to_hex(broken.get_edgecolor()[0]) == plot.GREY
     is_grey = [to_hex(color) == plot.GREY for color in neurons.get_facecolors()]
     assert is_grey == [True, False, False]
+    assert not np.ma.getmaskarray(neurons.get_offsets()).any()
     assert ax.figure.axes[1].get_ylabel() == "weights and biases; dashed, grey: not finite"
     for p in model.parameters():
         p.data = math.nan
