@@ -44,7 +44,8 @@ __all__ = ["__version__", "backend"]
 __all__ += ["gradcheck", "GradcheckError", "trace", "draw_dot", "picture", "vis_color"]
 __all__ += pure.__all__
 
-_ON_USE = "export", "parallel", "plot"  # modules that take longer to import than all the rest
+# modules that are imported when they are used: some take longer than all the rest
+_ON_USE = "engine", "export", "nn", "parallel", "plot"
 
 
 def __getattr__(name: str) -> _ModuleType:
@@ -56,5 +57,5 @@ def __getattr__(name: str) -> _ModuleType:
 
 
 def __dir__() -> list[str]:
-    modules = {"compiled", "engine", "nn", "pure"} & globals().keys()  # if they are imported
+    modules = {"compiled", "pure"} & globals().keys()  # if they are imported
     return [*{*__all__, *dir(pure), *_elementary.__all__, *modules, *_ON_USE}]

@@ -31,6 +31,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from .checks import ACTIVATIONS, check_betas, check_rate, check_steps, is_number, number
+from .shown import shown
 
 if sys.platform != "win32":
     import fcntl
@@ -215,17 +216,32 @@ def named_parameters(module: SavedModule) -> list[tuple[str, Any]]:
     ids = {id(p) for p in parameters}
     named: dict[str, Any] = {}
     _add_named(named, module, "", frozenset(), lambda x: id(x) in ids, _parts_and_items)
-    _check_named(parameters, named, "Values in an attribute, a list, a tuple or a dict")
+    _check_named(module, parameters, named, "Values in an attribute, a list, a tuple or a dict")
     return [*named.items()]
 
 
-def _check_named(parameters: Iterable[Any], named: dict[str, Any], where: str) -> None:
+def _check_named(
+    module: SavedModule, parameters: Iterable[Any], named: dict[str, Any], where: str
+) -> None:
     found = {id(p) for p in named.values()}  # by identity: a subclass may have an == of its own
     lost = [p for p in parameters if id(p) not in found]
     if lost:
+        arrays = _arrays(module, "", frozenset())
+        instead = f"; {arrays[0]} is an ndarray: write a list" if arrays else ""
         raise ValueError(
-            f"{len(lost)} of the parameters are no {where} of the module: {_some(lost)}"
+            f"{len(lost)} of the parameters are no {where} of the module: {_some(lost)}{instead}"
         )
+
+
+def _arrays(x: Any, name: str, inside: frozenset[int]) -> list[str]:
+    """Return the names of NumPy's arrays of objects in x, which has this name."""
+    if type(x).__name__ == "ndarray" and x.dtype == object:
+        return [name]
+    found: list[str] = []
+    if id(x) not in inside:
+        for key, part in _parts_and_items(x):
+            found += _arrays(part, f"{name}.{key}" if name else str(key), inside | {id(x)})
+    return found
 
 
 def _add_named(
@@ -267,7 +283,7 @@ def module_state(module: SavedModule) -> dict[str, float]:
     """What `Module.state_dict` returns."""
     leaves = _named_leaves(module)
     where = "leaf Values in an attribute, a list or a tuple"
-    _check_named(module.parameters(), leaves, where)
+    _check_named(module, module.parameters(), leaves, where)
     return {name: p.data for name, p in leaves.items()}
 
 
@@ -306,7 +322,15 @@ def load_optimizer_state(optimizer: SavedOptimizer, state: State) -> None:
     _check_state(state)
     rates = _rates(optimizer)
     state, names = optimizer._completed(state)
-    _check_names(state, [*rates, *names])
+    kind, other = _kind(rates), _kind(state)
+    try:
+        _check_names(state, [*rates, *names])
+    except ValueError as problem:
+        if other in ("", kind):
+            raise
+        raise ValueError(
+            f"this is the state of an {other}, and the optimiser is an {kind}: {problem}"
+        ) from None
     rates = {name: _rate(state[name], name) for name in rates}
     for name in [name for name in RATES if name in rates]:
         check_rate(rates[name], name)
@@ -324,9 +348,15 @@ def load_optimizer_state(optimizer: SavedOptimizer, state: State) -> None:
             setattr(p, name, x)
 
 
+def _kind(state: Collection[str]) -> str:
+    """Return which optimiser has these names, "" for none."""
+    names = {"weight_decay": "AdamW", "beta1": "Adam", "lr": "SGD"}
+    return next((kind for name, kind in names.items() if name in state), "")
+
+
 def _moments(numbers: Any, name: str, optimizer: SavedOptimizer) -> list[float]:
     if not isinstance(numbers, (list, tuple)):
-        raise TypeError(f"{name} must be a list of numbers, not {numbers!r}")
+        raise TypeError(f"{name} must be a list of numbers, not {shown(numbers)}")
     n = len(optimizer.parameters)
     if len(numbers) != n:
         raise ValueError(f"{name} has {len(numbers)} numbers, and there are {n} parameters")
@@ -339,7 +369,7 @@ def _moments(numbers: Any, name: str, optimizer: SavedOptimizer) -> list[float]:
 
 def _number(x: Any, name: str) -> float:
     if not is_number(x):
-        raise TypeError(f"{name} must be a number, not {x!r}")
+        raise TypeError(f"{name} must be a number, not {shown(x)}")
     return number(x)
 
 
@@ -352,11 +382,13 @@ def _rate(x: Any, name: str) -> float:
 
 def _check_state(state: State) -> None:
     if not isinstance(state, Mapping):
-        raise TypeError(f"a state is a dict of numbers by name, not {state!r}")
+        raise TypeError(f"a state is a dict of numbers by name, not {shown(state)}")
 
 
 def _check_names(state: State, names: Collection[str]) -> None:
     _check_state(state)
+    if state.get("format") == FORMAT and "version" in state:
+        raise ValueError("this is all of a file: write load(path)")
     missing = [name for name in names if name not in state]
     unexpected = [name for name in state if name not in names]
     if missing or unexpected:
@@ -486,7 +518,7 @@ def save(
         file["module"] = {name: _in_json(_number(x, name)) for name, x in state.items()}
     if optimizer is not None:
         if not isinstance(optimizer, SavedOptimizer):
-            raise TypeError(f"expected an optimiser, not {optimizer!r}")
+            raise TypeError(f"expected an optimiser, not {shown(optimizer)}")
         state = optimizer.state_dict()
         file["optimizer"] = {name: _in_json(x) for name, x in state.items()}
     _replace(path, json.dumps(file, indent=1, allow_nan=False))
@@ -498,10 +530,24 @@ def _in_json(x: Any) -> Any:
     return x if math.isfinite(x) else repr(x)
 
 
+def _path_as_text(path: Path) -> str:
+    """Return a path as text, or raise a TypeError that says what to write if it is none."""
+    try:
+        return os.fsdecode(path)
+    except TypeError:
+        instead = ""
+        if isinstance(path, Mapping):
+            instead = ": write load_state_dict(state)"
+        elif hasattr(path, "read"):
+            instead = ': write its name, such as "model.json"'
+        found = f"an open {type(path).__name__}" if hasattr(path, "read") else shown(path)
+        raise TypeError(f"path must be text or a Path, not {found}{instead}") from None
+
+
 def _replace(path: Path, text: str) -> None:
     """Write a file so that at any time there is the old one or the new one, and all of it."""
     given = path
-    path = os.path.realpath(os.fsdecode(path))  # a link stays a link
+    path = os.path.realpath(_path_as_text(path))  # a link stays a link
     is_there = os.path.exists(path)
     if os.path.isdir(path):
         raise PermissionError(f"{path} is a folder, and no file that may be written")
@@ -600,7 +646,7 @@ class _reading:
     """
 
     def __init__(self, path: Path) -> None:
-        self.name = os.fsdecode(path)
+        self.name = _path_as_text(path)
 
     def __enter__(self) -> None:
         pass

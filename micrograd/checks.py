@@ -7,10 +7,10 @@ an exception that names the numbers.
 from __future__ import annotations
 
 import operator
-import reprlib
 
 from .grad_mode import current_recorder, refuse
 from .recorder import Integer, check_range
+from .shown import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ def number(x: Number) -> float:
         return float.__float__(x)
     if hasattr(type(x), "backward"):
         refuse("float")
-        raise TypeError(f"expected a plain number, not {x!r}; x.data is its number")
+        raise TypeError(f"expected a plain number, not {shown(x)}; x.data is its number")
     if not is_number(x):
-        raise TypeError(f"expected a number, not {type(x).__name__}: {x!r}")
+        raise TypeError(f"expected a number, not {type(x).__name__}: {shown(x)}")
     return float(x)
 
 
@@ -67,7 +67,7 @@ def unsupported(a: Value, x: object, form: str) -> Value:
     if _is_overridden(type(a), form):
         return ask_x
     if kind is str:
-        found = f"the text {reprlib.repr(x)}"
+        found = f"the text {shown(x)}"
         instead = "float(x)" if _is_number_in_text(x) else "str(a) to join texts"
     elif kind in (list, tuple):
         found, instead = f"a {kind.__name__}", f"[{form} for x in xs]"
@@ -104,7 +104,7 @@ def count(n: SupportsIndex, what: str, least: int = 0) -> int:
     try:
         n = int(operator.index(n))  # which Python 3.9 leaves a bool if it is one
     except TypeError:
-        raise TypeError(f"{what} must be an integer, not {n!r}") from None
+        raise TypeError(f"{what} must be an integer, not {shown(n)}") from None
     if n < least:
         raise ValueError(f"{what} must be at least {least}, not {n}")
     return n
@@ -139,7 +139,9 @@ def check_node(
         operands, op, slopes = _other_forms(_prev, _op, children, _children, local_grads)
     for operand in operands:
         if not isinstance(operand, kind):
-            raise TypeError(f"an operand must be a Value, not {operand!r}")
+            if isinstance(_prev, str):
+                raise TypeError(f"in second place there are operands: write label={shown(_prev)}")
+            raise TypeError(f"an operand must be a Value, not {shown(operand)}")
     return x, operands, op, slopes
 
 
@@ -171,7 +173,7 @@ def check_op(op: object) -> str:
     if not isinstance(op, str):
         raise TypeError(
             f"in third place there is the name of an operation, a text, or a tuple or a list of "
-            f"local gradients, not {op!r}"
+            f"local gradients, not {shown(op)}"
         )
     return op
 
@@ -181,7 +183,7 @@ def check_slopes(slopes: object, n: int) -> tuple[float, ...] | None:
     if slopes is None:
         return None
     if not isinstance(slopes, (tuple, list)):
-        raise TypeError(f"local_grads must be a tuple or a list of numbers, not {slopes!r}")
+        raise TypeError(f"local_grads must be a tuple or a list of numbers, not {shown(slopes)}")
     if len(slopes) != n:
         raise ValueError(f"{len(slopes)} local gradients were given for {n} operands")
     checked = []
@@ -214,7 +216,7 @@ def user_number(v: Value) -> float:
     if hasattr(v, "_forward"):
         return number(v._forward())
     raise ValueError(
-        f"forward() cannot recompute the user node {v._op!r}: "
+        f"forward() cannot recompute the user node {shown(v._op)}: "
         "set its _forward to a function that returns its number"
     )
 
@@ -325,7 +327,7 @@ def check_index(i: SupportsIndex, n: int, kind: str = "index") -> int:
         i = int(operator.index(i))  # as in count
     except TypeError:
         article = "an" if kind == "index" else "a"
-        given = "a Value" if hasattr(type(i), "backward") else repr(i)
+        given = "a Value" if hasattr(type(i), "backward") else shown(i)
         if isinstance(i, float) and float.is_integer(i):
             given += f": write {int(i)}, or int() of it"
         raise TypeError(f"{article} {kind} must be an integer, not {given}") from None
@@ -342,7 +344,7 @@ def check_generator(random: object) -> None:
     if not hasattr(random, "uniform"):
         instead = f": write RNG({random})" if type(random) is int else ""
         raise TypeError(
-            f"a generator, such as RNG(42), has uniform(a, b), and {random!r} has not{instead}"
+            f"a generator, such as RNG(42), has uniform(a, b), and {shown(random)} has not{instead}"
         )
 
 
@@ -363,13 +365,21 @@ def check_split(split: Iterable[T]) -> list[T]:
     """
     if hasattr(type(split), "parameters"):
         raise TypeError(f"a data set was expected, not {type(split).__name__}: the model is first")
-    points = list(split)
+    try:
+        points = list(split)
+    except TypeError:
+        if is_number(split) or hasattr(type(split), "backward"):
+            raise TypeError(
+                f"a data set is a list of points and labels, such as [([0.5, -1.0], 1)], not "
+                f"{shown(split)}: of one point's logits write cross_entropy(logits, target)"
+            ) from None
+        raise
     if not points:
         raise ValueError("the split is empty: there is no mean over 0 points")
     if _is_no_point(points[0]):
         raise TypeError(
             "a data set is a list of points and labels, such as [([0.5, -1.0], 1)], and its first "
-            f"item is {points[0]!r}: write list(zip(X, y))"
+            f"item is {shown(points[0])}: write list(zip(X, y))"
         )
     return points
 
@@ -398,14 +408,14 @@ def check_weights(values: Iterable[Any], name: str = "a parameter") -> None:
     if all(hasattr(kind, "backward") for kind in set(map(type, values))):
         return
     i = next(i for i, v in enumerate(values) if not hasattr(type(v), "backward"))
-    instead = f": write Value({values[i]!r})" if is_number(values[i]) else ""
-    raise TypeError(f"{name.format(i)} must be a Value, not {values[i]!r}{instead}")
+    instead = f": write Value({shown(values[i])})" if is_number(values[i]) else ""
+    raise TypeError(f"{name.format(i)} must be a Value, not {shown(values[i])}{instead}")
 
 
 def check_activation(activation: str) -> str:
     """Return the activation's name, or raise a ValueError that lists the two."""
     if activation not in ACTIVATIONS:
-        raise ValueError(f"activation must be 'tanh' or 'relu', not {activation!r}")
+        raise ValueError(f"activation must be 'tanh' or 'relu', not {shown(activation)}")
     return activation
 
 
@@ -423,7 +433,7 @@ def check_sizes(nin: SupportsIndex, nouts: Iterable[SupportsIndex], *others: obj
             raise
         given = [str(n) for n in (nouts, *others) if hasattr(type(n), "__index__")]
         instead = f": write MLP({nin}, [{', '.join(given)}])" if given else ""
-        message = f"nouts must be a list of sizes, one for each layer, not {nouts!r}{instead}"
+        message = f"nouts must be a list of sizes, one for each layer, not {shown(nouts)}{instead}"
         raise TypeError(message) from None
     sizes = [nin, *(count(n, "nout", least=1) for n in nouts)]
     if len(sizes) < 2:
@@ -443,7 +453,7 @@ def check_point(x: Iterable[T]) -> list[T]:
     elif is_number(x):
         given = f"{x!r}: write model([{x!r}]), with a number for each input"
     else:
-        given = repr(x)
+        given = shown(x)
     raise TypeError(f"a point must be a list of numbers, not {given}")
 
 
@@ -510,7 +520,7 @@ def check_parameters(parameters: Iterable[AnyValue], kind: type[AnyValue]) -> tu
         if not isinstance(p, kind):
             raise TypeError(f"a parameter must be a Value of the same engine, not {_instead(p)}")
         if not p._is_leaf:
-            raise ValueError(f"a parameter must be a leaf, but {p!r} is computed from others")
+            raise ValueError(f"a parameter must be a leaf, but {shown(p)} is computed from others")
     return parameters
 
 
@@ -527,13 +537,13 @@ def _instead(x: Any) -> str:
             return f"the {type(x).__name__} itself: pass model.parameters()"
         if callable(x):
             return "a function: call it, model.parameters()"
-    return repr(x)
+    return shown(x)
 
 
 def check_betas(betas: Iterable[Number]) -> tuple[float, float]:
     """Return both betas as floats, or raise an exception that says what is wrong with them."""
     if not _is_iterable(betas):
-        raise TypeError(f"betas must be a pair, such as betas=(0.9, 0.95), not {betas!r}")
+        raise TypeError(f"betas must be a pair, such as betas=(0.9, 0.95), not {shown(betas)}")
     numbers = [number(beta) for beta in betas]
     if len(numbers) != 2:
         raise ValueError(

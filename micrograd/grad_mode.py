@@ -26,6 +26,7 @@ import types
 import weakref
 
 from .recording_errors import refused
+from .shown import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -188,7 +189,9 @@ class no_grad(_Manager, metaclass=_Called):
 
     def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
         if not callable(function):
-            raise TypeError(f"no_grad() takes nothing, or decorates a function, not {function!r}")
+            raise TypeError(
+                f"no_grad() takes nothing, or decorates a function, not {shown(function)}"
+            )
         if isinstance(function, type):
             raise TypeError(f"no_grad() decorates functions, not the class {function.__name__}")
         if inspect.iscoroutinefunction(function):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from .backends import engine
-from .checks import is_number, number
+from .checks import is_number, listed, number
 from .graph import trace
+from .shown import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def gradcheck(
     eps, tolerance = number(eps), number(tolerance)
     if not tolerance >= 0:
         raise ValueError(f"tolerance must be 0 or more, not {tolerance}")
-    values = _leaves(list(inputs))
+    values = _leaves(listed(inputs, "inputs"))
     gradients = _gradients(f, values)
     for i, analytic in enumerate(gradients):
         numeric = _slope(f, values, i, eps)
@@ -97,16 +98,18 @@ def _leaves(inputs: list[Any]) -> list[Any]:
     values = [kind(x) if is_number(x) else x for x in inputs]
     for v in values:
         if not isinstance(v, kind):
-            raise TypeError(f"an input must be a number or a Value of the same engine, not {v!r}")
+            raise TypeError(
+                f"an input must be a number or a Value of the same engine, not {shown(v)}"
+            )
         if not v._is_leaf:
-            raise ValueError(f"an input must be a leaf, but {v!r} is computed from others")
+            raise ValueError(f"an input must be a leaf, but {shown(v)} is computed from others")
     return values
 
 
 def _result(f: Callable[..., Any], values: list[Any]) -> Any:
     out = f(*values)
     if not hasattr(out, "_prev"):
-        raise TypeError(f"f must return a Value, not {out!r}")
+        raise TypeError(f"f must return a Value, not {shown(out)}")
     return out
 
 

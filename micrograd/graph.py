@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from .checkpoint import SavedModule
 from .checks import count, listed
+from .shown import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def is_value(v: object) -> bool:
 def _check_value(v: object) -> None:
     if is_value(v):
         return
-    found = repr(v)
+    found = shown(v)
     if isinstance(v, SavedModule):
         found = f"the {type(v).__name__} itself: draw what it computes, model(x)"
     elif isinstance(v, (list, tuple)):
@@ -122,11 +123,13 @@ def names_by_id(names: Names | None) -> dict[int, str]:
     elif isinstance(names, SavedModule):
         pairs = names.named_parameters()
     else:
-        raise TypeError(f"names must be a Module or a dict of Values by name, not {names!r}")
+        raise TypeError(f"names must be a Module or a dict of Values by name, not {shown(names)}")
     called: dict[int, str] = {}
     for name, v in pairs:
         if not isinstance(name, str) or not is_value(v):
-            raise TypeError(f"names must be a dict of Values by name, and has {name!r}: {v!r}")
+            raise TypeError(
+                f"names must be a dict of Values by name, and has {shown(name)}: {shown(v)}"
+            )
         called.setdefault(id(v), name)
     return called
 
@@ -178,9 +181,9 @@ def draw_dot(
     )
 
     if rankdir not in ("LR", "TB"):
-        raise ValueError(f"rankdir must be 'LR' or 'TB', not {rankdir!r}")
+        raise ValueError(f"rankdir must be 'LR' or 'TB', not {shown(rankdir)}")
     if not isinstance(format, str):
-        raise TypeError(f"format must be text, not {format!r}")
+        raise TypeError(f"format must be text, not {shown(format)}")
     if outfile is not None:
         if not os.path.basename(outfile):
             raise ValueError(f"outfile must end in a file's name, and {outfile!r} does not")

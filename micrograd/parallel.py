@@ -43,6 +43,7 @@ from . import pure
 from .checks import count, number
 from .grad_mode import refuse
 from .recorder import RecordedFunction
+from .shown import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def _engine_of(parameter: object) -> ModuleType:
     compiled = sys.modules.get(f"{__package__}.compiled")  # it is there if it has made a Value
     if compiled is not None and isinstance(parameter, compiled.Value):
         return compiled
-    raise TypeError(f"a parameter must be a Value, not {parameter!r}")
+    raise TypeError(f"a parameter must be a Value, not {shown(parameter)}")
 
 
 # -----------------------------------------------------------------------------
@@ -148,7 +149,7 @@ class _Shard:
         if not isinstance(loss, self.replica.kind):
             raise TypeError(
                 "the loss must return a Value of the model's engine, or yield one for each "
-                f"example, not {loss!r}"
+                f"example, not {shown(loss)}"
             )
 
 
@@ -280,7 +281,7 @@ class Trainer:
         if loss is None:
             loss = engine.mean_cross_entropy
         if not callable(loss):
-            raise TypeError(f"loss must be a function of a model and a list, not {loss!r}")
+            raise TypeError(f"loss must be a function of a model and a list, not {shown(loss)}")
         self._timeout = number(timeout)
         if not self._timeout > 0:
             raise ValueError(f"timeout must be above 0 seconds, not {self._timeout}")
@@ -446,10 +447,12 @@ def _check_client(client: Any) -> None:
     distributed = _distributed()
     Client, Cluster = distributed.Client, distributed.deploy.Cluster
     if isinstance(client, Cluster):
-        raise TypeError(f"client must be a distributed.Client, not {client!r}: write Client(it)")
+        raise TypeError(
+            f"client must be a distributed.Client, not {shown(client)}: write Client(it)"
+        )
     if not isinstance(client, Client):
         raise TypeError(
-            f"client must be a distributed.Client or None, not {client!r}: write "
+            f"client must be a distributed.Client or None, not {shown(client)}: write "
             "`with local_client(4) as client:`"
         )
     if client.asynchronous:

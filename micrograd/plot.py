@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import itertools
 import math
-import reprlib
+import warnings
 from collections.abc import Mapping
 
 from . import Value, no_grad
-from .checks import check_split, check_target, count, listed, number
+from .checks import check_split, check_target, check_weights, count, listed, number
 from .colors import (
     BLUE,
     FAINTEST,
     GREEN,
+    GREY,
     NEGATIVE,
     ORANGE,
     POSITIVE,
@@ -32,6 +33,7 @@ from .colors import (
     YELLOW,
 )
 from .pure import MLP, Layer, Neuron
+from .shown import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ CLASS_COLORS = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW)
 CLASS_MARKERS = "os^Dvp*"
 OPACITY = 0.4  # where a model is sure
 FEW_LOSSES = 30  # so many are drawn as dots, too
+NO_LINE_STYLE = ("scalex", "scaley", "data")  # which `Axes.plot` takes, and a line does not
+MANY_COLUMNS = 7  # so many have their names turned, which overlap otherwise
 
 # -----------------------------------------------------------------------------
 # the decision surface
@@ -58,6 +62,7 @@ def decision_surface(
     split: Split[AnyValue],
     ax: Axes | None = None,
     *,
+    threshold: Number = 0.0,
     resolution: int = 100,
     margin: Number = 0.1,
 ) -> Axes:
@@ -67,12 +72,14 @@ def decision_surface(
     likely. Class by class the points have a colour and a marker.
 
     Args:
-        model: an MLP, or any function of a list of two Values. It returns a Value, whose sign is
-            the class, or a list of logits, one a class. It is called without recording, and
-            no gradient changes.
+        model: an MLP, or any function of a list of two Values. It returns a list of logits, one a
+            class, or a Value, of which there are two classes: above the threshold or not. It is
+            called without recording, and no gradient changes.
         split: a list of (x, label), as `gen_data` makes them: x two numbers; label the index of
-            the class, or for a model of one output a number, above 0 or not.
+            the class, or for a model of one output a number, above the threshold or not.
         ax: where to draw. The current axes (`plt.gca()`) if None.
+        threshold: of a model of one output: 0.5 for a sigmoid. If it is between 0 and 1, and so
+            are all outputs, they are taken for probabilities.
         resolution: at how many places along each axis the model is called, 2 or more.
         margin: how much wider than the data the picture is on each side, as a part of the
             data's width.
@@ -82,10 +89,14 @@ def decision_surface(
 
     Raises:
         ValueError: the split is empty, a point has not two numbers or none that are finite, or the
-            model has not two inputs or no output.
+            model has not two inputs or no output, or nowhere one that is finite.
         IndexError: the model has no class for a label.
         TypeError: something is no number, the model returns no Values, or ax is no Axes.
         ImportError: matplotlib is missing.
+
+    Warns:
+        UserWarning: the one output is on one side of the threshold everywhere, and the labels on
+            both.
 
     Example:
         decision_surface(model, train)
@@ -95,13 +106,16 @@ def decision_surface(
     margin = number(margin)
     if not 0 <= margin < math.inf:
         raise ValueError(f"margin must be 0 or more, not {margin}")
+    threshold = number(threshold)
     points, labels = _read(split)
     xs, ys = (_ticks(side, resolution, margin) for side in zip(*points))
     scores = _evaluate(model, xs, ys)
     outputs = len(scores[0])
-    if outputs == 1:  # the sign decides
-        kind, numbers, names = "label", ["≤ 0", "> 0"], ["label 0 or below", "label above 0"]
-        classes = [int(number(label) > 0) for label in labels]
+    if outputs == 1:
+        kind, numbers = "label", [f"≤ {threshold:g}", f"> {threshold:g}"]
+        names = [f"label {threshold:g} or below", f"label above {threshold:g}"]
+        classes = [int(number(label) > threshold) for label in labels]
+        _check_sides([score for [score] in scores], threshold, classes)
     else:
         kind, numbers = "class", [f"{i}" for i in range(outputs)]
         names = [f"class {i}" for i in range(outputs)]
@@ -110,7 +124,7 @@ def decision_surface(
     colors = _class_colors(len(names))
     axes = _axes(ax)
     axes.imshow(
-        _shades(scores, colors).reshape(resolution, resolution, 4),
+        _shades(scores, colors, threshold).reshape(resolution, resolution, 4),
         extent=(*_edges(xs), *_edges(ys)),
         origin="lower",
         aspect="auto",
@@ -129,16 +143,16 @@ def decision_surface(
                 label=name,
             )
     axes.set(xlim=(xs[0], xs[-1]), ylim=(ys[0], ys[-1]), xlabel="x[0]", ylabel="x[1]")
-    # beside the axes, where it hides no points, and so narrow that any figure has room for it
+    # small, and half transparent: points are seen through it
     axes.legend(
         [*drawn.values()],
         [*drawn],
         title=kind,
-        loc="upper left",
-        bbox_to_anchor=(1, 1),
-        borderaxespad=0,
+        loc="best",
+        fontsize="small",
+        title_fontsize="small",
         handletextpad=0,
-        frameon=False,
+        framealpha=0.5,
     )
     return axes
 
@@ -191,7 +205,24 @@ def _evaluate(model: Any, xs: list[float], ys: list[float]) -> list[list[float]]
         raise ValueError(
             f"a model returns 1 or more Values, as many at each point, and this one {sizes}"
         )
+    if not any(all(map(math.isfinite, outputs)) for outputs in found):
+        raise ValueError(
+            f"there is nothing to draw: the model's outputs are nowhere finite, such as "
+            f"{found[0]}; network(model) shows its weights"
+        )
     return found
+
+
+def _check_sides(scores: list[float], threshold: float, classes: list[int]) -> None:
+    """Warn if the labels are on both sides of the threshold, and a model's output never is."""
+    low, high = min(scores), max(scores)
+    if len({*classes}) == 2 and (low > threshold or high <= threshold):
+        side = "above" if low > threshold else "never above"
+        warnings.warn(
+            f"the model's output, from {low:.4g} to {high:.4g}, is {side} the threshold "
+            f"{threshold:g} on the whole plane: write threshold=0.5 for a sigmoid",
+            stacklevel=3,
+        )
 
 
 def _leaf(model: Any) -> Any:
@@ -206,7 +237,7 @@ def _outputs(out: Any) -> list[float]:
         outputs = [out] if hasattr(type(out), "backward") else [*out]
         return [v.data if hasattr(type(v), "backward") else number(v) for v in outputs]
     except TypeError:
-        raise TypeError(f"a model returns a Value or a list of Values, not {out!r}") from None
+        raise TypeError(f"a model returns a Value or a list of Values, not {shown(out)}") from None
 
 
 def _class_colors(n: int) -> list[Any]:
@@ -219,7 +250,7 @@ def _class_colors(n: int) -> list[Any]:
     return [viridis(i / (n - 1)) for i in range(n)]
 
 
-def _shades(scores: list[list[float]], colors: list[Any]) -> Any:
+def _shades(scores: list[list[float]], colors: list[Any], threshold: float) -> Any:
     """Return red, green, blue and opacity for each place: of the likeliest class, if it is sure.
 
     How sure the model is, is how far its likeliest class is ahead of the next, in probability:
@@ -230,7 +261,12 @@ def _shades(scores: list[list[float]], colors: list[Any]) -> Any:
 
     logits = np.array(scores)
     if logits.shape[1] == 1:  # the same as two classes, so far apart
-        logits = np.hstack([-logits / 2, logits / 2])
+        if 0 < threshold < 1 and ((logits >= 0) & (logits <= 1)).all():
+            probabilities = np.clip(np.append(logits, threshold), 1e-15, 1 - 1e-15)
+            odds = np.log(probabilities / (1 - probabilities))
+            logits, threshold = odds[:-1, None], odds[-1]
+        logits = (logits - threshold) / 2
+        logits = np.hstack([-logits, logits])
     with np.errstate(invalid="ignore"):
         likelihoods = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities = likelihoods / likelihoods.sum(axis=1, keepdims=True)
@@ -252,37 +288,47 @@ def loss_curve(
     Args:
         losses: a list of numbers, one a step from step 0 on; or of pairs (step, loss), for a loss
             that is not computed in each step. Or several of them by name, in a dict such as
-            {"train": losses, "val": val_losses}.
+            {"train": losses, "val": val_losses}. The names go into a legend.
         ax: where to draw. The current axes (`plt.gca()`) if None.
-        **line_style: what `Axes.plot` takes: `color=`, `linewidth=` ...
+        **line_style: what `Axes.plot` takes: `color=`, `linewidth=` ...; `label=` is the name of a
+            curve that is alone.
 
     Returns:
         The axes. `loss_curve(losses).set_yscale("log")` makes the axis logarithmic.
 
     Raises:
         ValueError: there are no losses.
-        TypeError: a loss is no number, or ax no Axes.
+        TypeError: a loss is no number, or ax no Axes; or there are a dict and a label.
+        AttributeError: `Axes.plot` has no such style.
         ImportError: matplotlib is missing.
 
     Example:
         loss_curve({"train": losses, "val": val_losses})
     """
     _check_matplotlib()
-    curves: Mapping[Any, Any] = losses if isinstance(losses, Mapping) else {"losses": losses}
-    lines = [_line(name, curve) for name, curve in curves.items()]
+    label: Any = line_style.get("label")
+    if isinstance(losses, Mapping):
+        if label is not None:
+            raise TypeError(f"the dict's names are the labels: leave out label={shown(label)}")
+        curves: Mapping[Any, Any] = losses
+        lines = [(name, *_line(name, curve)) for name, curve in curves.items()]
+    else:
+        lines = [(label, *_line("losses", losses))]
     if not lines:
         raise ValueError("there are no losses to draw: the dict is empty")
 
+    from matplotlib.lines import Line2D
     from matplotlib.ticker import AutoLocator
 
+    Line2D([], [], **{name: x for name, x in line_style.items() if name not in NO_LINE_STYLE})
     axes = _axes(ax)
-    for name, (steps, numbers) in zip(curves, lines):
+    for name, steps, numbers in lines:
         marker = "." if len(steps) <= FEW_LOSSES else ""
-        axes.plot(steps, numbers, **{"marker": marker, "label": name, **line_style})
+        axes.plot(steps, numbers, **{"marker": marker, **line_style, "label": name})
     axes.set(xlabel="step", ylabel="loss")
     if isinstance(axes.xaxis.get_major_locator(), AutoLocator):  # and no user's, nor a logarithm's
         axes.locator_params(axis="x", integer=True)  # there is no step 2.5
-    if curves is losses:
+    if any(name is not None for name, *_ in lines):
         axes.legend()
     return axes
 
@@ -291,7 +337,7 @@ def _line(name: str, curve: Iterable[Any]) -> tuple[list[float], list[float]]:
     """Return the steps and the losses of a curve."""
     steps, losses = [], []
     for i, item in enumerate(listed(curve, f"{name}")):
-        pair: Any = item if isinstance(item, tuple) and len(item) == 2 else (i, item)
+        pair: Any = item if isinstance(item, (tuple, list)) and len(item) == 2 else (i, item)
         step, loss = pair
         try:
             steps.append(number(step))
@@ -312,6 +358,7 @@ def network(model: Neuron | Layer | MLP, ax: Axes | None = None, *, colorbar: bo
 
     A line is the wider, and its colour the stronger, the larger the weight: blue above 0, orange
     below. A neuron is filled with the colour of its bias; the inputs, on the left, are empty.
+    What is not finite is grey, and a line of it dashed.
 
     Args:
         model: an MLP, a Layer or a Neuron.
@@ -323,7 +370,7 @@ def network(model: Neuron | Layer | MLP, ax: Axes | None = None, *, colorbar: bo
         The axes.
 
     Raises:
-        TypeError: the model is none of the three, or ax no Axes.
+        TypeError: the model is none of the three, a weight or a bias no Value, or ax no Axes.
         ValueError: a layer has no neurons, or not as many inputs as the layer before has neurons.
         ImportError: matplotlib is missing.
 
@@ -344,17 +391,25 @@ def network(model: Neuron | Layer | MLP, ax: Axes | None = None, *, colorbar: bo
     from matplotlib.collections import LineCollection
     from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgba
 
+    all_finite = all(map(math.isfinite, weights + biases))
+    broken = [line for line, w in zip(lines, weights) if not math.isfinite(w)]
+    lines = [line for line, w in zip(lines, weights) if math.isfinite(w)]
+    weights = [w for w in weights if math.isfinite(w)]
+    biases = [b if math.isfinite(b) else math.nan for b in biases]
     axes = _axes(ax)
     background, ink = axes.get_facecolor(), axes.xaxis.label.get_color()  # white and black, or not
     pale = [(1 - FAINTEST) * a + FAINTEST * b for a, b in zip(to_rgba(background), to_rgba(ink))]
     largest = max((abs(x) for x in weights + biases if math.isfinite(x)), default=0.0) or 1.0
+    colormap = LinearSegmentedColormap.from_list("weights", [NEGATIVE, pale, POSITIVE])
     scale: dict[str, Any] = {
-        "cmap": LinearSegmentedColormap.from_list("weights", [NEGATIVE, pale, POSITIVE]),
+        "cmap": colormap.with_extremes(bad=GREY),
         "norm": Normalize(-largest, largest),
     }
-    widths = [THINNEST + (WIDEST - THINNEST) * min(1.0, abs(w) / largest) for w in weights]
+    widths = [THINNEST + (WIDEST - THINNEST) * abs(w) / largest for w in weights]
     drawn = LineCollection(lines, array=weights, linewidths=widths, zorder=1, **scale)
     axes.add_collection(drawn)
+    if broken:
+        axes.add_collection(LineCollection(broken, colors=GREY, linestyles="dashed", zorder=1))
     circles: dict[str, Any] = {
         "s": min(16.0, 160 / max(sizes)) ** 2,
         "edgecolors": ink,
@@ -363,15 +418,18 @@ def network(model: Neuron | Layer | MLP, ax: Axes | None = None, *, colorbar: bo
     xs, ys = zip(*places[0])
     axes.scatter(xs, ys, color=[background], **circles)
     xs, ys = zip(*itertools.chain(*places[1:]))
-    axes.scatter(xs, ys, c=biases, **scale, **circles)
+    axes.scatter(xs, ys, c=biases, plotnonfinite=True, **scale, **circles)
 
-    axes.set_xticks(range(len(sizes)), [f"{sizes[0]} in", *map(_description, layers)])
+    rotation = 90 if len(sizes) >= MANY_COLUMNS else 0
+    names = [f"{sizes[0]} in", *map(_description, layers)]
+    axes.set_xticks(range(len(sizes)), names, rotation=rotation)
     axes.set_yticks([])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.margins(0.1)
     if colorbar:
-        axes.figure.colorbar(drawn, ax=axes, label="weights and biases")
+        dashed = "" if all_finite else "; dashed, grey: not finite"
+        axes.figure.colorbar(drawn, ax=axes, label=f"weights and biases{dashed}")
     return axes
 
 
@@ -384,9 +442,12 @@ def _layers(model: Any) -> list[list[Any]]:
     elif isinstance(model, MLP):
         layers = [[*layer.neurons] for layer in model.layers]
     else:
-        raise TypeError(f"network draws an MLP, a Layer or a Neuron, not {model!r}")
+        raise TypeError(f"network draws an MLP, a Layer or a Neuron, not {shown(model)}")
     if not layers or not all(layers):
-        raise ValueError(f"there is nothing to draw: a layer of {model!r} has no neurons")
+        raise ValueError(f"there is nothing to draw: a layer of {shown(model)} has no neurons")
+    for neuron in itertools.chain(*layers):
+        check_weights(listed(neuron.w, "a neuron's w"), "a neuron's w[{}]")
+        check_weights([neuron.b], "a neuron's b")
     inputs = len(layers[0][0].w)
     for i, neurons in enumerate(layers):
         for neuron in neurons:
@@ -423,6 +484,6 @@ def _axes(ax: Axes | None) -> Axes:
 
         ax = pyplot.gca()
     elif not hasattr(ax, "scatter"):
-        given = reprlib.repr(ax)  # it may be a long list of losses
+        given = shown(ax)  # it may be a long list of losses
         raise TypeError(f"ax must be one of matplotlib's Axes, such as axes[0], and not {given}")
     return ax

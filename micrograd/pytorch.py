@@ -7,16 +7,16 @@ when something is used, not before.
 
 from __future__ import annotations
 
-from .checks import check_split, check_target
+from .checks import check_split, check_target, number
 from .pure import RNG, gen_data, gen_data_circles, gen_data_yinyang
-from .pure.loss import is_largest
+from .pure.loss import is_hit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from .types import Point, SupportsUniform
+    from .types import Number, Point, SupportsUniform
 
 __all__ = [
     "RNG",
@@ -98,15 +98,15 @@ def eval_split(model: Callable[[Any], Any], split: Iterable[Point]) -> float:
     return loss
 
 
-def accuracy(model: Callable[[Any], Any], split: Iterable[Point]) -> float:
-    """The share of points whose largest logit, the first one of those, is the label's."""
-    torch = _torch()
+def accuracy(model: Callable[[Any], Any], split: Iterable[Point], threshold: Number = 0.0) -> float:
+    """The share of points that the model has right, as `micrograd.accuracy` counts them."""
+    torch, threshold = _torch(), number(threshold)
     xs, labels = zip(*check_split(split))
     with torch.no_grad():
         logits = model(torch.tensor(xs, dtype=torch.float64))
     hits = 0
     for row, label in zip(logits.tolist(), labels):
-        hits += is_largest(row, label)
+        hits += is_hit(row, label, threshold)
     return hits / len(labels)
 
 

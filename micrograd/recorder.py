@@ -25,6 +25,7 @@ from .grad_mode import (
     recording_into,
 )
 from .recording_errors import refused
+from .shown import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -113,8 +114,8 @@ class Choice(namedtuple("Choice", "position rows takes kind")):
 _CHOSEN_FROM = {"index": "items", "target": "logits"}
 _ONE_CLASS = (
     ": a model with one output has one class, 0. Give it an output for each class, as in "
-    "MLP(2, [16, 2]), and number the labels 0, 1 ...; or, for labels -1 and 1, compare the sign of "
-    "its one output yourself"
+    "MLP(2, [16, 2]), and number the labels 0, 1 ...; or compute a loss of the output yourself, "
+    "for labels 0 and 1 or -1 and 1, as accuracy does take them"
 )
 
 
@@ -264,7 +265,8 @@ def _values_in(result: Any, kind: Any) -> list[Any]:
     if type(result) is list or type(result) is tuple:
         return [v for item in result for v in _values_in(item, kind)]
     raise TypeError(
-        f"a recorded function must return a Value, or lists and tuples of Values, not {result!r}"
+        f"a recorded function must return a Value, or lists and tuples of Values, not "
+        f"{shown(result)}"
     )
 
 
@@ -386,14 +388,14 @@ def _check_function(function: Any) -> None:
     if isinstance(function, type):
         raise TypeError(f"recorded decorates functions, not the class {function.__name__}")
     if not callable(function):
-        raise TypeError(f"recorded decorates functions, not {function!r}")
+        raise TypeError(f"recorded decorates functions, not {shown(function)}")
     for is_one, what in (
         (inspect.iscoroutinefunction, "coroutine function"),
         (inspect.isgeneratorfunction, "generator function"),
         (inspect.isasyncgenfunction, "asynchronous generator function"),
     ):
         if is_one(function):
-            raise TypeError(f"recorded decorates plain functions, not the {what} {function!r}")
+            raise TypeError(f"recorded decorates plain functions, not the {what} {shown(function)}")
 
 
 def make_recorded(kind: Any, new_recording: Callable[..., Recording]) -> RecordedDecorator:
@@ -410,7 +412,9 @@ def make_recorded(kind: Any, new_recording: Callable[..., Recording]) -> Recorde
             try:
                 maxsize = index(maxsize)
             except TypeError:
-                raise TypeError(f"maxsize must be an integer or None, not {maxsize!r}") from None
+                raise TypeError(
+                    f"maxsize must be an integer or None, not {shown(maxsize)}"
+                ) from None
             if maxsize < 1:
                 raise ValueError(f"maxsize must be at least 1, not {maxsize}")
         if function is None:

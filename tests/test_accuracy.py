@@ -60,13 +60,29 @@ def test_ties_and_nan(engine, no_new_nodes, call):
             assert accuracy(model_called, [([1.0], label)]) == (label == right)
 
 
-def test_one_output_is_one_class(engine):
-    """As for the losses: its label is 0."""
-    model = engine.MLP(2, [3, 1])
-    for called in (model, own_call(model)):
-        assert engine.accuracy(called, [([1.0, 2.0], 0)] * 3) == 1.0
-        with pytest.raises(IndexError, match=r"1 is out of range for 1 .* one output .* sign"):
-            engine.accuracy(called, [([1.0, 2.0], 1)])
+def test_one_output_has_two_sides(engine, no_new_nodes):
+    """It and the label are above the threshold, or both are not; with nan the point is wrong."""
+    model = engine.MLP(1, [1])
+    neuron = model.layers[0].neurons[0]
+    neuron.w[0].data = 1.0
+    for called in (model, own_call(model), lambda x: [x[0] + neuron.b]):
+        for x, label, threshold, right in [
+            (1.0, 1, 0.0, True), (1.0, 0, 0.0, False), (1.0, -1, 0.0, False), (1.0, 0.5, 0, True),
+            (-1.0, 0, 0.0, True), (-1.0, -1, 0.0, True), (-1.0, 1, 0.0, False), (-1.0, 7, 0, False),
+            (0.0, 0, 0.0, True), (0.0, 1, 0.0, False), (0.3, 0, 0.5, True), (0.3, 1, 0.5, False),
+            (0.5, 0, Fraction(1, 2), True), (0.7, 1, 0.5, True), (0.7, True, 0.5, True),
+            (math.nan, 0, 0.0, False), (math.nan, 1, 0.0, False), (math.inf, 1, 0.0, True),
+        ]:  # fmt: skip
+            assert engine.accuracy(called, [([x], label)], threshold=threshold) == right
+        with pytest.raises(TypeError, match="expected a number, not str: 'a'"):
+            engine.accuracy(called, [([1.0], 0)], threshold="a")
+        with pytest.raises(TypeError, match="expected a number, not str: 'yes'"):
+            engine.accuracy(called, [([1.0], "yes")])
+        for loss in (engine.eval_split, engine.mean_cross_entropy):  # whose targets are classes
+            with pytest.raises(
+                IndexError, match=r"1 is out of range for 1 .* 0 and 1 or -1 and 1,"
+            ):
+                loss(called, [([1.0], 1)])
 
 
 def test_it_takes_what_the_losses_take(engine, no_new_nodes):
@@ -112,7 +128,7 @@ def test_models_that_are_functions(engine, no_new_nodes):
 
     assert engine.accuracy(model, [([1.0], 0), ([0.0], 0)]) == 0.5
     assert seen == [(), ()]
-    assert engine.accuracy(lambda x: x[0], [([1.0], 0)]) == 1.0
+    assert engine.accuracy(lambda x: x[0], [([1.0], 1)]) == 1.0
     with pytest.raises(ValueError, match="accuracy needs at least 1 logit, and was given 0"):
         engine.accuracy(lambda x: [], [([1.0], 0)])
     with pytest.raises(TypeError):
@@ -157,6 +173,12 @@ def test_pytorch_s_agrees():
     twin = pure.MLP(2, [4, 3], rng=pure.RNG(1))
     points, _, _ = pure.gen_data(pure.RNG(4), n=50)
     assert pytorch.accuracy(model, points) == pure.accuracy(twin, points)
+    for threshold in 0.0, 0.5:
+        shares = [
+            module.accuracy(lambda x: x, [([0.3], 0), ([0.7], 1), ([-1.0], 1)], threshold)
+            for module in (pytorch, pure)
+        ]
+        assert shares == [1 / 3 if threshold == 0.0 else 2 / 3] * 2
     with pytest.raises(IndexError, match="3 is out of range for 3"):
         pytorch.accuracy(model, [([1.0, 2.0], 3)])
     with pytest.raises(ValueError, match="the split is empty"):

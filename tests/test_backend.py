@@ -50,7 +50,11 @@ def test_public_names():
     assert micrograd.backend == "c"
     for name in [*pure.__all__, *HIDING]:
         assert getattr(micrograd, name) is getattr(compiled, name)
-        is_shared = name in ("no_grad", "RecordingError")  # recording is for both engines at once
+        is_shared = name in (
+            "no_grad",
+            "RecordingError",
+            "save",
+        )  # which are for both engines at once
         assert (getattr(compiled, name) is getattr(pure, name)) == is_shared
     assert compiled.__all__ == pure.__all__
     assert set(micrograd.__all__) > set(pure.__all__)
@@ -81,7 +85,7 @@ def test_completion_offers_public_names_only(word):
     """What dir() and the Tab key show: no `os`, no `binding`."""
     run = python(
         """
-        import micrograd, micrograd.engine, micrograd.nn
+        import micrograd
         for module in (micrograd, micrograd.pure, micrograd.engine, micrograd.nn):
             print(*dir(module))
         if micrograd.backend == "c":

@@ -31,6 +31,11 @@ def test_operands_are_any_iterable(Value, ab):
     assert Value(1.0, {a})._prev == (a,)
 
 
+def test_a_label_in_the_place_of_the_operands(Value):
+    with pytest.raises(TypeError, match=r"^in second place there are operands: write label='w1'$"):
+        Value(2.0, "w1")
+
+
 def test_names_of_the_operands(Value, ab):
     for made in (
         Value(1.0, ab, "f", "x"),

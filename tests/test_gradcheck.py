@@ -155,6 +155,8 @@ def test_wrong_input(engine):
     ]:
         with pytest.raises(exception, match=word):
             gradcheck(f, inputs)
+    with pytest.raises(TypeError, match=r"inputs must be a list, not 3.0: write \[a\]"):
+        gradcheck(lambda a: a, 3.0)
     for eps in (0.0, -1e-6, 1e-17, math.nan):
         with pytest.raises(ValueError, match=str(eps)):
             gradcheck(lambda a: a, [a], eps=eps)

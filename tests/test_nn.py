@@ -225,6 +225,21 @@ def test_other_people_s_modules(engine):
             ("array([0., 0.])", "zip(X, y)"),
         ),
         (lambda e: e.eval_split(e.MLP(1, [2]), [0.5, 0.25]), TypeError, ("0.5", "zip(X, y)")),
+        (
+            lambda e: e.accuracy(e.MLP(2, [2]), 3),
+            TypeError,
+            ("labels, such as", "3", "one point's"),
+        ),
+        (
+            lambda e: e.mean_cross_entropy([e.Value(0.5)], 1),
+            TypeError,
+            ("not 1", "write cross_entropy(logits, target)"),
+        ),
+        (
+            lambda e: e.eval_split(e.MLP(2, [2]), e.Value(1)),
+            TypeError,
+            ("not Value(data=1.0", "cross_entropy(logits, target)"),
+        ),
         (lambda e: e.eval_split(e.MLP(2, [2]), []), ValueError, ("0",)),
         (lambda e: e.mean_cross_entropy(e.MLP(2, [2]), [([1.0], 0)]), ValueError, ("2", "1")),
         (lambda e: e.mean_cross_entropy(e.MLP(1, [2]), [([1.0], 2)]), IndexError, ("2", "2")),
@@ -464,8 +479,10 @@ def test_rates_that_change(engine):
 def test_rates_that_are_none(engine):
     p = engine.Value(1.0)
     optimizer = engine.AdamW([p])
-    optimizer.lr = optimizer.eps = optimizer.weight_decay = None
-    optimizer.beta1 = optimizer.beta2 = None
+    for name in ("lr", "eps", "weight_decay", "beta1", "beta2"):
+        with pytest.raises(TypeError, match=f"{name} must be a number, not None"):
+            setattr(optimizer, name, None)
+        vars(optimizer)[name] = None
     with pytest.raises(TypeError, match="NoneType"):
         optimizer.step()
     assert (p.data, optimizer.t) == (1.0, 0)
@@ -544,9 +561,9 @@ def test_the_rates_may_be_set_between_steps(engine):
     optimizer.lr = np.float32(0.1)
     optimizer.step()
     assert p.data == 1.0 - float(np.float32(0.1)) * (1.0 / (1.0 + 1e-8))
-    optimizer.lr = "fast"
-    with pytest.raises(TypeError, match="fast"):
-        optimizer.step()
+    with pytest.raises(TypeError, match="lr must be a number, not 'fast'"):
+        optimizer.lr = "fast"
+    assert optimizer.lr == np.float32(0.1)
     optimizer.lr, optimizer.beta2, optimizer.t = 0.1, 1e200, 3
     with pytest.raises(OverflowError, match=r"1e\+200 \*\* 4.0"):
         optimizer.step()

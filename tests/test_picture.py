@@ -4,6 +4,7 @@ import copy
 import math
 import os
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import needs_c
 
@@ -19,6 +21,7 @@ from micrograd import graph as graph_module
 from micrograd import picture, pure, vis_color
 from micrograd.graph import LARGEST_PICTURE
 from micrograd.pictures.network import NEGATIVE, POSITIVE
+from micrograd.pictures.svg import LINE
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -49,7 +52,7 @@ def picture_in(html):
     """The SVG in what a notebook shows, and the text below it."""
     root = ElementTree.fromstring(html)
     svg = root.find(f".//{SVG}svg")
-    assert svg is None or svg.attrib.pop("style") == "max-width: none"  # notebooks would shrink it
+    assert svg is None or svg.attrib.pop("style").startswith("max-width: none;")  # or it shrinks
     svg = None if svg is None else ElementTree.tostring(svg, encoding="unicode")
     return svg, root.find("pre").text
 
@@ -94,6 +97,18 @@ def test_both_engines_draw_the_same():
     assert len({picture(rnn(engine, 3)).svg for engine in engines}) == 1
     networks = [engine.MLP(2, [3, 1], rng=engine.RNG(1)) for engine in engines]
     assert len({network._repr_html_() for network in networks}) == 1
+
+
+def test_one_operand_several_times(engine):
+    """One line, on which it says how often."""
+    x, y = engine.Value(2.0), engine.Value(3.0)
+    for root, times in [
+        (x + x, "\u00d72"), (x * x, "\u00d72"), (engine.Value(1.0, (x, x, x), "f"), "\u00d73"),
+        (x * y, None), (engine.Value(1.0, (x, y, x), "f"), None), (x.tanh(), None),
+    ]:  # fmt: skip
+        assert [text for text in texts(picture(root).svg) if "\u00d7" in text] == [times] * bool(
+            times
+        )
 
 
 def test_the_same_each_time(engine):
@@ -275,7 +290,7 @@ def test_files(engine, tmp_path):
         drawn.save(tmp_path / "no" / "graph.svg")
     assert sorted(os.listdir(tmp_path)) == ["a.svg", "b.SVG"]
     assert repr(drawn) == "<picture of 1 node: save('graph.svg') writes it>"
-    shown = drawn._repr_html_().replace('<svg style="max-width: none" ', "<svg ")
+    shown = re.sub('<svg style="[^"]*" ', "<svg ", drawn._repr_html_())
     assert drawn._repr_svg_() == drawn.svg and drawn.svg in shown
 
 
@@ -291,6 +306,8 @@ def test_a_value_in_a_notebook(engine):
         assert picture_in((x * 3)._repr_html_())[1] == "Value(data=6.0, grad=0.0)"
         assert texts(picture(x).svg).count("data") == 3
     assert not hasattr(x, "_repr_mimebundle_")  # of which terminals ask, too
+    assert "row-reverse" in x._repr_html_() and "row-reverse" in picture(x)._repr_html_()
+    assert "row-reverse" not in engine.MLP(1, [1])._repr_html_()  # it opens at its left end
     assert picture_in(rnn(engine, (LARGEST_PICTURE - 4) // 7)._repr_html_())[0]
 
 
@@ -422,6 +439,56 @@ def test_strange_weights(engine, number):
     svg = picture_in(neuron._repr_html_())[0]
     parsed(svg)
     assert "nan" not in svg and "inf" not in svg
+    is_finite = math.isfinite(number)
+    assert ("dashed, grey: not finite" in texts(svg)) != is_finite
+    assert svg.count("stroke-dasharray") == (0 if is_finite else 3)  # two weights, and the legend's
+    assert (f'fill="{LINE}" stroke' in svg) != is_finite
+
+
+def why_not(module):
+    """What a notebook shows in the place of a picture, below the module's own text."""
+    svg, text = picture_in(module._repr_html_())
+    own, problem = text.split("\nNo picture: ")
+    assert svg is None and own == repr(module)
+    return problem
+
+
+@pytest.mark.parametrize(
+    "change, problem",
+    [
+        (
+            lambda e, n: setattr(n, "w", [0.5]),
+            r"w\[0\] must be a Value, not 0.5: write Value\(0.5\)\.",
+        ),
+        (lambda e, n: setattr(n, "w", np.array([0.5])), r"w\[0\] must be a Value, not .*0.5"),
+        (lambda e, n: setattr(n, "w", None), "a neuron's w must be a list, not None"),
+        (lambda e, n: setattr(n, "w", e.Value(1.0)), "a neuron's w must be a list, not a Value"),
+        (lambda e, n: setattr(n, "b", None), "a neuron's b must be a Value, not None"),
+        (lambda e, n: delattr(n, "b"), "no attribute 'b'"),
+    ],
+)
+def test_what_is_no_value_is_text(engine, change, problem):
+    """With the reason, for a neuron and a network."""
+    model = engine.MLP(1, [2, 1])
+    neuron = model.layers[0].neurons[1]
+    change(engine, neuron)
+    for module in neuron, model.layers[0], model:
+        assert re.search(problem, why_not(module))
+
+
+def test_everything_is_in_sight(engine):
+    """Also the words below the first and the last column."""
+    for sizes in (120, [3]), (2, [120]), (1, [1]):
+        root = parsed(picture_in(engine.MLP(*sizes)._repr_html_())[0])
+        left, _, width, _ = map(float, root.get("viewBox").split())
+        for element in root.iter(f"{SVG}text"):
+            x = float(element.get("x"))
+            half = 6.7 * len(element.text) / 2 if element.get("text-anchor") == "middle" else 0
+            assert left <= x - half and x + half <= left + width
+    inputs = [e for e in root.iter(f"{SVG}text") if e.text == "x0"]
+    assert [e.get("font-size") for e in inputs] == ["9"]
+    wide = parsed(picture_in(engine.MLP(12, [1])._repr_html_())[0])
+    assert [e.get("font-size") for e in wide.iter(f"{SVG}text") if e.text == "x11"] == ["7"]
 
 
 def test_networks_that_were_changed(engine):
@@ -433,14 +500,11 @@ def test_networks_that_were_changed(engine):
     model = Mine(1, [2, 1], rng=engine.RNG(1))
     assert picture_in(model._repr_html_())[1] == "Mine(1, [2, 1], tanh), 7 parameters"
     model.layers[0].neurons.append(engine.Neuron(1, rng=engine.RNG(1)))
-    assert model._repr_html_() is None  # the next layer does not fit
+    assert "a layer has other inputs than the one before has outputs" in why_not(model)
     model.layers = [engine.Layer(1, 1, rng=engine.RNG(1)), engine.Module()]
-    assert model._repr_html_() is None
+    assert "no attribute 'neurons'" in why_not(model)
     model.layers = []
-    assert model._repr_html_() is None
-    neuron = engine.Neuron(1, rng=engine.RNG(1))
-    neuron.w = [1.0]
-    assert neuron._repr_html_() is None
+    assert "there is no layer" in why_not(model)
     assert not hasattr(engine.Module(), "_repr_html_")
 
 
@@ -481,4 +545,4 @@ def test_a_deep_network_is_text(engine):
 def test_a_layer_without_neurons_is_text(engine):
     model = engine.MLP(2, [3, 3])
     model.layers[1].neurons = []
-    assert model._repr_html_() is None
+    assert why_not(model) == "a layer has no neurons, or there is no layer."

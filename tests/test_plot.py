@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 import xml.etree.ElementTree as ElementTree
 from fractions import Fraction
 
@@ -182,8 +183,8 @@ def test_points_by_class(engine, ax, split, groups):
 
 
 @pytest.mark.parametrize("outputs, labels", [(3, ["0", "1", "2"]), (1, ["≤ 0", "> 0"])])
-def test_the_legend_hides_no_points(engine, outputs, labels):
-    """It stands beside the axes, and a figure without a layout has room for it."""
+def test_the_legend_stays_inside(engine, outputs, labels):
+    """It covers no other axes, without a layout too, and points are seen through it."""
     figure = Figure()
     ax = plot.decision_surface(
         engine.MLP(2, [outputs], rng=RNG(1)),
@@ -195,7 +196,63 @@ def test_the_legend_hides_no_points(engine, outputs, labels):
     assert [text.get_text() for text in legend.get_texts()] == labels
     figure.draw_without_rendering()
     box = legend.get_window_extent()
-    assert ax.get_window_extent().x1 <= box.x0 < box.x1 <= figure.bbox.x1
+    inside = ax.get_window_extent()
+    assert inside.x0 <= box.x0 < box.x1 <= inside.x1 and inside.y0 <= box.y0 < box.y1 <= inside.y1
+    assert legend.get_frame().get_alpha() == 0.5
+
+
+def sigmoid_model(engine, shift=0.0):
+    """Its output is above 0.5 where x[0] is above a number."""
+    return lambda x: (x[0] * 3.0 - shift).sigmoid()
+
+
+def test_a_threshold(engine, ax):
+    """Labels and outputs on its two sides are two classes; a probability shades as it is sure."""
+    split = [([-1.0, 0.0], 0), ([1.0, 1.0], 1)]
+    plot.decision_surface(sigmoid_model(engine), split, ax, threshold=0.5, resolution=3)
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["≤ 0.5", "> 0.5"]
+    assert [c.get_offsets().tolist() for c in ax.collections] == [[[-1.0, 0.0]], [[1.0, 1.0]]]
+    xs, _, colors = surface_of(ax)
+    for x, color in zip(xs, colors[0]):
+        probability = 1 / (1 + math.exp(-3 * x))
+        assert math.isclose(color[3], abs(2 * probability - 1) * plot.OPACITY, abs_tol=1e-12)
+    assert [to_hex(color[:3]) for color in colors[0, ::2]] == [*plot.CLASS_COLORS[:2]]
+    regression = plot.decision_surface(
+        lambda x: x[0] * 10.0, [([-1.0, 0.0], 3), ([1.0, 1.0], 7)], Figure().subplots(),
+        threshold=5, resolution=11,
+    )  # fmt: skip
+    assert len(regression.collections) == 2
+    xs, _, colors = surface_of(regression)
+    assert [to_hex(c[:3]) == plot.CLASS_COLORS[1] for c in colors[0]] == [x > 0.5 for x in xs]
+
+
+@pytest.mark.parametrize("sign, side", [(1.0, "above"), (-1.0, "never above")])
+def test_an_output_on_one_side_warns(engine, sign, side):
+    """If there are labels on both; a picture is drawn all the same."""
+    model = lambda x: sigmoid_model(engine)(x) * sign  # noqa: E731
+    for labels, warns in ((0, 1), True), ((-1, 1), True), ((0, 0), False), ((1, 1), False):
+        split = [([-1.0, 0.0], labels[0]), ([1.0, 1.0], labels[1])]
+        ax = Figure().subplots()
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            plot.decision_surface(model, split, ax, resolution=3)
+        assert len(found) == warns and ax.has_data()
+        for warning in found:
+            assert f"is {side} the threshold 0 on the whole plane: write thr" in str(
+                warning.message
+            )
+            assert warning.category is UserWarning and warning.filename == __file__
+
+
+def test_outputs_that_are_nowhere_finite(engine, ax):
+    model = engine.MLP(2, [3])
+    model.layers[0].neurons[1].b.data = math.nan
+    for place in (ax, None):
+        with pytest.raises(
+            ValueError, match=r"outputs are nowhere finite, such as \[.*nan, .*weig"
+        ):
+            plot.decision_surface(model, POINTS, place, resolution=3)
+    assert not ax.has_data()
 
 
 def test_limits_come_from_the_data(engine, ax):
@@ -280,6 +337,7 @@ def test_many_classes(ax):
         ({"model": lambda x: ["a", x[0]]}, TypeError, "a Value or a list of Values, not"),
         ({"resolution": 1}, ValueError, "resolution must be at least 2, not 1"),
         ({"resolution": 2.5}, TypeError, "resolution must be an integer, not 2.5"),
+        ({"threshold": "a"}, TypeError, "expected a number, not str: 'a'"),
         ({"margin": -1}, ValueError, "margin must be 0 or more, not -1.0"),
         ({"margin": math.nan}, ValueError, "margin must be 0 or more, not nan"),
     ],
@@ -366,6 +424,27 @@ def test_several_curves(ax):
     assert str(train.get_ydata().tolist()) == "[3.0, 2.0, nan, inf]"
     assert (val.get_xdata().tolist(), val.get_ydata().tolist()) == ([0.0, 2.0], [3.5, 2.5])
     assert val.get_marker() == "." and train.get_color() != val.get_color()
+
+
+def test_labels_of_curves(ax):
+    """They are in the legend, of several calls, too; a curve without any is not."""
+    plot.loss_curve([3.0, 2.0], ax, label="a")
+    plot.loss_curve([2.0, 1.0], ax)
+    plot.loss_curve({"b": [1.0], "c": [[0, 1.0], [2, 0.5]]}, ax)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b", "c"]
+    assert ax.lines[-1].get_xdata().tolist() == [0.0, 2.0]
+    with pytest.raises(TypeError, match="leave out label='d'"):
+        plot.loss_curve({"train": [1.0]}, ax, label="d")
+    assert len(ax.lines) == 4
+
+
+def test_a_style_that_there_is_not(ax):
+    """It is refused before there are axes."""
+    for place in (ax, None):
+        with pytest.raises(AttributeError, match="colour"):
+            plot.loss_curve([1.0], place, colour="red")
+    assert not ax.has_data()
+    plot.loss_curve([1.0], ax, color="red", scalex=False)
 
 
 def test_one_loss_is_seen(ax):
@@ -491,6 +570,58 @@ def test_parts_of_a_network(engine, ax):
     for p in zeros.parameters():
         p.data = 0
     plot.network(zeros, Figure().subplots()).figure.draw_without_rendering()
+
+
+def test_what_is_not_finite_is_dashed_and_grey(engine, ax):
+    model = engine.MLP(2, [2, 1], rng=RNG(1))
+    for x, place in zip((math.nan, math.inf, -math.inf), (0, 1, 4)):
+        model.parameters()[place].data = x
+    model.layers[0].neurons[0].b.data = math.inf
+    plot.network(model, ax).figure.draw_without_rendering()
+    lines, broken, _, neurons = ax.collections
+    assert len(lines.get_segments()) == 3 and len(broken.get_segments()) == 3
+    assert broken.get_linestyle()[0][1] and to_hex(broken.get_edgecolor()[0]) == plot.GREY
+    is_grey = [to_hex(color) == plot.GREY for color in neurons.get_facecolors()]
+    assert is_grey == [True, False, False]
+    assert not np.ma.getmaskarray(neurons.get_offsets()).any()
+    assert ax.figure.axes[1].get_ylabel() == "weights and biases; dashed, grey: not finite"
+    for p in model.parameters():
+        p.data = math.nan
+    plot.network(model, Figure().subplots()).figure.draw_without_rendering()
+
+
+def test_names_of_many_layers(engine):
+    """They do not overlap."""
+    for layers in 2, 6, 13:
+        ax = plot.network(engine.MLP(2, [3] * layers), Figure().subplots())
+        ax.figure.draw_without_rendering()
+        boxes = [label.get_window_extent() for label in ax.get_xticklabels()]
+        assert all(left.x1 < right.x0 for left, right in zip(boxes, boxes[1:]))
+
+
+@pytest.mark.parametrize(
+    "change, problem",
+    [
+        (
+            lambda e, n: setattr(n, "w", [0.5, -1.0]),
+            r"w\[0\] must be a Value, not 0.5: write Value\(0",
+        ),
+        (lambda e, n: setattr(n, "w", np.array([0.5, 1.0])), r"w\[0\] must be a Value, not .*0.5"),
+        (lambda e, n: setattr(n, "w", None), "a neuron's w must be a list, not None"),
+        (lambda e, n: setattr(n, "w", e.Value(1.0)), "a neuron's w must be a list, not a Value"),
+        (
+            lambda e, n: setattr(n, "b", 0.5),
+            r"a neuron's b must be a Value, not 0.5: write Value\(",
+        ),
+    ],
+)
+def test_a_network_without_values(engine, ax, change, problem):
+    model = engine.MLP(2, [2])
+    change(engine, model.layers[0].neurons[1])
+    for place in (ax, None):
+        with pytest.raises(TypeError, match=problem):
+            plot.network(model, place)
+    assert not ax.has_data()
 
 
 def test_what_the_network_refuses(engine, ax):

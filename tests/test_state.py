@@ -19,6 +19,7 @@ import textwrap
 import time
 import weakref
 
+import numpy as np
 import pytest
 from conftest import IS_CPYTHON, bits, collect_garbage, live_nodes, outcome, times
 from hypothesis import example, given
@@ -416,7 +417,7 @@ def test_states_of_optimisers(engine):
     twin.load_state_dict(state)
     assert twin.state_dict() == state and type(twin.t) is int
     assert engine.SGD([p], lr=0.25).state_dict() == {"lr": 0.25, "momentum": 0.0}
-    optimizer.lr = "fast"
+    vars(optimizer)["lr"] = "fast"
     with pytest.raises(TypeError, match=r"lr must be .*fast"):
         optimizer.state_dict()
 
@@ -765,7 +766,7 @@ def test_files_of_others(engine, path):
         with pytest.raises(ValueError, match=r"model\.json: there is no module"):
             attempt(path)
     engine.SGD([engine.Value(1.0)]).save(path)
-    with pytest.raises(ValueError, match=r"model\.json: of 8 names 7 missing"):
+    with pytest.raises(ValueError, match=r"state of an SGD, and .* an AdamW: of 8 names 7 missing"):
         optimizer.load(path)
     assert numbers(model, optimizer) == before
     for attempt in (model.load, engine.load, optimizer.load):
@@ -777,7 +778,7 @@ def test_what_cannot_be_saved(engine, path):
     model, optimizer = new_run(engine)
     model.save(path)
     before = path.read_bytes()
-    optimizer.lr = "fast"
+    vars(optimizer)["lr"] = "fast"
     for wrong in (optimizer, model, [], 1.0):
         with pytest.raises(TypeError):
             model.save(path, optimizer=wrong)
@@ -1414,3 +1415,70 @@ def test_a_file_of_something_else(engine, tmp_path):
     path.write_text("<svg/>")
     with pytest.raises(ValueError, match=r"loss\.svg.*no file that save\(\) has written"):
         engine.load(path)
+
+
+def test_save_is_a_function_too(engine, path):
+    model, optimizer = new_run(engine)
+    model.save(path, optimizer)
+    expected = path.read_bytes()
+    path.unlink()
+    engine.save(model, path, optimizer=optimizer)
+    assert path.read_bytes() == expected
+    assert bits_of(engine.load(path)) == bits_of(model)
+    for wrong in (str(path), optimizer, None):
+        with pytest.raises(TypeError, match=r"save\(model, path\) takes a Module first, not "):
+            engine.save(wrong, path)
+    assert path.read_bytes() == expected
+
+
+def bits_of(model):
+    return [bits(p.data) for p in model.parameters()]
+
+
+def test_weights_in_an_array(engine, path):
+    model = engine.MLP(2, [2, 1])
+    neuron = model.layers[0].neurons[0]
+    neuron.w = np.array(neuron.w, dtype=object)
+    layers = vars(model).pop("layers")
+    model.mask, model.layers = np.array([1.0]), layers  # before them one that has no Values
+    for attempt in (model.state_dict, lambda: model.save(path), model.named_parameters):
+        with pytest.raises(
+            ValueError, match=r"; layers\.0\.neurons\.0\.w is an ndarray: write a list"
+        ):
+            attempt()
+    assert not path.exists()
+
+
+def test_states_of_another_kind(engine, path):
+    kinds = {
+        "SGD": engine.SGD([engine.Value(1.0)], momentum=0.5),
+        "Adam": engine.Adam([engine.Value(1.0)]),
+        "AdamW": engine.AdamW([engine.Value(1.0)]),
+    }
+    for kind, optimizer in kinds.items():
+        before = optimizer.state_dict()
+        for other in kinds.keys() - {kind}:
+            kinds[other].save(path)
+            words = f"this is the state of an {other}, and the optimiser is an {kind}: of "
+            with pytest.raises(ValueError, match=words):
+                optimizer.load(path)
+        with pytest.raises(ValueError, match=r"^of . names . missing"):
+            optimizer.load_state_dict({})
+        assert optimizer.state_dict() == before
+
+
+def test_what_is_no_path_and_no_state(engine, path):
+    model, optimizer = new_run(engine)
+    before = numbers(model, optimizer)
+    model.save(path, optimizer)
+    for thing in (model, optimizer):
+        with pytest.raises(ValueError, match=r"^this is all of a file: write load\(path\)$"):
+            thing.load_state_dict(json.loads(path.read_text()))
+        with open(path) as file:
+            for attempt in (thing.load, engine.load, thing.save):
+                with pytest.raises(TypeError, match="not an open TextIOWrapper: write its name"):
+                    attempt(file)
+        for attempt in (thing.load, engine.load):
+            with pytest.raises(TypeError, match=r"not {}: write load_state_dict\(state\)"):
+                attempt({})
+    assert numbers(model, optimizer) == before

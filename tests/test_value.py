@@ -250,8 +250,8 @@ def test_errors_name_the_numbers(Value, no_new_nodes, name, operation, exception
 @pytest.mark.parametrize(
     "operation, data, exception, message",
     [
-        (lambda v: v.sqrt(), 0.0, ZeroDivisionError, "1.0 / 0.0"),
-        (lambda v: v**0.5, 0.0, ZeroDivisionError, "0.0 ** -0.5"),
+        (lambda v: v.sqrt(), 0.0, ZeroDivisionError, "the slope of sqrt at 0.0 is infinite"),
+        (lambda v: v**0.5, 0.0, ZeroDivisionError, "it is the slope of x ** 0.5"),
         (lambda v: v**0, 0.0, ZeroDivisionError, "0.0 ** -1.0"),
         (lambda v: v**-2, 1e-150, OverflowError, "1e-150 ** -3.0"),
     ],
@@ -274,7 +274,7 @@ def test_errors_in_backward_after_data_were_set(Value):
     x = Value(1.0)
     y = x.log()
     x.data = 0.0
-    with pytest.raises(ZeroDivisionError, match=r"1\.0 / 0\.0"):
+    with pytest.raises(ZeroDivisionError, match=r"^the slope of log at 0\.0 is infinite$"):
         y.backward()
     z = Value(0.5).tanh()
     z.data = 1e200

@@ -44,6 +44,7 @@ from micrograd import (
     picture,
     pure,
     recorded,
+    save,
     softmax,
     take,
     trace,
@@ -158,6 +159,7 @@ def course_run(steps: int = 2) -> float:
     assert_type(train[0], tuple[list[float], int])
     assert_type(optimizer.t, int)
     assert_type(accuracy(model, val), float)
+    assert_type(accuracy(model, [([1.0, 2.0], -1)], threshold=0.5), float)
     assert_type(model.num_parameters(), int)
     assert_type(model.summary(), str)
     return eval_split(model, train)
@@ -349,6 +351,7 @@ def files(path: Path) -> None:
     optimizer = AdamW(model.parameters())
     model.save(path, optimizer=optimizer)
     optimizer.load(path)
+    save(model, path, optimizer)
     again: MLP = load(path)
     again.load(str(path))
     assert_type(model.state_dict(), dict[str, float])
@@ -444,6 +447,7 @@ if TYPE_CHECKING:
     AdamW([v], lr="fast")  # type: ignore[arg-type]
     AdamW([v], 0.1, 0.9)  # type: ignore[arg-type]
     SGD(MLP(2, [3]))  # type: ignore[arg-type]
+    save("a.json", MLP(2, [3]))  # type: ignore[arg-type]
     SGD([v]).learning_rate = 0.1  # type: ignore[attr-defined]
     accuracy(MLP(2, [3]), [([1.0], 0.5)])  # type: ignore[list-item]
     cross_entropy([v, v], 0.5)  # type: ignore[arg-type]

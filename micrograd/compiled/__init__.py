@@ -7,6 +7,7 @@ bit.
 from ..grad_mode import no_grad
 from ..pure import __all__ as __all__
 from ..pure import __dir__ as __dir__
+from ..pure.nn import save
 from ..recording_errors import RecordingError
 from .data import gen_data, gen_data_circles, gen_data_yinyang
 from .functions import dot, linear, softmax, take

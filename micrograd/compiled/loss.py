@@ -48,10 +48,14 @@ def mean_cross_entropy(model: Model[Value], split: Split[Value]) -> Value:
     return total_loss * (1.0 / len(split))
 
 
-def _in_one_call(function: Any, model: Any, split: list[Any]) -> Any:
-    """Return what C says of a data set; None if it does not know such a network or label."""
+def _in_one_call(function: Any, model: Any, split: list[Any], least: int = 1) -> Any:
+    """Return what C says of a data set; None if it does not know such a network or label.
+
+    Args:
+        least: how many outputs the network must have.
+    """
     found = model._network()
-    if found is None:
+    if found is None or found[0].nout < least:
         return None
     network = found[0]  # `found` keeps the parameters while C works
     out: list[Any] = []
@@ -101,13 +105,14 @@ def eval_split(model: Model[Value], split: Split[Value]) -> float:
         return mean_cross_entropy(model, split).data
 
 
-def accuracy(model: Model[Value], split: Split[Value]) -> float:
+def accuracy(model: Model[Value], split: Split[Value], threshold: Number = 0.0) -> float:
+    threshold = number(threshold)
     with no_grad():
         split = check_split(split)
         share: float | None = None
         if is_called_as(model, MLP):
-            share = _in_one_call(lib.shared_accuracy, model, split)
-        return pure.share_of_hits(model, split, Value) if share is None else share
+            share = _in_one_call(lib.shared_accuracy, model, split, least=2)
+        return pure.share_of_hits(model, split, threshold, Value) if share is None else share
 
 
 cross_entropy.__doc__ = pure.cross_entropy.__doc__

@@ -12,6 +12,7 @@ from ..checkpoint import SavedModule
 from ..grad_mode import refuse
 from ..graph import is_value, trace
 from ..pure.value import Value as PureValue
+from ..shown import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,9 +85,11 @@ class Listing:
             for k, (name, v) in enumerate(named):
                 engine.check(v, f"{kind} {name}")
                 if not v._is_leaf:
-                    raise ValueError(f"{kind} {name} is no leaf but computed from others: {v!r}")
+                    raise ValueError(
+                        f"{kind} {name} is no leaf but computed from others: {shown(v)}"
+                    )
                 if engine.key(engine.node(v)) in leaves:
-                    raise ValueError(f"{kind} {name} is given twice: {v!r}")
+                    raise ValueError(f"{kind} {name} is given twice: {shown(v)}")
                 leaves[engine.key(engine.node(v))] = kind, k
 
         found: dict[Hashable, Found] = {}
@@ -111,7 +114,7 @@ class Listing:
             self.nodes.append(Node(op, tuple(places[engine.key(x)] for x in below), number))
         for name, v in named_inputs:
             if engine.key(engine.node(v)) not in places:
-                raise ValueError(f"input {name} is not in the graph of the output: {v!r}")
+                raise ValueError(f"input {name} is not in the graph of the output: {shown(v)}")
         self.inputs = [name for name, _ in named_inputs]
         self.parameters = [name for name, _ in named_parameters]
         self.numbers = {
@@ -136,7 +139,7 @@ class _Pure:
 
     def check(self, v: object, what: str) -> None:
         if not isinstance(v, PureValue):
-            raise TypeError(f"{what} must be a Value of the output's engine, not {v!r}")
+            raise TypeError(f"{what} must be a Value of the output's engine, not {shown(v)}")
 
     def node(self, v: PureValue) -> PureValue:
         return v
@@ -173,7 +176,7 @@ class _Compiled:
 
     def check(self, v: object, what: str) -> None:
         if not isinstance(v, self.kind):
-            raise TypeError(f"{what} must be a Value of the output's engine, not {v!r}")
+            raise TypeError(f"{what} must be a Value of the output's engine, not {shown(v)}")
 
     def node(self, v: Any) -> int:
         i: int = v._index
@@ -205,7 +208,7 @@ class _Compiled:
 
 def _own_node(op: str) -> ValueError:
     return ValueError(
-        f"the graph has a node of your own, {op!r}, and what Python functions or given slopes "
+        f"the graph has a node of your own, {shown(op)}, and what Python functions or given slopes "
         "compute cannot be exported: write it with the operations of Value"
     )
 
@@ -236,10 +239,10 @@ def _named(leaves: Leaves | None, what: str) -> list[tuple[str, Any]]:
         letter = "x" if what == "inputs" else "p"
         pairs = [(f"{letter}{k}", v) for k, v in enumerate(leaves)]
     else:
-        raise TypeError(f"{what} must be a Module, a list or a dict of Values, not {leaves!r}")
+        raise TypeError(f"{what} must be a Module, a list or a dict of Values, not {shown(leaves)}")
     for name, _ in pairs:
         if not isinstance(name, str):
-            raise TypeError(f"{what} must be a dict by name, and has the key {name!r}")
+            raise TypeError(f"{what} must be a dict by name, and has the key {shown(name)}")
     return pairs
 
 

@@ -10,6 +10,7 @@ from ..checks import PACKAGE, check_activation
 from ..grad_mode import refuse
 from ..graph import is_value
 from ..pure.nn import MLP, Layer, Neuron
+from ..shown import shown
 from .listing import Listing
 
 TYPE_CHECKING = False
@@ -87,20 +88,20 @@ def _layers(model: Any) -> list[list[Neuron]]:
         layers = {"the layer": model}
     else:
         raise TypeError(
-            f"to_torch takes an MLP, a Layer or a Neuron, not {model!r}: of a Module of your own "
-            "export what it computes, by torch_function"
+            f"to_torch takes an MLP, a Layer or a Neuron, not {shown(model)}: of a Module of your "
+            "own export what it computes, by torch_function"
         )
     _check_call(model, type(model).__name__)
     found: list[list[Neuron]] = []
     nin = 0
     for name, layer in layers.items():
         if not isinstance(layer, (Layer, Neuron)):
-            raise TypeError(f"{name} must be a Layer, not {layer!r}")
+            raise TypeError(f"{name} must be a Layer, not {shown(layer)}")
         _check_call(layer, name)
         neurons = layer.neurons if isinstance(layer, Layer) else [layer]
         for i, n in enumerate(neurons):
             if not isinstance(n, Neuron):
-                raise TypeError(f"{name}.neurons.{i} must be a Neuron, not {n!r}")
+                raise TypeError(f"{name}.neurons.{i} must be a Neuron, not {shown(n)}")
             _check_call(n, f"{name}.neurons.{i}")
         kinds = sorted({str(n) for n in neurons})
         if len(kinds) != 1:
@@ -130,9 +131,11 @@ def _check_parameters(parameters: list[Any]) -> None:
     seen: dict[int, Any] = {}
     for p in parameters:
         if not is_value(p) or not p._is_leaf:
-            raise ValueError(f"a parameter must be a leaf, a Value computed from no others: {p!r}")
+            raise ValueError(
+                f"a parameter must be a leaf, a Value computed from no others: {shown(p)}"
+            )
         if id(p) in seen:
-            raise ValueError(f"a parameter is shared, which a Linear cannot have: {p!r}")
+            raise ValueError(f"a parameter is shared, which a Linear cannot have: {shown(p)}")
         seen[id(p)] = p
 
 
@@ -161,7 +164,7 @@ def from_torch(module: Any) -> Any:
     parts = module.named_children() if type(module) is torch.nn.Sequential else [("", module)]
     layers: list[tuple[str, Any, str]] = []  # each Linear with its activation
     for name, part in parts:
-        where = f"part {name}, {part!r}," if name else f"{part!r}"
+        where = f"part {name}, {shown(part)}," if name else f"{shown(part)}"
         if type(part) is torch.nn.Linear:
             if part.bias is None:
                 raise ValueError(f"{where} has no bias, and each neuron of an MLP has one")

@@ -109,8 +109,11 @@ def graph_svg(nodes: list[Any], names: dict[int, str]) -> str:
         f'<path d="{"".join(heads)}" fill="{LINE}"/>',
         '<g fill="#ffffff">',
     ]
-    for box, (x, y) in zip(boxes, drawing.corners):
+    for v, box, (x, y) in zip(nodes, boxes, drawing.corners):
         body += box.draw(x, y)
+        if len(v._prev) > 1 and len({*map(id, v._prev)}) == 1:  # one line for all of them
+            times = f"\u00d7{len(v._prev)}"
+            body.append(text_at(x - ARROW, y + box.height / 2 - 4, times, "end", LINE))
     body.append("</g>")
     root = boxes[0]
     called = f" {root.label}" if root.label else ""

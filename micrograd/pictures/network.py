@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
+from ..checks import check_weights, listed
 from ..colors import FAINTEST, NEGATIVE, POSITIVE, THINNEST, WIDEST
-from .svg import LETTER, LINE, coordinate, document, in_notebook, text_at
+from .svg import LETTER, LINE, coordinate, document, in_notebook, text_at, width_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ class _Network:
 
     def __init__(self, module: Any, layers: Sequence[Sequence[Any]]) -> None:
         first = layers[0][0]
+        for n in itertools.chain(*layers):
+            check_weights(listed(n.w, "a neuron's w"), "a neuron's w[{}]")
+            check_weights([n.b], "a neuron's b")
         self.nin = len(first.w)
         self.layers = [
             [([w.data for w in n.w], n.b.data) for n in layer[:MOST_NEURONS]] for layer in layers
@@ -32,7 +37,7 @@ class _Network:
         self.sizes = [self.nin, *map(len, layers)]
         fits = all(len(n.w) == nin for nin, layer in zip(self.sizes, layers) for n in layer)
         if not fits or 0 in self.sizes:
-            raise ValueError("no picture of it")
+            raise ValueError("a layer has other inputs than the one before has outputs")
         shown = self.sizes[1:]
         if hasattr(module, "layers"):
             arguments, activation = f"{self.nin}, {shown}", first.activation
@@ -43,23 +48,23 @@ class _Network:
         self.text = f"{kind}({arguments}, {activation}), {n} parameters"
 
 
-def _network(module: Any) -> _Network | None:
-    """Return what is to be drawn of a module, or None if it is no network as they are made."""
+def _network(module: Any) -> _Network:
+    """Return what is to be drawn of a module, or raise what says why it is nothing."""
+    if hasattr(module, "layers"):
+        layers = [[*layer.neurons] for layer in module.layers]
+    else:
+        layers = [[*module.neurons] if hasattr(module, "neurons") else [module]]
+    if not layers or not all(layers):
+        raise ValueError("a layer has no neurons, or there is no layer")
+    return _Network(module, layers)
+
+
+def network_in_notebook(module: Any) -> str:
+    """Return the HTML that a notebook shows for a network, or for what is none any more."""
     try:
-        if hasattr(module, "layers"):
-            layers = [[*layer.neurons] for layer in module.layers]
-        else:
-            layers = [[*module.neurons] if hasattr(module, "neurons") else [module]]
-        return _Network(module, layers)
-    except (AttributeError, IndexError, TypeError, ValueError):  # a part is something else
-        return None
-
-
-def network_in_notebook(module: Any) -> str | None:
-    """Return the HTML that a notebook shows for a network; None leaves it to its text."""
-    network = _network(module)
-    if network is None:
-        return None
+        network = _network(module)
+    except (AttributeError, IndexError, TypeError, ValueError) as problem:  # a part is another
+        return in_notebook("", f"{module!r}\nNo picture: {problem}.")
     if len(network.layers) > MOST_LAYERS:
         return in_notebook(
             "", f"{network.text}\nNo picture: it has more than {MOST_LAYERS} layers."
@@ -87,27 +92,36 @@ def _svg(network: _Network) -> str:
                 )
                 body.append(f'<path d="{ends}" {_stroke(weight, largest)}/>')
     body.append('</g>\n<g fill="#f8f9fa">')
+    half = RADIUS  # of the width of a column
     for k, column in enumerate(columns):
         for i, (x, y) in enumerate(column):
             # an input has no bias
             fill = _fill(network.layers[k - 1][i][1], largest) if k else ""
             body.append(_circle(x, y, RADIUS, f'{fill}stroke="{LINE}"'))
             if k == 0:
-                body.append(text_at(x, y + 4, f"x{i}", "middle", style=' font-size="9"'))
+                size = 9 if i < 10 else 7  # so that it does not touch the circle
+                body.append(text_at(x, y + 3.5, f"x{i}", "middle", style=f' font-size="{size}"'))
         more = network.sizes[k] - MOST_NEURONS
         if more > 0:
+            half = max(half, width_of(f"{more} more") / 2)
             x, y = column[-1][0], column[-1][1] + RADIUS
             body += [_circle(x, y + down, 1.5, f'fill="{LINE}"') for down in (6, 12, 18)]
             body.append(text_at(x, y + 34, f"{more} more", "middle", LINE))
     body.append("</g>")
     y = tallest + (44 if is_cut else 12)
     x = -RADIUS
-    for color, words in (POSITIVE, "positive"), (NEGATIVE, "negative (circles: biases)"):
-        line = f'd="M{coordinate(x)} {coordinate(y)}h16" stroke="{color}" stroke-width="3"'
+    legend = [
+        ("positive", f'stroke="{POSITIVE}" stroke-width="3"'),
+        ("negative (circles: biases)", f'stroke="{NEGATIVE}" stroke-width="3"'),
+    ]
+    if not all(map(math.isfinite, numbers)):
+        legend.append(("dashed, grey: not finite", _stroke(math.nan, largest)))
+    for words, style in legend:
+        line = f'd="M{coordinate(x)} {coordinate(y)}h16" {style}'
         body += [f"<path {line}/>", text_at(x + 22, y + 4, words, color=LINE)]
         x += 36 + LETTER * len(words)
-    width = max((len(columns) - 1) * COLUMN + RADIUS, x)
-    return document(width + RADIUS, y + 8, network.text, body, left=RADIUS)
+    width = max((len(columns) - 1) * COLUMN + half, x)
+    return document(width + half, y + 8, network.text, body, left=half)
 
 
 def _stroke(x: float, largest: float) -> str:
@@ -124,9 +138,9 @@ def _stroke(x: float, largest: float) -> str:
 
 
 def _fill(x: float, largest: float) -> str:
-    """Return a circle's attributes: its colour stands for a bias, if that is finite."""
+    """Return a circle's attributes: the colour stands for a bias, grey for what is not finite."""
     if not math.isfinite(x):
-        return ""
+        return f'fill="{LINE}" '
     return f'fill="{_color(x)}" fill-opacity="{_strength(x, largest)}" '
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from ..graph import LARGEST_PICTURE, names_by_id, nodes_below
+from ..shown import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Picture:
         """
         path = os.fspath(path)
         if not isinstance(path, str):
-            raise TypeError(f"path must be text or a Path, not {path!r}")
+            raise TypeError(f"path must be text or a Path, not {shown(path)}")
         if not path.lower().endswith(".svg"):
             raise ValueError(
                 f"a picture is saved in a file that ends in .svg, not {path!r}; draw_dot writes "
@@ -61,7 +62,7 @@ class Picture:
     def _repr_html_(self) -> str:  # notebooks shrink an SVG to their width, and scroll HTML
         from .svg import in_notebook
 
-        return in_notebook(self.svg, "")
+        return in_notebook(self.svg, "", at_the_end=True)
 
 
 def picture(
@@ -103,6 +104,7 @@ def shown_in_notebook(root: Any) -> str:
 
     text = repr(root)
     try:
-        return in_notebook(graph_svg(nodes_below(root, LARGEST_PICTURE), {}), text)
+        svg = graph_svg(nodes_below(root, LARGEST_PICTURE), {})
+        return in_notebook(svg, text, at_the_end=True)  # there is the root
     except ValueError as problem:  # it is too large, or no graph without cycles
         return in_notebook("", f"{text}\nNo picture: {problem}.")

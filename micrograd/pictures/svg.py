@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import unicodedata
 
-LINE = "#868e96"
+from ..colors import GREY
+
+LINE = GREY
 INK = "#212529"  # on what is light
 FAINT_INK = "#495057"
 FONT = 'font-family="ui-monospace, Menlo, Consolas, \'DejaVu Sans Mono\', monospace" font-size="11"'
@@ -64,9 +66,15 @@ def document(width: float, height: float, title: str, body: list[str], left: flo
     )
 
 
-def in_notebook(svg: str, text: str) -> str:
-    """Return HTML: a picture, in a frame that scrolls if it is large, and text below."""
-    svg = svg.replace("<svg ", '<svg style="max-width: none" ', 1)  # notebooks shrink it otherwise
-    frame = f'<div style="overflow: auto; max-height: 80vh">{svg}</div>' if svg else ""
+def in_notebook(svg: str, text: str, at_the_end: bool = False) -> str:
+    """Return HTML: a picture, in a frame that scrolls if it is large, and text below.
+
+    The frame of a wide picture shows its left end at first, or the right one.
+    """
+    # notebooks would shrink it
+    svg = svg.replace("<svg ", '<svg style="max-width: none; flex: none; margin-right: auto" ', 1)
+    direction = "row-reverse" if at_the_end else "row"  # from which end scrolling begins
+    style = f"display: flex; flex-direction: {direction}; overflow: auto; max-height: 80vh"
+    frame = f'<div style="{style}">{svg}</div>' if svg else ""
     lines = "\n".join([escaped(line) for line in text.splitlines()])
     return f'<div>{frame}<pre style="white-space: pre-wrap">{lines}</pre></div>'

@@ -11,7 +11,7 @@ from .data import gen_data, gen_data_circles, gen_data_yinyang
 from .functions import dot, linear, softmax, take
 from .functions import sum as sum
 from .loss import accuracy, cross_entropy, eval_split, mean_cross_entropy
-from .nn import MLP, Layer, Module, Neuron, load
+from .nn import MLP, Layer, Module, Neuron, load, save
 from .optim import SGD, Adam, AdamW
 from .recording import recorded
 from .rng import RNG
@@ -22,7 +22,7 @@ __all__ = [
     "Value", "no_grad",
     "dot", "linear", "softmax", "take",
     "RNG", "gen_data", "gen_data_circles", "gen_data_yinyang",
-    "Module", "Neuron", "Layer", "MLP", "load",
+    "Module", "Neuron", "Layer", "MLP", "load", "save",
     "cross_entropy", "mean_cross_entropy", "eval_split", "accuracy",
     "Adam", "AdamW", "SGD",
     "recorded", "RecordingError",

@@ -16,6 +16,13 @@ def divide(x: float, y: float) -> float:
     return x / y
 
 
+def slope_by(x: float, function: str, at: float) -> float:
+    """1 / x, which is the slope of this function at a number, or ZeroDivisionError."""
+    if x == 0:
+        raise ZeroDivisionError(f"the slope of {function} at {at!r} is infinite")
+    return 1.0 / x
+
+
 def no_quotient(x: float, y: float) -> ZeroDivisionError:
     """Return the error of x / y where y is 0."""
     return ZeroDivisionError(f"{x!r} / {y!r}: division by zero")
@@ -34,6 +41,8 @@ def power(x: float, k: float) -> float:
             message = f"{x!r} ** {k!r}: zero has no negative power"
             if k == -1:  # which a / b records, too: forward() finds 0 in the place of b
                 message += "; if this is b in a / b, it is a division by zero"
+            elif k > -1:
+                message += f"; if backward() needs it, it is the slope of x ** {k + 1!r} at {x!r}"
             raise ZeroDivisionError(message) from None
         message = f"{x!r} ** {k!r}: a negative number has no real fractional power"
         raise ValueError(message) from None
@@ -52,7 +61,7 @@ def log(x: float) -> float:
     if x <= 0:
         message = f"log({x!r}): only positive numbers have a logarithm"
         if x == 0:
-            message += "; a probability is 0.0 where a logit is some 745 below the largest"
+            message += "; if it is a probability, a logit is some 745 below the largest"
         raise ValueError(message)
     return math.log(x)
 

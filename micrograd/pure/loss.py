@@ -78,45 +78,60 @@ def eval_split(model: Model[Value], split: Split[Value]) -> float:
         return mean_cross_entropy(model, split).data
 
 
-def accuracy(model: Model[Value], split: Split[Value]) -> float:
+def accuracy(model: Model[Value], split: Split[Value], threshold: Number = 0.0) -> float:
     """The share of a data set's points whose largest logit is the label's, without a graph.
+
+    Of a model with one output it is the share of points of which output and label are both above
+    the threshold, or both not: the two classes that `decision_surface` draws.
 
     Args:
         model: called with a list of Values, returns the list of logits.
-        split: a list of (x, label), as for `mean_cross_entropy`.
+        split: a list of (x, label), as for `mean_cross_entropy`; for one output the labels are
+            any two numbers, such as 0 and 1, or -1 and 1.
+        threshold: of a model with one output: 0.5 for a sigmoid.
 
     Returns:
         A float from 0 to 1. Of logits that are equal the first one counts; a point with a
-        logit that is nan counts as wrong. A model with one output has one class, 0, and so
-        an accuracy of 1.
+        logit that is nan counts as wrong.
 
     Raises:
         ValueError: the split is empty, or an x has not the model's size.
         IndexError: a label is out of range.
+        TypeError: the threshold, or a label, is no number.
 
     Example:
         >>> accuracy(lambda x: x, [([0.5, 2.0], 1), ([3.0, 1.0], 1)])
         0.5
     """
+    threshold = number(threshold)
     with no_grad():
         split = check_split(split)
-        return share_of_hits(model, split, Value)
+        return share_of_hits(model, split, threshold, Value)
 
 
-def share_of_hits(model: Model[AnyValue], split: list[Any], kind: type[AnyValue]) -> float:
+def share_of_hits(
+    model: Model[AnyValue], split: list[Any], threshold: float, kind: type[AnyValue]
+) -> float:
     """What `accuracy` returns, of a model that is called with Values of this kind."""
     hits = 0
     for x, y in split:
         logits: Any = model([xi if isinstance(xi, kind) else kind(xi) for xi in x])
         logits = [logits] if isinstance(logits, kind) else logits
-        hits += is_largest([xi.data if isinstance(xi, kind) else number(xi) for xi in logits], y)
+        numbers = [xi.data if isinstance(xi, kind) else number(xi) for xi in logits]
+        hits += is_hit(numbers, y, threshold)
     return hits / len(split)
 
 
-def is_largest(numbers: list[float], target: SupportsIndex) -> bool:
-    """Tell whether the target's number is the largest, and the first one of those that are."""
+def is_hit(numbers: list[float], label: Any, threshold: float) -> bool:
+    """Tell whether the label's number is the largest, and the first one of those that are.
+
+    Of one number: whether it is on the same side of the threshold as the label.
+    """
     if not numbers:
         raise ValueError("accuracy needs at least 1 logit, and was given 0")
-    n = check_target(target, len(numbers))
+    if len(numbers) == 1:
+        [x] = numbers
+        return (number(label) > threshold) == (x > threshold) and x == x  # nan is no hit
+    n = check_target(label, len(numbers))
     chosen = numbers[n]
     return all(x < chosen for x in numbers[:n]) and all(x <= chosen for x in numbers[n:])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..checkpoint import SavedModule, load_network
+from ..checkpoint import SavedModule, SavedOptimizer, load_network
 from ..checks import (
     ACTIVATIONS,
     check_activation,
@@ -15,6 +15,7 @@ from ..checks import (
     count,
 )
 from ..grad_mode import refuse
+from ..shown import shown
 from ..summary import summary
 from .rng import RNG, random
 from .value import Value
@@ -62,7 +63,7 @@ class Module(SavedModule):
 class _Drawn(Module):
     """What a notebook shows as a picture."""
 
-    def _repr_html_(self) -> str | None:
+    def _repr_html_(self) -> str:
         from ..pictures.network import network_in_notebook
 
         return network_in_notebook(self)
@@ -133,7 +134,8 @@ class Neuron(_Drawn):
         return f"{len(self.w)} -> 1", self.activation if self.nonlin else "linear"
 
     def __repr__(self) -> str:
-        return f"{ACTIVATIONS[self.activation] if self.nonlin else 'Linear'}Neuron({len(self.w)})"
+        kind = ACTIVATIONS.get(self.activation, "?") if self.nonlin else "Linear"
+        return f"{kind}Neuron({len(self.w) if hasattr(self.w, '__len__') else '?'})"
 
 
 class Layer(_Drawn):
@@ -223,6 +225,23 @@ class MLP(_Drawn):
 
     def __repr__(self) -> str:
         return f"MLP of [{', '.join(str(layer) for layer in self.layers)}]"
+
+
+def save(model: SavedModule, path: Path, optimizer: SavedOptimizer | None = None) -> None:
+    """Write a model's numbers to a file, as `model.save(path, optimizer)` does.
+
+    Args:
+        model: a Module.
+        path: the file, in JSON. It is replaced as a whole or not at all.
+        optimizer: whose state goes into the same file, to resume training from.
+
+    Raises:
+        TypeError: the model is no Module.
+        What `Module.save` raises. An old file is then as it was before.
+    """
+    if not isinstance(model, SavedModule):
+        raise TypeError(f"save(model, path) takes a Module first, not {shown(model)}")
+    model.save(path, optimizer)
 
 
 def load(path: Path) -> Any:

@@ -9,9 +9,11 @@ from ..checks import (
     check_parameters,
     check_rate,
     check_steps,
+    is_number,
     number,
 )
 from ..grad_mode import refuse
+from ..shown import shown
 from .arithmetic import divide, power
 from .value import Value
 
@@ -38,8 +40,11 @@ class Optimizer(SavedOptimizer):
 
         def __setattr__(self, name: str, x: object) -> None:
             """Set an attribute, but not one that no step looks at. Subclasses may have any."""
-            if name not in self._names and not name.startswith("_"):
-                kind = type(self)
+            kind = type(self)
+            if name in self._names:
+                if not is_number(x) and kind.__module__.startswith(PACKAGE):
+                    raise TypeError(f"{name} must be a number, not {shown(x)}")
+            elif not name.startswith("_"):
                 if kind.__module__.startswith(PACKAGE) and not hasattr(kind, name):
                     raise AttributeError(
                         f"{kind.__name__} has no attribute {name!r}, but has "

@@ -24,7 +24,6 @@ from ..checks import UNRECORDED, check_node, is_number, number, unsupported, use
 from ..grad_mode import is_recording, recorder_blocks, refuse
 from .arithmetic import (
     cos,
-    divide,
     exp,
     log,
     no_quotient,
@@ -33,6 +32,7 @@ from .arithmetic import (
     relu,
     sigmoid,
     sin,
+    slope_by,
     sqrt,
 )
 from .base import Base, restored_on_error
@@ -54,9 +54,9 @@ RULES: dict[str, tuple[Callable[..., float], Callable[..., tuple[float, ...]]]] 
     "ReLU": (relu, lambda a, out: (float(out > 0),)),
     "tanh": (math.tanh, lambda a, out: (1 - power(out, 2.0),)),
     "exp": (exp, lambda a, out: (out,)),
-    "log": (log, lambda a, out: (divide(1.0, a),)),
+    "log": (log, lambda a, out: (slope_by(a, "log", a),)),
     "sigmoid": (sigmoid, lambda a, out: (out * (1 - out),)),
-    "sqrt": (sqrt, lambda a, out: (divide(1.0, 2 * out),)),
+    "sqrt": (sqrt, lambda a, out: (slope_by(2 * out, "sqrt", a),)),
     "sin": (sin, lambda a, out: (cos(a),)),
     "cos": (cos, lambda a, out: (-sin(a),)),
     "abs": (math.fabs, lambda a, out: (float((a > 0) - (a < 0)),)),
