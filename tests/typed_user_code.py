@@ -159,7 +159,7 @@ def course_run(steps: int = 2) -> float:
     assert_type(train[0], tuple[list[float], int])
     assert_type(optimizer.t, int)
     assert_type(accuracy(model, val), float)
-    assert_type(accuracy(model, [([1.0, 2.0], -1)], threshold=0.5), float)
+    assert_type(accuracy(model, [([1.0, 2.0], 1)], threshold=0.5), float)
     assert_type(model.num_parameters(), int)
     assert_type(model.summary(), str)
     return eval_split(model, train)
