@@ -52,8 +52,9 @@ export function fault() {
 const REASONS = { [Op.LOG]: "noLog", [Op.SQRT]: "noSqrt", [Op.SIN]: "noSin", [Op.COS]: "noCos" };
 
 function reason(op, [x, k]) {
+    if (op === Op.LOG && Number(x) === 0) return "noLogZero";
     if (op !== Op.POW && op !== Op.POWER) return REASONS[op] ?? "noFloat";
-    if (Number(x) === 0) return "noInverse";
+    if (Number(x) === 0) return Number(k) === -1 ? "noInverseOne" : "noInverse";
     return Number(x) < 0 && !Number.isInteger(Number(k)) ? "noRoot" : "noFloat";
 }
 
