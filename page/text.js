@@ -246,8 +246,8 @@ const TEXTS = {
     // as Python's engine says it
     noLog: ["{0}: only positive numbers have a logarithm", "{0}：只有正数有对数"],
     noLogZero: [
-        "{0}: only positive numbers have a logarithm; a probability is 0.0 where a logit is some 745 below the largest",
-        "{0}：只有正数有对数；当一个 logit 比最大的小约 745 时，概率为 0.0",
+        "{0}: only positive numbers have a logarithm; if it is a probability, a logit is some 745 below the largest",
+        "{0}：只有正数有对数；如果它是概率，就有一个 logit 比最大的小约 745",
     ],
     noSqrt: ["{0}: a negative number has no real square root", "{0}：负数没有实平方根"],
     noSin: ["{0}: an infinite angle has no sine", "{0}：无穷大的角没有正弦"],
@@ -258,6 +258,10 @@ const TEXTS = {
     noInverseOne: [
         "{0}: zero has no negative power; if this is b in a / b, it is a division by zero",
         "{0}：零没有负数次幂；如果这是 a / b 中的 b，就是除数为零",
+    ],
+    noInverseSlope: [
+        "{0}: zero has no negative power; if backward() needs it, it is the slope of x ** {2} at {1}",
+        "{0}：零没有负数次幂；如果是 backward() 需要它，它是 x ** {2} 在 {1} 处的斜率",
     ],
     noFloat: ["{0} is too large for a float", "{0} 超出浮点数范围"],
     notFinite: ["the loss is no finite number any more", "损失已不是有限的数"],
