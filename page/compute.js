@@ -10,11 +10,11 @@ const SIGN = { "+": "+", "-": "-", "*": "*", "/": "/", "**": "^" };
 // A result is {node} or, of a plain number, {number, isInteger}.
 const isNode = x => x.node !== undefined;
 
-// Returns {names: Map of name to node, root: the node to look at, hasGradients}.
+// Returns {names: Map of name to node, root: the node to look at, hasGradients, number: the last plain number}.
 export function compute(statements) {
     C.graph_start(OF_PAD);
     const names = new Map();
-    let root = 0, passed = 0;
+    let root = 0, passed = 0, number = null;
 
     function made(node, at) {
         if (!node) throw new PadError(at, "padFault", fault());
@@ -86,8 +86,9 @@ export function compute(statements) {
         if (name && !result) throw new PadError(at, "padNothing");
         if (name) names.set(name, result);
         if (result && isNode(result)) root = result.node;
+        else if (result) number = { number: result.number, at: value.at };
     }
     root = passed || root;
     const nodes = new Map([...names].filter(([, x]) => isNode(x)).map(([name, x]) => [name, x.node]));
-    return { names: nodes, root, hasGradients: passed !== 0 };
+    return { names: nodes, root, hasGradients: passed !== 0, number };
 }

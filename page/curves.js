@@ -36,7 +36,9 @@ export function drawCurves(canvas, curves, every = 1) {
             if (Math.log10(value) >= low - 1e-9 && Math.log10(value) <= high + 1e-9) across.push(value);
         }
     }
-    const room = Math.max(0, ...across.map(value => context.measureText(String(value)).width));
+    // all in one form
+    const written = value => (across[0] < 1e-3 || value >= 1e6 ? value.toExponential().replace("+", "") : String(value));
+    const room = Math.max(0, ...across.map(value => context.measureText(written(value)).width));
     const left = Math.max(46, room + 10), right = width - 24; // half of the last step's label is right of it
     const steps = Math.max(10, n - 1);
     const x = step => left + ((right - left) * step) / steps;
@@ -48,7 +50,7 @@ export function drawCurves(canvas, curves, every = 1) {
         context.moveTo(left, Math.round(y(value)) + 0.5);
         context.lineTo(right, Math.round(y(value)) + 0.5);
         context.stroke();
-        context.fillText(String(value), left - 6, y(value) + 4);
+        context.fillText(written(value), left - 6, y(value) + 4);
     }
     context.textAlign = "center";
     const each = [1, 2, 5].flatMap(m => [0, 1, 2, 3, 4, 5].map(p => m * 10 ** p)).sort((a, b) => a - b)

@@ -46,14 +46,16 @@ export function fault() {
     if (code === Fault.DIVISION) return t("noQuotient", numbers.join(" / "));
     const name = op === Op.POW || op === Op.POWER ? "**" : opName(op);
     const what = numbers.length === 2 ? numbers.join(` ${name} `) : `${name}(${numbers[0]})`;
-    return t(code === Fault.BACKWARD ? "noSlope" : reason(op, numbers), what);
+    const slopeOf = repr(Number(numbers[1]) + 1); // x ** k is the slope of x ** (k + 1)
+    return t(code === Fault.BACKWARD ? "noSlope" : reason(op, numbers), what, numbers[0], slopeOf);
 }
 
 const REASONS = { [Op.LOG]: "noLog", [Op.SQRT]: "noSqrt", [Op.SIN]: "noSin", [Op.COS]: "noCos" };
 
 function reason(op, [x, k]) {
+    if (op === Op.LOG && Number(x) === 0) return "noLogZero";
     if (op !== Op.POW && op !== Op.POWER) return REASONS[op] ?? "noFloat";
-    if (Number(x) === 0) return "noInverse";
+    if (Number(x) === 0) return Number(k) === -1 ? "noInverseOne" : k > -1 ? "noInverseSlope" : "noInverse";
     return Number(x) < 0 && !Number.isInteger(Number(k)) ? "noRoot" : "noFloat";
 }
 

@@ -4,6 +4,7 @@ import { C, doubles, fault, short, view } from "./engine.js";
 import { $, color, css, element, isCalm, mix } from "./elements.js";
 import { drawCurves } from "./curves.js";
 import { readSeed } from "./run.js";
+import { keep, kept } from "./store.js";
 import { onLanguage, t } from "./text.js";
 
 const EDGE = 26, TOKENS = 27, POSITIONS = 16, HEADS = 4; // as in page.h
@@ -15,6 +16,7 @@ let isShown = false, isStarted = false, isPlaying = false;
 let isWrong = false; // the fields: nothing is learned until they are mended
 let words = []; // in the order in which they are learned
 let known = new Set();
+let rate = 0.02; // in use
 let step = 0, losses = [], sum = 0, count = 0, made = [];
 let position = 0; // whose attention and whose next letter is shown
 
@@ -22,7 +24,9 @@ const letter = token => (token === EDGE ? "·" : String.fromCharCode(97 + token)
 const tokensOf = word => [EDGE, ...[...word].map(c => c.charCodeAt(0) - 97)];
 
 export function startGpt() {
-    $("gpt-words").value = $("rivers").textContent.trim();
+    const rivers = $("rivers").textContent.trim(), last = kept("gpt");
+    $("gpt-words").value = typeof last?.words === "string" ? last.words : rivers;
+    if (isRate(last?.rate)) $("gpt-rate").value = rate = last.rate;
     $("gpt-play").onclick = () => (isPlaying ? pause() : play());
     $("gpt-step").onclick = () => {
         pause();
@@ -33,7 +37,24 @@ export function startGpt() {
         pause();
         restart();
     };
-    $("gpt-words").onchange = $("gpt-seed").onchange = $("gpt-reset").onclick;
+    $("gpt-words").onchange = $("gpt-seed").onchange = () => {
+        pause();
+        const had = step;
+        if (restart() && had) $("gpt-anew").textContent = t("gptAnew");
+        keepFields();
+    };
+    $("gpt-rivers").onclick = () => {
+        $("gpt-words").value = rivers;
+        $("gpt-words").onchange();
+    };
+    // from the next step on
+    $("gpt-rate").onchange = () => {
+        const text = $("gpt-rate").value.trim(), isRight = text !== "" && isRate(Number(text));
+        if (isRight) rate = Number(text);
+        $("gpt-rate").setAttribute("aria-invalid", !isRight);
+        $("gpt-rate-problem").textContent = isRight ? "" : `${t("wrong_gpt_rate")} ${t("inUse", rate)}`;
+        keepFields();
+    };
     $("gpt-word").oninput = () => {
         position = Infinity;
         look();
@@ -47,6 +68,9 @@ export function startGpt() {
     });
     new ResizeObserver(() => isStarted && show()).observe($("gpt-curve"));
 }
+
+const isRate = x => typeof x === "number" && x > 0 && x < Infinity;
+const keepFields = () => keep("gpt", { words: $("gpt-words").value, rate });
 
 export function showGpt(on) {
     isShown = on;
@@ -78,13 +102,15 @@ function wrong(text) {
     return null;
 }
 
+// Returns whether it could.
 function restart() {
     const list = readWords();
     const seed = readSeed($("gpt-seed").value);
     $("gpt-words").setAttribute("aria-invalid", !list);
     $("gpt-seed").setAttribute("aria-invalid", !seed);
     isWrong = !list || !seed;
-    if (!list) return;
+    $("gpt-anew").textContent = "";
+    if (!list) return false;
     if (!seed) return wrong(t("wrong_seed"));
     $("gpt-problem").textContent = "";
     if (C.gpt_start(BigInt(seed), list.length)) return wrong(fault());
@@ -95,6 +121,7 @@ function restart() {
     if (!$("gpt-word").value) $("gpt-word").value = list.includes("amazon") ? "amazon" : list[0];
     $("gpt-made").replaceChildren();
     show();
+    return true;
 }
 
 function give(tokens) {
@@ -104,15 +131,14 @@ function give(tokens) {
 
 function takeStep() {
     if (!isStarted || isWrong) return false;
-    const rate = Number($("gpt-rate").value);
     const n = give([...tokensOf(words[step % words.length]), EDGE]);
-    if (C.gpt_step(n, rate > 0 ? rate : 0.02)) {
-        wrong(fault());
+    if (C.gpt_step(n, rate)) {
+        wrong(t("tooLarge", fault()));
         return false;
     }
     step++;
     if (!Number.isFinite(C.gpt_loss())) {
-        wrong(t("notFinite"));
+        wrong(t("tooLarge", t("notFinite")));
         return false;
     }
     sum += C.gpt_loss();

@@ -29,6 +29,8 @@ function symbol({ op, exponent }) {
     return opName(op);
 }
 
+const shortened = name => (name.length > 16 ? `${name.slice(0, 15)}…` : name);
+
 export class GraphView {
     // place: an element to fill. onHover(index or null): the pointer, or the focus, is on this node.
     constructor(place, which, onHover = () => {}) {
@@ -42,8 +44,8 @@ export class GraphView {
 
     build(place) {
         const button = (key, text, action) => {
-            const b = element("button", { type: "button", "data-label": key, onclick: action }, text);
-            return b;
+            // a button without a sign of its own shows its label
+            return element("button", { type: "button", "data-label": key, "data-text": text ? null : key, onclick: action }, text);
         };
         this.slider = element("input", { type: "range", min: 0, value: 0, "data-label": "stepSlider" });
         this.slider.oninput = () => this.goto(Number(this.slider.value));
@@ -59,7 +61,7 @@ export class GraphView {
             element("span", { class: "spacer" }),
             button("zoomOut", "−", () => this.zoom(1 / 1.3)),
             button("zoomIn", "+", () => this.zoom(1.3)),
-            button("zoomFit", "□", () => this.fit(true)));
+            button("zoomFit", "", () => this.fit(true)));
         this.svg = svg("svg", { class: "graph", tabindex: 0, role: "group", "data-label": "graphKeys" });
         this.detail = element("output", { class: "note detail" });
         this.rule = element("pre", { class: "rule", "aria-live": "polite" });
@@ -70,6 +72,7 @@ export class GraphView {
     // names: of nodes, by index; classes: how they are drawn: "weight", "input"
     show(n, names, classes = new Map(), { keepPlace = false, hasGradients = false, isAtStart = false } = {}) {
         this.stop();
+        this.problem = null;
         this.n = n;
         this.names = names;
         this.nodes = readNodes(this.which, n);
@@ -87,11 +90,12 @@ export class GraphView {
         this.hovered = null;
         this.draw(classes);
         if (!keepPlace || !this.box) this.fit();
+        else if (isAtStart) this.reveal(this.current());
         this.refresh();
     }
 
     draw(classes) {
-        const sizes = this.nodes.map(node => [Math.max(108, 8 * this.name(node.index).length + 48), HEIGHT]);
+        const sizes = this.nodes.map(node => [Math.max(108, 8 * shortened(this.name(node.index)).length + 48), HEIGHT]);
         const edges = this.nodes.flatMap((node, k) => [node.a, node.b].filter(i => i).map(i => [this.at.get(i), k]));
         const places = layout(sizes, edges);
         this.size = [places.width, places.height];
@@ -112,11 +116,12 @@ export class GraphView {
             const [x, y] = places.corners[k], [w, h] = sizes[k];
             const kind = classes.get(node.index) ?? (symbol(node) ? "computed" : "constant");
             const title = svg("title", {}, `${this.name(node.index)} ${symbol(node)}`);
+            const name = shortened(this.name(node.index));
             const data = svg("text", { x: 8, y: 29 }), grad = svg("text", { x: 8, y: 42, class: "grad" });
             const box = svg("g", { class: `node ${kind}`, transform: `translate(${x} ${y})`, "data-node": k, role: "img" },
                 title,
                 svg("rect", { width: w, height: h, rx: 6 }),
-                svg("text", { x: 8, y: 14, class: "name" }, this.name(node.index)),
+                svg("text", { x: 8, y: 14, class: "name" }, name),
                 svg("text", { x: w - 8, y: 14, class: "op", "text-anchor": "end" }, symbol(node)),
                 data, grad);
             return Object.assign(box, { title, data, grad });
@@ -134,13 +139,13 @@ export class GraphView {
 
     goto(step) {
         step = Math.min(Math.max(step, 0), this.steps.length);
-        if (step === this.step) return;
+        if (step === this.step) return this.reveal(this.current());
         this.problem = null;
         const before = step > 0 ? this.run(step - 1) : null;
         this.run(step);
         this.step = step;
         this.refresh(before);
-        if (step > 0) this.reveal(this.current());
+        this.reveal(this.current());
     }
 
     // all steps at once: it is not the last one that is explained, but what all have done
@@ -156,9 +161,9 @@ export class GraphView {
         return readNodes(this.which, this.n);
     }
 
-    // the place of the node whose rule was the last step
+    // the place of the node whose rule was the last step; before all steps, of the one where they begin
     current() {
-        return this.n - Math.max(1, this.steps[this.step - 1]);
+        return this.n - Math.max(1, this.steps[this.step - 1] ?? 0);
     }
 
     refresh(before) {
@@ -177,8 +182,7 @@ export class GraphView {
             mark.classList.remove("current", "changed");
         }
         this.active.replaceChildren();
-        if (this.step === 0) this.boxes[this.n - 1].classList.add("current"); // where it begins
-        if (this.step > 0 && !isEnd) {
+        if (!isEnd) {
             const k = this.current(), node = this.nodes[k];
             this.boxes[k].classList.add("current");
             if (this.step > 1) {
@@ -230,7 +234,7 @@ export class GraphView {
         this.timer = setInterval(() => {
             this.goto(this.step + 1);
             if (this.step === this.steps.length) this.stop();
-        }, 500);
+        }, 200);
         this.describe();
     }
 
@@ -244,6 +248,12 @@ export class GraphView {
     // what part of it is seen: this.box is [x, y, width, height]
 
     look() {
+        // its middle stays on the graph, so that this cannot be lost
+        const [, , width, height] = this.box;
+        this.size.forEach((size, k) => {
+            const half = (k ? height : width) / 2;
+            this.box[k] = Math.min(Math.max(this.box[k], -half), size - half);
+        });
         this.svg.setAttribute("viewBox", this.box.map(x => x.toFixed(1)).join(" "));
     }
 
@@ -252,7 +262,8 @@ export class GraphView {
         const margin = 12, [w, h] = this.size;
         const { clientWidth: W = 1, clientHeight: H = 1 } = this.svg;
         const whole = Math.max((w + 2 * margin) / (W || 1), (h + 2 * margin) / (H || 1));
-        const scale = whole > 1.3 && !isAll ? 1.15 : Math.max(whole, 0.7);
+        this.most = 1.2 * Math.max(whole, 1.15); // units of the graph a pixel: see zoom
+        const scale = whole > 1.7 && !isAll ? 1.15 : Math.max(whole, 0.7);
         this.box = [0, 0, scale * (W || 1), scale * (H || 1)];
         // a large graph begins at its end, where backward begins
         this.box[0] = scale < whole ? w + margin - this.box[2] : (w - this.box[2]) / 2;
@@ -267,7 +278,8 @@ export class GraphView {
 
     zoom(factor, x = 0.5, y = 0.5) {
         const [left, top, w, h] = this.box;
-        const to = Math.min(Math.max(w / factor, 150), 60000) / w;
+        const pixels = this.svg.clientWidth || 1;
+        const to = Math.min(Math.max(w / factor, 0.4 * pixels), this.most * pixels) / w;
         this.box = [left + w * (1 - to) * x, top + h * (1 - to) * y, w * to, h * to];
         this.look();
     }
@@ -363,7 +375,7 @@ export class GraphView {
         const node = this.nodes[k];
         const [a, b] = [node.a, node.b].map(i => (i ? this.name(i) : null));
         const how = symbol(node) ? ` = ${expression(node, a, b, symbol(node))}` : "";
-        return `${this.name(node.index)}${how}: data ${repr(node.data)}, grad ${repr(node.grad)}`;
+        return t("nodeNumbers", this.name(node.index) + how, repr(node.data), repr(node.grad));
     }
 
     // by keys: the node after, or before, in the order of the walk

@@ -2,15 +2,22 @@
 
 import { C, load } from "./engine.js";
 import { $ } from "./elements.js";
-import { onRun, restart, run } from "./run.js";
-import { redraw, startTrain } from "./train.js";
+import { COURSE, onRun, readHidden, restart, run } from "./run.js";
+import { keep, kept } from "./store.js";
+import { pause, redraw, startTrain } from "./train.js";
 import { gradients, pointGraph, selectPoint, showPoint, startPoint } from "./point.js";
 import { padGraph, padText, showPad, startPad } from "./pad.js";
 import { showGpt, startGpt } from "./gpt.js";
 import { onLanguage, startLanguage, t } from "./text.js";
 
 const TABS = ["train", "graph", "pad", "gpt"];
-const show = { train: on => on && redraw(), graph: showPoint, pad: showPad, gpt: showGpt };
+const show = { train: on => on && redraw(), graph: showGraph, pad: showPad, gpt: showGpt };
+
+// A step of training would make the graph anew, and set its steps back.
+function showGraph(on) {
+    $("graph-paused").hidden = !(on && pause());
+    showPoint(on);
+}
 
 // isNew: somebody has chosen it, and the browser's Back leads to the tab before.
 function choose(name, { hasFocus = false, isNew = false } = {}) {
@@ -49,18 +56,20 @@ function startTabs() {
 
 // a network whose graph fits on a screen, and back to the one before
 function startSmall() {
-    let before = run.settings.hidden;
+    let before = readHidden(String(kept("hidden"))) ?? COURSE.hidden;
     const isSmall = () => run.settings.hidden.join() === "3";
     const describe = () => {
-        if (!isSmall()) before = run.settings.hidden;
+        if (!isSmall() && before !== run.settings.hidden) keep("hidden", (before = run.settings.hidden));
         $("small").textContent = isSmall() ? t("smallBack", before.join(", ")) : t("small");
     };
     $("small").onclick = () => {
+        if (run.step > 0 && !confirm(t("smallAnew", run.step))) return;
         $("hidden").value = isSmall() ? before.join(", ") : "3";
         $("hidden").onchange();
     };
     onRun(describe);
     onLanguage(describe);
+    describe();
 }
 
 async function start() {

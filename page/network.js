@@ -136,6 +136,6 @@ export class NetworkPicture {
             return;
         }
         const { data, grad } = this.numbers;
-        this.note.textContent = `${placeName(places()[k])}: data ${repr(data[k])}, grad ${repr(grad[k])}`;
+        this.note.textContent = t("nodeNumbers", placeName(places()[k]), repr(data[k]), repr(grad[k]));
     }
 }

@@ -42,6 +42,7 @@ g.backward()`,
 const MOST_NODES = 1500; // that are drawn in a second or two, even one after the other
 
 let graph, statements = "";
+let own = null; // the last text that is no example
 let named = new Map(); // the node of each name
 
 export function startPad() {
@@ -51,7 +52,8 @@ export function startPad() {
         refresh(before);
         table();
     };
-    const last = kept("pad");
+    const last = kept("pad"), before = kept("pad-own");
+    own = typeof before === "string" ? before : null;
     $("pad-text").value = typeof last === "string" ? last : EXAMPLES.first;
     showExample();
     let timer;
@@ -62,7 +64,7 @@ export function startPad() {
         timer = setTimeout(go, 250);
     };
     $("pad-example").onchange = () => {
-        $("pad-text").value = EXAMPLES[$("pad-example").value];
+        $("pad-text").value = EXAMPLES[$("pad-example").value] ?? own;
         keep("pad", $("pad-text").value);
         graph.box = null;
         go();
@@ -70,9 +72,12 @@ export function startPad() {
     onLanguage(() => isShown && go());
 }
 
-// which example the text is, if it is one
+// Which example the text is, if it is one. A text of one's own is kept while examples are looked at.
 function showExample() {
-    const found = Object.keys(EXAMPLES).find(name => EXAMPLES[name] === $("pad-text").value);
+    const text = $("pad-text").value;
+    const found = Object.keys(EXAMPLES).find(name => EXAMPLES[name] === text);
+    if (!found && text.trim()) keep("pad-own", (own = text));
+    $("pad-example").options[0].hidden = own === null;
     $("pad-example").value = found ?? "own";
 }
 
@@ -87,10 +92,11 @@ export function showPad(on) {
 function go() {
     const text = $("pad-text").value;
     statements = text;
-    $("pad-problem").textContent = "";
+    $("pad-problem").textContent = $("pad-called").textContent = "";
     $("pad-text").setAttribute("aria-invalid", false);
     try {
-        const { names, root, hasGradients } = compute(parse(text));
+        const { names, root, hasGradients, number } = compute(parse(text));
+        if (!root && number) throw new PadError(number.at, "padNumber", number.number);
         if (!root) throw new PadError(text.length, "padEmpty");
         const labels = new Map([...names].map(([name, node]) => [node, name]));
         const n = C.graph_root(OF_PAD, root);
@@ -99,13 +105,14 @@ function go() {
         named = names;
         stale(false);
         graph.show(n, labels, new Map(), { keepPlace: Boolean(graph.box) && graph.n === n, hasGradients });
+        if (!hasGradients) $("pad-called").textContent = t("padCalled", graph.name(root));
     } catch (problem) {
         if (!(problem instanceof PadError)) throw problem;
         graph.stop();
         stale(true);
         const line = text.slice(0, problem.at).split("\n");
-        const where = t("padWhere", line.length, line[line.length - 1].length + 1);
-        $("pad-problem").textContent = `${where}: ${t(problem.message, ...problem.numbers)}`;
+        const what = t(problem.message, ...problem.numbers);
+        $("pad-problem").textContent = t("padWhere", line.length, line[line.length - 1].length + 1, what);
         $("pad-text").setAttribute("aria-invalid", true);
     }
 }
@@ -123,7 +130,7 @@ function table() {
     const rows = [...named].map(([name, node]) => {
         const { data, grad } = readNode(OF_PAD, node);
         const cells = [data, grad].map(number => element("td", {}, repr(number)));
-        return element("tr", { "data-index": node }, element("th", { scope: "row" }, name), ...cells);
+        return element("tr", { "data-index": node }, element("th", { scope: "row", title: name }, name), ...cells);
     });
     $("pad-values").replaceChildren(...rows);
     $("pad-odd").textContent = odd().join("\n");

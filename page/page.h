@@ -51,6 +51,7 @@ void run_set_optimizer(int kind, double lr, double beta1, double beta2, double e
 int run_step(void);                  // forward, backward, optimiser
 double run_loss(void);               // of the last step, before it moved the parameters
 double run_evaluate(int val);        // the loss of a split as the parameters are now; NaN if it has none
+double run_point_loss(double x, double y, int label);  // of one point as the parameters are now
 double run_accuracy(int val);        // how many of its points are classified rightly, from 0 to 1
 
 int run_nparameters(void);

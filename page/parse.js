@@ -22,12 +22,16 @@ export class PadError extends Error {
     }
 }
 
+// With what lines of Python begin that are not read here.
+const STATEMENTS = /^(for|while|if|else|elif|def|class|import|from|return|with|lambda|del|try)$/;
+
 const TOKEN = /[ \t]+|#[^\n]*|(\n|;)|((?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|([_\p{XID_Start}]\p{XID_Continue}*)|(\*\*=?|[-+*/]=?|[=().,])|(.)/gsu;
 
 // What a keyboard for Chinese writes, and Python does not read, beside the full-width forms of ASCII.
 const LIKE = { "。": ".", "、": ",", "×": "*", "÷": "/", "−": "-" };
 
 function problemWith(character, at) {
+    if (character === "^") return new PadError(at, "padPower");
     const meant = LIKE[character] ?? character.normalize("NFKC");
     if (meant !== character && /^[ -~]$/.test(meant)) return new PadError(at, "padWide", character, meant);
     return new PadError(at, "padCharacter", character);
@@ -39,6 +43,8 @@ function tokens(text) {
         const [all, end, number, name, sign, wrong] = match;
         const at = match.index;
         if (wrong) throw problemWith(wrong, at);
+        if (STATEMENTS.test(name)) throw new PadError(at, "padStatement", name);
+        if (/^print\s*\(/.test(text.slice(at, at + 20))) throw new PadError(at, "padPrint");
         const kind = end ? "end" : number ? "number" : name ? "name" : sign ? "sign" : null;
         // Python takes names in this form, in which full-width letters are the plain ones
         if (kind) found.push({ kind, text: name ? all.normalize("NFKC") : all, at });
@@ -161,6 +167,7 @@ export function parse(text) {
         const right = sum();
         const value = left ? made({ kind: "binary", sign: operation, left, right, at: sign }) : right;
         statements.push({ name, value, at });
+        if (is(",")) throw new PadError(list[k].at, "padComma");
         if (list[k].kind !== "end") throw new PadError(list[k].at, "padEnd", found());
     }
     return statements;

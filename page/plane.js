@@ -2,12 +2,13 @@
 
 import { C, view } from "./engine.js";
 import { color, svg } from "./elements.js";
-import { LIMITS, onRun, pointsChanged, run } from "./run.js";
+import { LIMITS, counts, onRun, pointsChanged, run } from "./run.js";
 import { onLanguage, t } from "./text.js";
 
 export const HALF = 2.2; // the plane goes from -HALF to HALF
 const EDGE = HALF - 0.08; // how far a point may be moved, so that all of its mark is seen
 const SLACK = 5; // pixels by which a click may slip
+const HOLD = 12; // pixels from a point at which it can be dragged
 const FINE = 128, COARSE = 64; // squares a side; SURFACE in page.h is the most
 const STEP = 0.05; // of an arrow key
 
@@ -64,7 +65,11 @@ export class Plane {
                 class: `point class${point.label}${point.isVal ? " val" : ""}${point === this.selected ? " selected" : ""}`,
                 "data-i": i,
             }));
-        this.overlay.replaceChildren(...marks);
+        const axes = [-2, -1, 0, 1, 2].flatMap(k => [
+            svg("text", { x: k, y: HALF - 0.04, "text-anchor": "middle" }, String(k)),
+            ...(k > -2 ? [svg("text", { x: 0.04 - HALF, y: 0.05 - k }, String(k))] : []), // there it is of the other axis
+        ]);
+        this.overlay.replaceChildren(svg("g", { class: "axes", "aria-hidden": "true" }, ...axes), ...marks);
     }
 
     select(point) {
@@ -78,16 +83,16 @@ export class Plane {
         this.live.textContent = t("planePoint", x.toFixed(2), y.toFixed(2), label, t(isVal ? "isVal" : "isTrain"));
     }
 
-    add(x, y, label) {
+    add(x, y, label, isVal = false) {
         if (run.points.length >= LIMITS.points) {
             this.live.textContent = t("planeFull", LIMITS.points);
             return;
         }
-        const point = { x: limit(x), y: limit(y), label, isVal: false };
+        const point = { x: limit(x), y: limit(y), label, isVal };
         run.points.push(point);
         pointsChanged();
         this.select(point);
-        this.live.textContent = t("planeAdded", label, run.points.length);
+        this.live.textContent = t("planeAdded", label, ...counts());
     }
 
     remove(point) {
@@ -95,7 +100,7 @@ export class Plane {
         if (i < 0) return;
         run.points.splice(i, 1);
         pointsChanged();
-        this.live.textContent = t("planeRemoved", run.points.length);
+        this.live.textContent = t("planeRemoved", ...counts());
     }
 
     move(point, x, y) {
@@ -112,11 +117,10 @@ export class Plane {
         return [((event.clientX - left) / width - 0.5) * 2 * HALF, (0.5 - (event.clientY - top) / height) * 2 * HALF];
     }
 
-    // the nearest point within a finger's width
-    near(event) {
+    // the nearest point within a finger's width, or so many pixels
+    near(event, pixels = event.pointerType === "touch" ? 22 : HOLD) {
         const [x, y] = this.at(event);
-        const reach = ((event.pointerType === "touch" ? 22 : 12) / this.overlay.clientWidth) * 2 * HALF;
-        let best = null, least = reach;
+        let best = null, least = (pixels / this.overlay.clientWidth) * 2 * HALF;
         for (const point of run.points) {
             const distance = Math.hypot(point.x - x, point.y - y);
             if (distance <= least) [best, least] = [point, distance];
@@ -127,30 +131,29 @@ export class Plane {
     // What is pressed on a point and moved drags it; without moving it is a click, for the tool.
     listen() {
         const { overlay } = this;
-        let pressed = null, isDrag = false; // pressed: {point or null, x, y}
+        let pressed = null, isDrag = false; // pressed: {point or null, isHeld: near enough to be dragged, x, y}
         overlay.addEventListener("pointerdown", event => {
             if (event.button !== 0) return;
-            pressed = { point: this.near(event), x: event.clientX, y: event.clientY };
+            pressed = { point: this.near(event), isHeld: this.near(event, HOLD), x: event.clientX, y: event.clientY };
             isDrag = false;
             overlay.focus({ preventScroll: true });
-            if (!pressed.point || this.tool === "delete") return;
+            if (!pressed.isHeld || this.tool === "delete") return;
             overlay.setPointerCapture(event.pointerId);
             this.select(pressed.point);
             event.preventDefault();
         });
         // a finger scrolls the page, unless it is on a point; points are made anew, so that no event is for them
         overlay.addEventListener("touchstart", event => {
-            const { clientX, clientY } = event.touches[0];
-            if (this.near({ clientX, clientY, pointerType: "touch" }) && event.cancelable) event.preventDefault();
+            if (this.near(event.touches[0], HOLD) && event.cancelable) event.preventDefault();
         }, { passive: false });
         overlay.addEventListener("pointermove", event => {
             isDrag ||= pressed && Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) > SLACK;
             if (!pressed) overlay.style.cursor = this.near(event) ? "grab" : this.tool === "move" ? "" : "crosshair";
-            else if (isDrag && pressed.point && this.tool !== "delete") this.move(pressed.point, ...this.at(event));
+            else if (isDrag && pressed.isHeld && this.tool !== "delete") this.move(pressed.point, ...this.at(event));
         });
         overlay.addEventListener("pointerup", event => {
             if (pressed && !isDrag) this.click(pressed.point, event);
-            else if (pressed?.point && this.tool !== "delete") this.say(pressed.point);
+            else if (pressed?.isHeld && this.tool !== "delete") this.say(pressed.point);
             pressed = null;
         });
         overlay.addEventListener("pointercancel", () => (pressed = null));
@@ -159,7 +162,7 @@ export class Plane {
 
     click(point, event) {
         if (this.tool === "move") this.select(point);
-        else if (this.tool !== "delete") this.add(...this.at(event), Number(this.tool));
+        else if (this.tool !== "delete") this.add(...this.at(event), Number(this.tool), event.shiftKey);
         else if (point) this.remove(point);
         else this.live.textContent = t("planeNothing");
     }

@@ -29,6 +29,10 @@ export function startPoint() {
     };
     $("point-before").onclick = () => choose(-1);
     $("point-after").onclick = () => choose(1);
+    $("point-worst").onclick = () => {
+        selectPoint(run.points.reduce((worst, point) => (lossOf(point) > lossOf(worst) ? point : worst)));
+        show();
+    };
     for (const radio of document.querySelectorAll("[name=point-shows]")) {
         radio.onchange = () => {
             network.shows = radio.value;
@@ -50,6 +54,8 @@ export function selectPoint(point) {
     isStale = true;
 }
 
+const lossOf = ({ x, y, label }) => C.run_point_loss(x, y, label);
+
 function choose(way) {
     const i = run.points.indexOf(chosen), n = run.points.length;
     selectPoint(run.points[(i + way + n) % n]);
@@ -65,7 +71,7 @@ export function showPoint(on) {
 function show() {
     if (!run.points.includes(chosen)) chosen = run.points[0];
     describe();
-    $("point-graph").hidden = !chosen;
+    $("point-graph").hidden = $("point-worst").disabled = !chosen;
     if (!chosen) return;
     isStale = false;
     const { x, y, label } = chosen;
@@ -122,9 +128,11 @@ function drawNetwork() {
 function describe() {
     if (!chosen) {
         $("point-now").textContent = t("pointNone");
+        $("point-flat").textContent = "";
         return;
     }
     const { x, y, label } = chosen, i = run.points.indexOf(chosen);
+    $("point-flat").textContent = lossOf(chosen) < 0.01 ? t("pointFlat") : "";
     $("point-now").textContent = t("pointNow", i, x.toFixed(3), y.toFixed(3), label, run.step);
 }
 

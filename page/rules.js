@@ -1,6 +1,7 @@
 // The rule of one node's step backward, written out with its numbers, as csrc/ops.h computes it.
 
 import { Op, repr, short } from "./engine.js";
+import { t } from "./text.js";
 
 const whole = k => (Number.isInteger(k) ? String(k) : repr(k));
 const paren = text => (text.startsWith("-") ? `(${text})` : text);
@@ -67,8 +68,8 @@ export function explain(node, symbol, { name, data, before, after }) {
         const part = `∂${out}/∂${name(i)}${isTwice ? ` (${k + 1} of 2)` : ""}`; // of one number used twice
         lines.push([part, ...derivation.filter((x, j) => x !== derivation[j - 1])].join(" = "));
         const sum = `${name(i)}.grad += ${paren(short(slope))} * ${paren(short(node.grad))}`;
-        lines.push(isTwice ? sum : `${sum}: ${change(i)}`);
+        lines.push(isTwice ? sum : t("ruleChange", sum, change(i)));
     });
-    if (isTwice) lines.push(`${name(node.a)}.grad: ${change(node.a)}`);
+    if (isTwice) lines.push(t("ruleChange", `${name(node.a)}.grad`, change(node.a)));
     return lines;
 }

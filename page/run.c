@@ -197,6 +197,11 @@ static int outputs_at(size_t nlayers, double x, double y, int as_probabilities, 
     return result ? failed() : 0;
 }
 
+double run_point_loss(double x, double y, int label) {
+    double likely[CLASSES];
+    return outputs_at(run.model.nlayers, x, y, 1, likely) ? NAN : -log(likely[label]);
+}
+
 double run_accuracy(int val) {
     const Split *split = val ? &run.val : &run.train;
     size_t right = 0;

@@ -40,6 +40,19 @@ export function readSeed(text) {
     return seed > 0n && seed < 2n ** 64n ? String(seed) : null;
 }
 
+// The hidden layers' sizes, or null.
+export function readHidden(text) {
+    const sizes = text.split(/[\s,]+/).filter(x => x);
+    const isSize = x => /^\d+$/.test(x) && x >= 1 && x <= LIMITS.neurons;
+    return sizes.length >= 1 && sizes.length <= LIMITS.layers && sizes.every(isSize) ? sizes.map(Number) : null;
+}
+
+// How many points there are to train and to validate with, and how many the data set keeps for a test.
+export function counts() {
+    const train = run.points.filter(point => !point.isVal).length, n = run.settings.points;
+    return [train, run.points.length - train, n - Math.floor(0.9 * n)];
+}
+
 const listeners = [];
 export const onRun = listener => listeners.push(listener);
 export const changed = () => listeners.forEach(listener => listener(run));
@@ -132,7 +145,7 @@ export function takeStep() {
     run.train.push(C.run_loss());
     run.lines.push(`step ${run.step}, train loss ${repr(C.run_loss())}`);
     run.step++;
-    if (!Number.isFinite(C.run_loss())) run.problem = t("notFinite");
+    if (!Number.isFinite(C.run_loss())) run.problem = t("tooLarge", t("notFinite"));
     return run.problem === null;
 }
 

@@ -5,6 +5,7 @@
 import { keep, kept } from "./store.js";
 
 const TEXTS = {
+    title: ["micrograd: a scalar autograd engine, in your browser", "micrograd：标量自动微分引擎，就在浏览器里"],
     tagline: ["a scalar autograd engine, in your browser", "标量自动微分引擎，就在浏览器里"],
     tabs: ["Parts of the page", "页面的各部分"],
     tabTrain: ["Train", "训练"],
@@ -22,6 +23,7 @@ const TEXTS = {
     hundred: ["+100 steps", "+100 步"],
     reset: ["Reset", "重置"],
     speed: ["Speed", "速度"],
+    speedStep: ["{0} step/s", "每秒 {0} 步"],
     speedSteps: ["{0} steps/s", "每秒 {0} 步"],
     speedAll: ["as fast as it goes", "全速"],
     stopped: ["It has stopped: {0}", "已停止：{0}"],
@@ -41,6 +43,7 @@ const TEXTS = {
     circles: ["circles", "圆环"],
     yinyang: ["yin and yang", "太极"],
     points: ["Points", "点数"],
+    pointsHint: ["{0} train, {1} validate, {2} kept for a test", "训练 {0}，验证 {1}，留作测试 {2}"],
     seed: ["Seed", "随机种子"],
     newPoints: ["Points of this seed again", "按种子重新生成"],
     network: ["Network", "网络"],
@@ -51,6 +54,8 @@ const TEXTS = {
     lr: ["Learning rate", "学习率"],
     decay: ["Weight decay", "权重衰减"],
     courseSettings: ["All as in the course", "全部恢复为课程设置"],
+    inUse: ["In use: {0}.", "现在使用：{0}。"],
+    wrong_gpt_rate: ["The learning rate is a number above 0.", "学习率是大于 0 的数。"],
     wrong_seed: ["A seed is a whole number from 1 to 2⁶⁴ − 1.", "种子是 1 到 2⁶⁴ − 1 的整数。"],
     wrong_points: ["Between 10 and 1000 points.", "点数在 10 到 1000 之间。"],
     wrong_hidden: ["One to four layers of 1 to 32 neurons each: 16, or 8, 8.", "一到四层，每层 1 到 32 个神经元：16，或 8, 8。"],
@@ -66,12 +71,15 @@ const TEXTS = {
         "The plane with its points. N and P choose a point, the arrows move it, Delete removes it, 0, 1 and 2 add one of that class.",
         "平面和点。N、P 选择点，方向键移动，Delete 删除，0、1、2 添加该类的点。",
     ],
-    planeKeysTouch: ["Drag points with a finger.", "可用手指拖动点。"],
-    planeKeys: ["Drag points. Keys: N, P choose; arrows move; 0, 1, 2 add; Delete removes.", "可拖动点。按键：N、P 选择；方向键移动；0、1、2 添加；Delete 删除。"],
+    planeKeysTouch: ["Drag points with a finger; elsewhere it scrolls.", "可用手指拖动点；在空处则滚动页面。"],
+    planeKeys: [
+        "Drag points. A click with Shift adds a hollow one. Keys: N, P choose; arrows move; 0, 1, 2 add; Delete removes.",
+        "可拖动点。按住 Shift 点击添加空心点。按键：N、P 选择；方向键移动；0、1、2 添加；Delete 删除。",
+    ],
     planePoint: ["Point at {0}, {1}, class {2}, {3}", "点 {0}, {1}，类别 {2}，{3}"],
-    planeAdded: ["Added: class {0}. There are {1} points now.", "已添加：类别 {0}。现有 {1} 个点。"],
+    planeAdded: ["Added: class {0}. Now {1} train, {2} validate.", "已添加：类别 {0}。现在训练 {1}，验证 {2}。"],
     planeFull: ["There are {0} points: no more can be added.", "已有 {0} 个点：不能再添加。"],
-    planeRemoved: ["Removed. {0} points are left.", "已删除。剩下 {0} 个点。"],
+    planeRemoved: ["Removed. Now {0} train, {1} validate.", "已删除。现在训练 {0}，验证 {1}。"],
     planeNothing: ["There is no point to delete here.", "这里没有可删除的点。"],
     isTrain: ["to train with", "训练"],
     isVal: ["to validate with", "验证"],
@@ -101,19 +109,27 @@ const TEXTS = {
     losses: ["Losses", "损失"],
     curvesLabel: ["Curves of both losses on a logarithmic axis.", "两条损失曲线，对数坐标。"],
     stepsNone: ["No step yet", "还没有训练"],
-    stepsDone: ["Steps done: {0}; step {1}: train loss {2}, val loss {3}", "已完成 {0} 步；step {1}：训练损失 {2}，验证损失 {3}"],
+    stepsDone: ["Steps done: {0}; step {1}: train loss {2}, val loss {3}", "已完成 {0} 步；第 {1} 步：训练损失 {2}，验证损失 {3}"],
     accuracyNow: ["accuracy now: train {0}, val {1}", "现在的正确率：训练 {0}，验证 {1}"],
+    valFew: [
+        "With {0} points to validate, val says little: each is {1} % of its accuracy.",
+        "只有 {0} 个验证点，验证结果说明不了多少：每个点占正确率的 {1} %。",
+    ],
     stepTime: ["{0} µs a step", "每步 {0} µs"],
     trainLoss: ["train", "训练"],
     valLoss: ["val", "验证"],
     printed: ["What it prints", "打印的内容"],
     thisPage: ["this page", "本页"],
     theCourse: ["the course", "课程"],
+    courseWhat: [
+        "The course is the micrograd module of LLM101n. Points, weights and the order of all operations are its own. Digits that differ are no error: exp, log, tanh and pow come from another mathematics library here (musl's, not glibc's), which sometimes rounds the last place differently.",
+        "“课程”指 LLM101n 的 micrograd 一章。点、权重和运算顺序与它相同。数字不同并不是错误：这里的 exp、log、tanh、pow 来自另一个数学库（musl，而非 glibc），末位的舍入有时不同。",
+    ],
     digitsNone: ["The course's digits will stand beside this page's.", "课程的数字会显示在旁边。"],
     digitsSame: ["All {0} lines are the course's, to the last digit.", "全部 {0} 行与课程完全一致。"],
     digitsDiffer: [
-        "The first digit that is not the course's: step {0}, digit {1}. {2} of {3} lines are the same. Points, weights and the order of all operations are the course's; exp, log, tanh and pow come from another mathematics library here (musl's, not glibc's), whose last digit sometimes differs.",
-        "第一个与课程不同的数字：第 {0} 步，第 {1} 位。{3} 行中有 {2} 行相同。点、权重和运算顺序与课程一致；这里的 exp、log、tanh、pow 来自另一个数学库（musl，而非 glibc），其末位有时不同。",
+        "The first digit that is not the course's: step {0}, digit {1}. {2} of {3} lines are the same.",
+        "第一个与课程不同的数字：第 {0} 步，第 {1} 位。{3} 行中有 {2} 行相同。",
     ],
     courseEnds: ["the course ends here", "课程到此为止"],
     digitsOther: ["With these settings and points there are no digits of the course to compare with.", "这些设置和点没有可比较的课程数字。"],
@@ -123,6 +139,12 @@ const TEXTS = {
     graphIntro: [
         "Every number is a node. Backward goes from the loss to the left, one node at a time, and adds to the gradients of its operands. Leaves (weights, inputs, constants) were not computed: they have no rule and no step.",
         "每个数都是一个节点。反向传播从损失开始向左，一次一个节点，把梯度加到它的操作数上。叶子（权重、输入、常数）不是算出来的：没有规则，也没有步骤。",
+    ],
+    graphPaused: ["Training is paused, so that this graph stays as it is.", "训练已暂停，使这张图保持不变。"],
+    pointWorst: ["Point with the largest loss", "损失最大的点"],
+    pointFlat: [
+        "The loss is almost 0, and so are its gradients. To see more, choose the point with the largest loss, or Reset on the tab Train.",
+        "损失几乎为 0，梯度也是。想看得更清楚，可选择损失最大的点，或在“训练”页点击“重置”。",
     ],
     pointBefore: ["Point before", "上一个点"],
     pointAfter: ["Next point", "下一个点"],
@@ -146,6 +168,8 @@ const TEXTS = {
     zoomIn: ["Larger", "放大"],
     zoomOut: ["Smaller", "缩小"],
     zoomFit: ["Fit", "适应"],
+    nodeNumbers: ["{0}: data {1}, grad {2}", "{0}：data {1}，grad {2}"],
+    ruleChange: ["{0}: {1}", "{0}：{1}"],
     ruleNone: [
         "Before backward: every gradient is 0.\nPress ▶ for one step. It begins at {0}, in the thick frame.",
         "反向传播之前：所有梯度为 0。\n点 ▶ 前进一步，从粗框中的 {0} 开始。",
@@ -161,6 +185,7 @@ const TEXTS = {
     ],
     pointShows: ["Network: colour by", "网络颜色"],
     small: ["Use 3 neurons (starts anew)", "改用 3 个神经元（重新开始）"],
+    smallAnew: ["The training of {0} steps will be lost: the network starts anew.", "已训练的 {0} 步将丢失：网络重新开始。"],
     smallBack: ["Back to {0} (starts anew)", "恢复为 {0}（重新开始）"],
 
     // the scratch pad
@@ -178,7 +203,13 @@ const TEXTS = {
     exampleChain: ["a long chain", "长链"],
     padValues: ["Named values", "命名的值"],
     name: ["name", "名称"],
-    padWhere: ["line {0}, column {1}", "第 {0} 行第 {1} 列"],
+    padWhere: ["line {0}, column {1}: {2}", "第 {0} 行第 {1} 列：{2}"],
+    padPower: ["“^” is no power; write **, such as x**2", "“^” 不是乘方；请写 **，如 x**2"],
+    padComma: ["one name a line: write a = 1; b = 2", "每次只给一个名称赋值：请写 a = 1; b = 2"],
+    padPrint: ["no print is needed: the table shows all named values", "不需要 print：表格显示所有命名的值"],
+    padStatement: ["no “{0}” here: there are no loops, conditions, functions or imports, only assignments", "这里不能用 “{0}”：没有循环、条件、函数和导入，只有赋值"],
+    padNumber: ["{0} is a number and has no gradient: write Value({0})", "{0} 是数字，没有梯度：请写 Value({0})"],
+    padCalled: ["backward() of the last Value, {0}, was called for you.", "已为你调用最后一个 Value（{0}）的 backward()。"],
     padCharacter: ["“{0}” has no meaning here", "“{0}” 在这里没有意义"],
     padWide: [
         "“{0}” looks like “{1}” and is another character; write “{1}”",
@@ -214,14 +245,26 @@ const TEXTS = {
     noMemory: ["there is no memory left", "内存不足"],
     // as Python's engine says it
     noLog: ["{0}: only positive numbers have a logarithm", "{0}：只有正数有对数"],
+    noLogZero: [
+        "{0}: only positive numbers have a logarithm; if it is a probability, a logit is some 745 below the largest",
+        "{0}：只有正数有对数；如果它是概率，就有一个 logit 比最大的小约 745",
+    ],
     noSqrt: ["{0}: a negative number has no real square root", "{0}：负数没有实平方根"],
     noSin: ["{0}: an infinite angle has no sine", "{0}：无穷大的角没有正弦"],
     noCos: ["{0}: an infinite angle has no cosine", "{0}：无穷大的角没有余弦"],
     noQuotient: ["{0}: division by zero", "{0}：除数为零"],
     noRoot: ["{0}: a negative number has no real fractional power", "{0}：负数没有实的分数次幂"],
     noInverse: ["{0}: zero has no negative power", "{0}：零没有负数次幂"],
+    noInverseOne: [
+        "{0}: zero has no negative power; if this is b in a / b, it is a division by zero",
+        "{0}：零没有负数次幂；如果这是 a / b 中的 b，就是除数为零",
+    ],
+    noInverseSlope: [
+        "{0}: zero has no negative power; if backward() needs it, it is the slope of x ** {2} at {1}",
+        "{0}：零没有负数次幂；如果是 backward() 需要它，它是 x ** {2} 在 {1} 处的斜率",
+    ],
     noFloat: ["{0} is too large for a float", "{0} 超出浮点数范围"],
-    notFinite: ["the loss is no finite number any more; take a smaller learning rate, and reset", "损失已不是有限的数；请减小学习率并重置"],
+    notFinite: ["the loss is no finite number any more", "损失已不是有限的数"],
     noSlope: ["{0} has no derivative", "{0} 没有导数"],
 
     // the GPT
@@ -230,6 +273,9 @@ const TEXTS = {
         "The transformer of examples/gpt.py: one layer, four heads, 4192 parameters. It reads words and learns to make up others like them. A graph is recorded for each length of words and then only computed again.",
         "examples/gpt.py 的 transformer：一层，四个头，4192 个参数。它读单词，并学会编造相似的词。每种长度只录制一次图，之后重新计算。",
     ],
+    gptAnewHint: ["Other words, or another seed, start the training anew.", "更改单词或种子，训练会重新开始。"],
+    gptAnew: ["The training has started anew.", "训练已重新开始。"],
+    gptRivers: ["The rivers again", "恢复河流名"],
     gptWords: ["Words, one a line", "单词，每行一个"],
     gptWrongWord: ["Line {0}: “{1}” is not at most {2} letters a–z.", "第 {0} 行：“{1}” 不是最多 {2} 个字母 a–z 的词。"],
     gptNoWords: ["There are no words.", "没有单词。"],
@@ -281,6 +327,13 @@ const TEXTS = {
     wordLogit: ["the network's number for class 1; the largest wins", "网络给类别 1 的数；最大者胜出"],
     wordMax: ["the largest logit is taken off all, so that exp does not overflow: a constant, grey", "从所有 logit 中减去最大的，使 exp 不溢出：常数，灰色"],
     wordLikely: ["how likely the network holds the right class, 0; loss = -log(p)", "网络认为正确类别（这里是 0）的概率；loss = -log(p)"],
+    stepWord: ["Step", "步"],
+    wordGptStep: ["it reads one word, and each weight moves once", "读一个单词，每个权重移动一次"],
+    wordGptSeed: [
+        "where the random numbers begin: the same seed gives the same first weights, the same order of the words, and the same words made up",
+        "随机数的起点：相同的种子得到相同的初始权重、相同的单词顺序和相同的编造的词",
+    ],
+    wordEmpty: ["a made-up word that ended before its first letter", "在第一个字母之前就结束的词"],
     wordToken: ["the start or the end of a word", "词的开头或结尾"],
     wordTemperature: ["how daring it is: near 0 it takes the likeliest letter, above 1 more often others", "冒险的程度：接近 0 时选最可能的字母，大于 1 时更多选其他字母"],
     wordHead: ["each of the four heads looks back at earlier letters, at which ones it has learned", "四个头各自回看前面的字母，看哪些由学习决定"],
@@ -288,8 +341,8 @@ const TEXTS = {
 
     about: ["How this page works", "本页如何工作"],
     about1: [
-        "The engine is micrograd's own C library, csrc/, compiled to WebAssembly ({0} kB) and part of this file. The page asks nothing of any network and keeps, in this browser only, the language, the settings, the points and the scratch pad.",
-        "引擎是 micrograd 自己的 C 库 csrc/，编译成 WebAssembly（{0} kB），就在这个文件里。本页不访问网络，只在本浏览器中保存语言、设置、点和草稿。",
+        "The engine is micrograd's own C library, csrc/, compiled to WebAssembly ({0} kB) and part of this file. The page asks nothing of any network and keeps, in this browser only, the language, the settings, the points, the scratch pad and the words.",
+        "引擎是 micrograd 自己的 C 库 csrc/，编译成 WebAssembly（{0} kB），就在这个文件里。本页不访问网络，只在本浏览器中保存语言、设置、点、草稿和单词。",
     ],
     about2: [
         "Each step records or replays a graph of scalars, goes backward through it and lets the optimiser move the weights, in the same order of operations as the plain-Python engine.",
@@ -297,7 +350,7 @@ const TEXTS = {
     ],
 };
 
-const touch = matchMedia("(pointer: coarse)");
+const touch = matchMedia("(pointer: coarse), (max-width: 45em)"); // a narrow window is a phone's
 const LANGUAGES = ["en", "zh"];
 let language = 0;
 const listeners = [];
@@ -311,6 +364,7 @@ export function t(key, ...values) {
 
 function apply() {
     document.documentElement.lang = LANGUAGES[language];
+    document.title = t("title");
     for (const node of document.querySelectorAll("[data-text]")) {
         const [key, ...values] = node.dataset.text.split("|");
         node.textContent = t(key, ...values);

@@ -1,7 +1,8 @@
 // The tab "Train": controls, the plane, the network, curves, printed lines.
 
 import { $, isCalm } from "./elements.js";
-import { COURSE, LIMITS, changed, onRun, rateChanged, readSeed, restart, run, showSteps, takeStep } from "./run.js";
+import { COURSE, LIMITS, counts, readHidden, readSeed, run } from "./run.js";
+import { changed, onRun, rateChanged, restart, showSteps, takeStep } from "./run.js";
 import { C, short } from "./engine.js";
 import { HALF, Plane } from "./plane.js";
 import { NetworkPicture } from "./network.js";
@@ -12,7 +13,7 @@ import { onLanguage, t } from "./text.js";
 
 const SPEEDS = [1, 5, 20, 60, 300, Infinity]; // steps a second
 const FRAME = 12; // milliseconds of a frame that steps may take
-const MOST_LINES = 1200; // in the table
+const MOST_LINES = 200; // in the table, which is laid out anew with each
 
 let isPlaying = false;
 let until = Infinity;
@@ -31,8 +32,11 @@ export function startTrain({ onSelect }) {
     onRun(drawLosses);
     onRun(printLines);
     onRun(showProblem);
+    onRun(showCounts);
     onLanguage(() => {
         showProblem();
+        showCounts();
+        showWrong();
         showPlay();
         printLines(true);
         drawLosses();
@@ -101,8 +105,9 @@ function play(end = Infinity) {
             goesOn = takeStep();
             owed--;
         }
-        // those who want less motion see two pictures a second
-        if (!isCalm() || now - drawn > 500 || !goesOn || run.step >= until) {
+        // Those who want less motion see two pictures a second. Full speed leaves time for clicks between pictures.
+        const rest = isCalm() ? 500 : speed === Infinity ? 150 : 0;
+        if (now - drawn >= rest || !goesOn || run.step >= until) {
             drawn = now;
             showSteps();
         }
@@ -112,16 +117,24 @@ function play(end = Infinity) {
     requestAnimationFrame(frame);
 }
 
-function pause() {
-    if (!isPlaying) return;
+// Returns whether there was something to pause.
+export function pause() {
+    if (!isPlaying) return false;
     isPlaying = false;
     showPlay();
     changed(); // now with a fine surface
+    return true;
 }
 
 function showProblem() {
     const hasPoints = run.points.some(point => !point.isVal);
     $("problem").textContent = run.problem ? t("stopped", run.problem) : hasPoints ? "" : t("noPoints");
+}
+
+function showCounts() {
+    const [train, val, test] = counts();
+    $("points-hint").textContent = t("pointsHint", train, val, test);
+    $("val-few").textContent = val > 0 && val < 30 ? t("valFew", val, Math.round(100 / val)) : "";
 }
 
 const showPlay = () => {
@@ -130,7 +143,7 @@ const showPlay = () => {
 
 function showSpeed() {
     const speed = SPEEDS[$("speed").value];
-    $("speed-now").textContent = speed === Infinity ? t("speedAll") : t("speedSteps", speed);
+    $("speed-now").textContent = speed === Infinity ? t("speedAll") : t(speed === 1 ? "speedStep" : "speedSteps", speed);
     $("speed").setAttribute("aria-valuetext", $("speed-now").textContent);
 }
 
@@ -145,10 +158,7 @@ function listenToSettings() {
     const readers = {
         seed: readSeed,
         points: whole(10, LIMITS.points),
-        hidden: text => {
-            const sizes = text.split(/[\s,]+/).filter(x => x).map(whole(1, LIMITS.neurons));
-            return sizes.length >= 1 && sizes.length <= LIMITS.layers && !sizes.includes(null) ? sizes : null;
-        },
+        hidden: readHidden,
         data: chosen("data"), activation: chosen("activation"), optimizer: chosen("optimizer"),
         lr: rate(x => x >= 0 && x < Infinity),
         beta1: rate(x => x >= 0 && x < 1), beta2: rate(x => x >= 0 && x < 1),
@@ -196,7 +206,8 @@ function recall(readers) {
 // what is wrong with the first field that is wrong, below it
 function showWrong() {
     const field = document.querySelector(".settings [aria-invalid=true]");
-    $("setting-problem").textContent = field ? t(`wrong_${field.id}`) : "";
+    const text = field && `${t(`wrong_${field.id}`)} ${t("inUse", [run.settings[field.id]].flat().join(", "))}`;
+    $("setting-problem").textContent = text ?? "";
     field?.closest("label").after($("setting-problem"));
 }
 

@@ -8,6 +8,7 @@ Needs chromium, playwright and ziglang: `nox -s page` installs the last two.
 import ctypes
 import gzip
 import importlib.util
+import math
 import re
 import shutil
 import subprocess
@@ -321,7 +322,7 @@ def test_numbers_beyond_all_bounds(page):
     page.fill("#gpt-rate", "1e300")
     page.click("#gpt-play")
     wait_until(page, "document.getElementById('gpt-problem').innerText !== ''")
-    assert "smaller learning rate" in page.inner_text("#gpt-problem")
+    assert "the learning rate is too large" in page.inner_text("#gpt-problem")
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
@@ -424,7 +425,7 @@ def test_clicks_close_together(page):
     for k in range(3):
         page.mouse.click(*place(page, 1.9 + k / 100, -1.9))
         assert page.evaluate("micrograd.run.points.length") == n + k + 1
-        assert page.inner_text("#live") == f"Added: class 2. There are {n + k + 1} points now."
+        assert page.inner_text("#live") == f"Added: class 2. Now {n + k - 9} train, 10 validate."
     page.mouse.move(*place(page, 1.9, -1.9))  # and a drag moves the nearest
     page.mouse.down()
     page.mouse.move(*place(page, 0, -2), steps=4)
@@ -625,6 +626,7 @@ d = b; d /= a; d **= k; d -= -c
         "Value(2.0) / 0",
         "Value(2.0) / Value(0.0)",
         "Value(0.0) ** -1",
+        "Value(0.0) ** -0.5",
         "Value(0.0) ** Value(-2.0)",
         "Value(-2.0) ** 0.5",
         "(-2) ** Value(0.5)",
@@ -693,7 +695,14 @@ def test_the_pad_is_python(page, program):
         ("b = c + 1", "column 5: c has no value yet"),
         ("a = Value(2) $ 3", "column 14: “$” has no meaning"),
         ("tanh(2)", "there is no function tanh; write x.tanh()"),
-        ("print(2)", "there is no function print; there are Value(...), x.tanh(), "),
+        ("print(2)", "line 1, column 1: no print is needed: the table shows all"),
+        ("log2(2)", "there is no function log2; there are Value(...), x.tanh(), "),
+        ("x = Value(3); y = x^2", "column 20: “^” is no power; write **, such as x**2"),
+        ("a, b = 1, 2", "column 2: one name a line: write a = 1; b = 2"),
+        ("for k in range(3):", "column 1: no “for” here: there are no loops"),
+        ("x = Value(1)\nimport math", "line 2, column 1: no “import” here"),
+        ("def f(x):", "no “def” here"),
+        ("a = 2", "column 5: 2 is a number and has no gradient: write Value(2)"),
         ("a = Value(2", "expected “)”"),
         ("a = 1 / 0", "1 / 0: division by zero"),
         ("a += 1", "column 1: a has no value yet"),
@@ -1008,7 +1017,7 @@ def test_what_a_visitor_made_is_kept(page):
 )
 def test_what_was_kept_and_cannot_be_read(page, kept):
     page.evaluate(
-        """kept => ["run", "pad", "language"].forEach(name => {
+        """kept => ["run", "pad", "pad-own", "gpt", "hidden", "language"].forEach(name => {
             localStorage.setItem(`micrograd-${name}`, kept);
         })""",
         kept,
@@ -1064,7 +1073,7 @@ def test_nothing_jumps(page, width):
 
 def test_words_are_explained(page):
     for _ in range(2):
-        for name, n in (("train", 13), ("graph", 9), ("gpt", 6)):
+        for name, n in (("train", 13), ("graph", 9), ("gpt", 8)):
             tab(page, name)
             page.click(f"#panel-{name} .words summary")
             said = page.locator(f"#panel-{name} .words").inner_text()
@@ -1120,6 +1129,20 @@ def test_a_finger_scrolls_or_drags(phone):
     assert phone.evaluate("micrograd.run.points.length") == n + 1
 
 
+def test_a_finger_beside_a_point_scrolls(phone):
+    places = phone.evaluate("micrograd.run.points.map(({ x, y }) => [x, y])")
+    grid = [(x / 10, y / 10) for x in range(-18, 19) for y in range(-18, -5)]
+    pixels = phone.locator("#points-layer").bounding_box()["width"] / 4.4
+
+    def away(at):
+        return pixels * min(math.dist(at, point) for point in places)
+
+    beside = next(at for at in grid if 15 < away(at) < 20)
+    swipe(phone, *place(phone, *beside), 0, -200)
+    assert phone.evaluate("scrollY") > 100
+    assert phone.evaluate("micrograd.run.points.map(({ x, y }) => [x, y])") == places
+
+
 def test_a_phone_speaks_of_fingers(phone):
     for words in (["Keys", "keys", "Point at", "click"], ["按键", "方向键", "指向", "点击"]):
         for name in ("train", "graph", "pad"):
@@ -1168,3 +1191,325 @@ def test_everything_has_a_name(page):
                 .map(x => x.outerHTML.slice(0, 80))"""
         )
         assert nameless == [], name
+
+
+# -----------------------------------------------------------------------------
+# what somebody who was sent the page without a word has to see
+
+
+def test_the_graph_pauses_the_training(page):
+    tab(page, "graph")
+    assert not page.is_visible("#graph-paused")
+    tab(page, "train")
+    page.fill("#speed", "0")
+    page.click("#play")
+    assert page.inner_text("#speed-now") == "1 step/s"
+    tab(page, "graph")
+    assert page.is_visible("#graph-paused")
+    page.click("#point-graph [data-label=stepForward]")
+    page.wait_for_timeout(1300)  # in which a step of training would be due
+    assert page.inner_text("#point-graph .count").startswith("1 / ")
+    tab(page, "train")
+    assert page.inner_text("#play").startswith("▶")
+    tab(page, "graph")
+    assert not page.is_visible("#graph-paused")
+
+
+def test_a_pause_is_answered_at_full_speed(page):
+    page.fill("#speed", "5")
+    page.evaluate("""() => {
+        window.frames = [];
+        const frame = now => frames.push(now) && requestAnimationFrame(frame);
+        requestAnimationFrame(frame);
+    }""")
+    page.click("#play")
+    page.wait_for_timeout(2000)
+    step = page.evaluate("micrograd.run.step")
+    pictures = "document.getElementById('losses-now').innerText"
+    page.click("#play")
+    assert page.inner_text("#play").startswith("▶") and step > 100
+    gaps = page.evaluate("frames.slice(1).map((now, k) => now - frames[k]).sort((a, b) => a - b)")
+    assert gaps[len(gaps) // 2] < 40  # most frames only take steps
+    assert f"Steps done: {page.evaluate('micrograd.run.step')};" in page.evaluate(pictures)
+
+
+def in_view(page, what):
+    """Is all of a graph's box seen?"""
+    script = """what => {
+        const box = document.querySelector(what).getBoundingClientRect();
+        const graph = document.querySelector(what).closest(".graph").getBoundingClientRect();
+        return box.left >= graph.left - 1 && box.right <= graph.right + 1
+            && box.top >= graph.top - 1 && box.bottom <= graph.bottom + 1;
+    }"""
+    return page.evaluate(script, what)
+
+
+def test_the_step_that_is_shown_is_in_view(page):
+    tab(page, "graph")
+    away = "const g = micrograd.pointGraph(); g.box[0] = -300; g.box[1] = 0; g.look();"
+    for action in (
+        lambda: page.click("#point-after"),
+        lambda: page.click("#point-graph [data-label=stepStart]"),
+        lambda: page.click("#point-graph [data-label=stepForward]"),
+        lambda: page.click("#point-graph [data-label=stepStart]"),
+    ):
+        page.evaluate(away)
+        assert not in_view(page, "#point-graph .current")
+        action()
+        assert in_view(page, "#point-graph .current")
+
+
+def test_the_graph_can_neither_be_lost_nor_filled_by_a_node(page):
+    tab(page, "pad")
+    for dx, dy in ((1e5, 0), (-1e5, 1e5), (0, -1e5)):
+        page.evaluate(f"micrograd.padGraph().pan({dx}, {dy})")
+        x, y, w, h, width, height = page.evaluate(
+            "[...micrograd.padGraph().box, ...micrograd.padGraph().size]"
+        )
+        assert 0 <= x + w / 2 <= width and 0 <= y + h / 2 <= height
+    pixels = page.evaluate("micrograd.padGraph().svg.clientWidth")
+    page.evaluate("for (let k = 0; k < 99; k++) micrograd.padGraph().zoom(1.3)")
+    assert page.evaluate("micrograd.padGraph().box[2]") == pytest.approx(0.4 * pixels)
+    page.evaluate("for (let k = 0; k < 99; k++) micrograd.padGraph().zoom(1 / 1.3)")
+    width = page.locator("#pad-graph .node").first.bounding_box()["width"]
+    assert width > 60  # of 108
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_a_small_graph_is_seen_wholly(page, width):
+    page.set_viewport_size({"width": width, "height": 900})
+    tab(page, "pad")
+    n = page.evaluate("micrograd.padGraph().n")
+    assert n == 6
+    assert all(in_view(page, f"#pad-graph [data-node='{k}']") for k in range(n))
+    write(page, "a = Value(1.01); b = a" + " * a" * 50)
+    assert in_view(page, "#pad-graph [data-node='50']")  # the result
+    assert not in_view(page, "#pad-graph [data-node='0']")
+    fit = page.locator("#pad-graph [data-label=zoomFit]")
+    assert fit.inner_text() == "Fit"
+    fit.click()
+    assert in_view(page, "#pad-graph [data-node='0']")
+
+
+def test_what_has_changed_has_a_colour_of_its_own(page):
+    tab(page, "pad")
+    step_to(page, 2)
+    strokes = page.evaluate("""() => {
+        const graph = document.querySelector("#pad-graph");
+        const shown = what => getComputedStyle(graph.querySelector(what)).stroke;
+        return [shown(".changed rect"), shown(".edges g path")];
+    }""")
+    assert strokes == ["rgb(142, 59, 184)"] * 2  # neither --plus nor --minus
+
+
+def test_the_graph_plays_five_steps_a_second_and_does_not_jump(page):
+    tab(page, "graph")
+    page.click("#point-graph [data-label=stepPlay]")
+    page.wait_for_timeout(2100)
+    page.click("#point-graph [data-label=stepPlay]")
+    assert int(page.inner_text("#point-graph .count").split()[0]) >= 6
+    tab(page, "pad")
+    top = page.locator("#pad-graph svg").bounding_box()["y"]
+    page.evaluate("micrograd.padGraph().rule.textContent = 'x\\n'.repeat(30)")
+    assert page.locator("#pad-graph svg").bounding_box()["y"] == top
+
+
+def test_the_point_with_the_largest_loss(page):
+    train(page)
+    tab(page, "graph")
+    assert "The loss is almost 0" in page.inner_text("#point-flat")
+    root = "micrograd.pointGraph().nodes.at(-1).data"
+    script = "micrograd.run.points.map(p => micrograd.C.run_point_loss(p.x, p.y, p.label))"
+    losses = page.evaluate(script)
+    assert page.evaluate(root) == pytest.approx(losses[0], rel=1e-9)
+    page.click("#point-worst")
+    assert page.inner_text("#point-now").startswith(f"Point {losses.index(max(losses))} at")
+    assert page.evaluate(root) == pytest.approx(max(losses), rel=1e-9)
+    page.evaluate("micrograd.run.points.length = 0")
+    page.click("#point-after")
+    assert page.is_disabled("#point-worst") and page.inner_text("#point-flat") == ""
+
+
+def test_three_neurons_ask_before_training_is_lost(page):
+    asked = []
+    answer = [False, True]
+    page.on(
+        "dialog", lambda d: (asked.append(d.message), d.accept() if answer.pop(0) else d.dismiss())
+    )
+    page.fill("#hidden", "8, 4")
+    page.press("#hidden", "Enter")
+    train(page)
+    tab(page, "graph")
+    page.click("#small")
+    assert page.evaluate("[micrograd.run.settings.hidden, micrograd.run.step]") == [[8, 4], 100]
+    page.click("#small")
+    assert page.evaluate("[micrograd.run.settings.hidden, micrograd.run.step]") == [[3], 0]
+    assert asked == ["The training of 100 steps will be lost: the network starts anew."] * 2
+    page.reload()
+    page.wait_for_selector("body.ready")
+    assert page.inner_text("#small") == "Back to 8, 4 (starts anew)"
+    page.click("#small")
+    assert page.evaluate("micrograd.run.settings.hidden") == [8, 4]
+    page.click("#small")
+    page.evaluate("localStorage.setItem('micrograd-hidden', '[0, \"x\"]')")
+    page.reload()
+    page.wait_for_selector("body.ready")
+    assert page.inner_text("#small") == "Back to 16 (starts anew)"
+
+
+def test_how_many_points_there_are_for_what(page):
+    hint = "80 train, 10 validate, 10 kept for a test"
+    assert page.inner_text("#points-hint") == hint
+    assert "With 10 points to validate, val says little: each is 10 %" in page.inner_text(
+        "#val-few"
+    )
+    page.check("[name=tool][value='1']")
+    page.keyboard.down("Shift")
+    page.mouse.click(*place(page, 1.9, -1.9))
+    page.keyboard.up("Shift")
+    assert page.evaluate("micrograd.run.points.at(-1).isVal")
+    assert page.inner_text("#live") == "Added: class 1. Now 80 train, 11 validate."
+    page.mouse.click(*place(page, 2.1, -1.5))
+    assert not page.evaluate("micrograd.run.points.at(-1).isVal")
+    assert page.inner_text("#points-hint") == "81 train, 11 validate, 10 kept for a test"
+    page.focus("#points-layer")
+    page.keyboard.press("Delete")
+    assert page.inner_text("#live") == "Removed. Now 80 train, 11 validate."
+    page.fill("#points", "300")
+    page.press("#points", "Enter")
+    assert page.inner_text("#points-hint") == "240 train, 30 validate, 30 kept for a test"
+    assert page.inner_text("#val-few") == ""
+
+
+def test_which_value_is_in_use(page):
+    page.fill("#hidden", "8, 4")
+    page.press("#hidden", "Enter")
+    for name, text, used in (("hidden", "99", "8, 4"), ("lr", "abc", "0.1")):
+        page.fill(f"#{name}", text)
+        page.press(f"#{name}", "Enter")
+        assert page.inner_text("#setting-problem").endswith(f"In use: {used}.")
+        page.click("#course-settings") if name == "lr" else page.fill(f"#{name}", "8, 4")
+        page.press(f"#{name}", "Enter")
+    tab(page, "gpt")
+    page.fill("#gpt-rate", "-1")
+    page.press("#gpt-rate", "Enter")
+    assert page.inner_text("#gpt-rate-problem").endswith("above 0. In use: 0.02.")
+    page.fill("#gpt-rate", "0.01")
+    page.press("#gpt-rate", "Enter")
+    assert page.inner_text("#gpt-rate-problem") == ""
+
+
+def test_words_and_rate_are_kept_and_start_anew(page):
+    tab(page, "gpt")
+    rivers = page.input_value("#gpt-words")
+    page.click("#gpt-step")
+    page.fill("#gpt-words", "ebro\nelbe")
+    page.focus("#gpt-word")
+    assert page.inner_text("#gpt-anew") == "The training has started anew."
+    assert "Step 0: 2 words" in page.inner_text("#gpt-now")
+    page.reload()
+    page.wait_for_selector("body.ready")
+    assert page.input_value("#gpt-words") == "ebro\nelbe"
+    page.fill("#gpt-rate", "0.01")
+    page.press("#gpt-rate", "Enter")
+    page.reload()
+    page.wait_for_selector("body.ready")
+    assert page.input_value("#gpt-rate") == "0.01"
+    page.click("#gpt-step")
+    assert "Step 1: 2 words" in page.inner_text("#gpt-now")
+    page.click("#gpt-rivers")
+    assert page.input_value("#gpt-words") == rivers
+    assert "Step 0: 256 words" in page.inner_text("#gpt-now")
+    page.click("#gpt-reset")
+    assert page.inner_text("#gpt-anew") == ""
+
+
+def test_a_rate_with_which_the_gpt_breaks_down(page):
+    tab(page, "gpt")
+    page.fill("#gpt-rate", "1e300")
+    page.press("#gpt-rate", "Enter")
+    page.click("#gpt-play")
+    wait_until(page, "document.getElementById('gpt-problem').innerText !== ''")
+    said = page.inner_text("#gpt-problem")
+    assert "the learning rate is too large: take a smaller one and press Reset" in said
+
+
+def test_a_program_of_ones_own_comes_back(page):
+    tab(page, "pad")
+    assert page.locator("#pad-example option[value=own]").get_attribute("hidden") is not None
+    write(page, "mine = Value(7.5)")
+    page.select_option("#pad-example", "chain")
+    assert "mine" not in page.inner_text("#pad-values")
+    page.reload()
+    page.wait_for_selector("body.ready")
+    page.select_option("#pad-example", "own")
+    assert page.input_value("#pad-text") == "mine = Value(7.5)"
+    assert "7.5" in page.inner_text("#pad-values")
+
+
+def test_an_error_of_an_earlier_pass_is_gone(page):
+    tab(page, "pad")
+    write(page, "a = Value(0.0); b = a.sqrt()")
+    assert "sqrt(0.0) has no derivative" in page.inner_text("#pad-graph .rule")
+    write(page, "a = Value(4.0); b = a.sqrt()")
+    assert page.inner_text("#pad-graph .rule").startswith("backward() is done.")
+
+
+def test_backward_that_was_not_written(page):
+    tab(page, "pad")
+    assert page.inner_text("#pad-called") == ""
+    write(page, "a = Value(3.0); b = a * a")
+    assert page.inner_text("#pad-called") == "backward() of the last Value, b, was called for you."
+    write(page, "a = Value(3.0); b = a * a; b.backward()")
+    assert page.inner_text("#pad-called") == ""
+
+
+def test_long_names(page):
+    tab(page, "pad")
+    name = "a_very_" * 10 + "long_name"
+    write(page, f"{name} = Value(123456.789); b = {name} * 2; b.backward()")
+    box = page.evaluate("""() => {
+        const box = document.querySelector(".values-box");
+        return [box.scrollWidth, box.clientWidth];
+    }""")
+    assert box[0] <= box[1]
+    assert page.get_attribute("#pad-values th", "title") == name
+    assert page.text_content("#pad-graph .name") == "a_very_a_very_a…"
+    page.locator("#pad-graph .node").first.hover()
+    assert page.inner_text("#pad-graph .detail").startswith(f"{name}: data ")
+
+
+def test_chinese_has_no_english_left_over(page):
+    page.click("#language")
+    assert page.title().startswith("micrograd：")
+    page.click("#step")
+    assert "第 0 步：" in page.inner_text("#losses-now")
+    assert "step" not in page.inner_text("#losses-now")
+    tab(page, "pad")
+    write(page, "a = Value(0.0).log()")
+    assert page.inner_text("#pad-problem").startswith("第 1 行第 16 列：")
+    write(page, "a = Value(2.0); b = a * 3")
+    step_to(page, 2)
+    page.locator("#pad-graph .node").first.hover()
+    for text in ("#pad-graph .rule", "#pad-graph .detail"):
+        assert ": " not in page.inner_text(text) and "：" in page.inner_text(text)
+    page.click("#language")
+    assert page.title().startswith("micrograd: ")
+
+
+@pytest.mark.parametrize("width", [320, 2200])
+def test_very_narrow_and_very_wide(page, width):
+    page.set_viewport_size({"width": width, "height": 900})
+    for name in ("train", "graph", "pad", "gpt"):
+        tab(page, name)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+    tab(page, "train")
+    left = "what => document.querySelector(what).getBoundingClientRect().left"
+    assert page.evaluate(left, "h1") == page.evaluate(left, "#play")
+
+
+def test_the_course_is_explained(page):
+    said = page.inner_text("[data-text=courseWhat]")
+    assert "LLM101n" in said and "Digits that differ are no error" in said
+    numbers = page.locator("#points-layer .axes text").all_text_contents()
+    assert sorted(numbers) == sorted(["-2", "-1", "0", "1", "2", "-1", "0", "1", "2"])
