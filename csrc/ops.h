@@ -10,7 +10,7 @@
 #include <string.h>
 #include "micrograd.h"
 
-#if defined FLT_EVAL_METHOD && FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != 1
+#if defined FLT_EVAL_METHOD && (FLT_EVAL_METHOD == 2 || FLT_EVAL_METHOD == -1)
 #error "doubles are computed in more than 64 bits; on 32-bit x86 add -msse2 -mfpmath=sse"
 #endif
 

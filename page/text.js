@@ -122,8 +122,8 @@ const TEXTS = {
     thisPage: ["this page", "本页"],
     theCourse: ["the course", "课程"],
     courseWhat: [
-        "The course is the micrograd module of LLM101n. Points, weights and the order of all operations are its own. Digits that differ are no error: exp, log, tanh and pow come from another mathematics library here (musl's, not glibc's), which sometimes rounds the last place differently.",
-        "“课程”指 LLM101n 的 micrograd 一章。点、权重和运算顺序与它相同。数字不同并不是错误：这里的 exp、log、tanh、pow 来自另一个数学库（musl，而非 glibc），末位的舍入有时不同。",
+        "The course is the micrograd module of LLM101n. Points, weights and the order of all operations are its own. Digits that differ are no error: exp, log, tanh and pow come from other mathematics libraries here (zig's and musl's, not glibc's), which sometimes round the last place differently.",
+        "“课程”指 LLM101n 的 micrograd 一章。点、权重和运算顺序与它相同。数字不同并不是错误：这里的 exp、log、tanh、pow 来自别的数学库（zig 和 musl，而非 glibc），末位的舍入有时不同。",
     ],
     digitsNone: ["The course's digits will stand beside this page's.", "课程的数字会显示在旁边。"],
     digitsSame: ["All {0} lines are the course's, to the last digit.", "全部 {0} 行与课程完全一致。"],
