@@ -40,9 +40,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from contextvars import Context
 
 from . import pure
-from .checks import count, number
-from .grad_mode import refuse
-from .recorder import RecordedFunction
+from .checks import check_parameters, count, is_number, listed, number
+from .grad_mode import recording_into, refuse
+from .recorder import RecordedFunction, Recorder
+from .recording_errors import RecordingError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class _Replica:
         self.parameters = [*model.parameters()]
         self.kind = _engine_of(self.parameters[0]).Value
         self.lock = threading.Lock()  # two threads may compute two shards, or one shard twice
+        self.thread: int | None = None  # the one that has the lock
         # the recorded losses: no two shards may have the same
         self.recorded: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 
@@ -97,24 +99,42 @@ class _Shard:
     def differentiate(self, numbers: array[float]) -> tuple[float, array[float]]:
         """Return this shard's part of the mean loss, and of its gradients, at these parameters."""
         replica = self.replica
+        if replica.thread == threading.get_ident():
+            raise RuntimeError("the loss calls backward() of the Trainer that computes it")
         with replica.lock:
-            for p, x in zip(replica.parameters, numbers):
-                p.data = x
-                p.grad = 0
-            loss, weight = self._backward()
-            return loss * weight, array("d", [p.grad * weight for p in replica.parameters])
+            replica.thread = threading.get_ident()
+            try:
+                for p, x in zip(replica.parameters, numbers):
+                    p.data = x
+                    p.grad = 0
+                loss, weight = self._backward()
+                return loss * weight, array("d", [p.grad * weight for p in replica.parameters])
+            finally:
+                replica.thread = None
 
     def _backward(self) -> tuple[float, float]:
         """Add to the gradients, and return the loss and the weight of both in the mean."""
         if self.recorded is None:
-            found = self.replica.loss(self.replica.model, self.examples)
+            found = self._call()
             if hasattr(type(found), "__next__"):
                 return self._one_by_one(found), 1.0 / self.total
             self.recorded = self._checked(found)
-        else:
-            self.recorded.forward()
+        # the first time, too: a Value that the model keeps may be of other numbers, and have a grad
+        self.recorded.forward()
         self.recorded.backward()
         return self.recorded.data, len(self.examples) / self.total
+
+    def _call(self) -> Any:
+        """Call the loss as a recorded function: those that it calls become a part of it."""
+        replica = self.replica
+        try:
+            with recording_into(Recorder(replica.kind)):
+                return replica.loss(replica.model, self.examples)
+        except RecordingError as problem:
+            raise RecordingError(
+                f"{problem} Or write the loss as a generator, which yields a loss for each "
+                "example: that is not recorded."
+            ).with_traceback(problem.__traceback__) from None
 
     def _one_by_one(self, losses: Iterator[Any]) -> float:
         """Take the losses one after another: they may all be the same Value."""
@@ -133,13 +153,17 @@ class _Shard:
     def _checked(self, loss: Any) -> Any:
         """Return a loss that may be replayed for this shard, or raise a TypeError."""
         self._check_kind(loss)
+        if loss._is_leaf and not any(loss is p for p in self.replica.parameters):
+            raise ValueError(
+                f"the loss returned {loss!r}, which is computed from no parameter: compute it with "
+                "the model it is given"
+            )
         others = self.replica.recorded
         for other, recorded in [*others.items()]:
             if recorded is loss and other != self.index:
                 raise TypeError(
                     f"the loss returned one Value for shards {min(other, self.index)} and "
-                    f"{max(other, self.index)}, as recorded functions do: yield the loss of each "
-                    "example instead"
+                    f"{max(other, self.index)}: compute one for each"
                 )
         others[self.index] = loss
         return loss
@@ -149,6 +173,10 @@ class _Shard:
             raise TypeError(
                 "the loss must return a Value of the model's engine, or yield one for each "
                 f"example, not {loss!r}"
+            )
+        if loss._is_unrecorded:
+            raise ValueError(
+                "the loss was computed under no_grad(), and has no gradients: compute it outside"
             )
 
 
@@ -190,6 +218,22 @@ def _same(x: Any) -> Any:
 
 def _differentiate(shard: _Shard, numbers: array[float]) -> tuple[float, array[float]]:
     return Context().run(shard.differentiate, numbers)
+
+
+def _differentiate_here(shard: _Shard, numbers: array[float]) -> tuple[float, array[float]] | bytes:
+    """Return what a worker gives back. Some exceptions would end it: they are pickled instead."""
+    try:
+        return _differentiate(shard, numbers)
+    except BaseException as problem:
+        from tblib.pickling_support import install  # which distributed needs
+
+        try:
+            install(problem)  # so that its traceback goes with it
+            pickled = _pickled(problem)
+            pickle.loads(pickled)
+        except Exception:
+            return _pickled(RuntimeError(f"the loss raised {problem!r}, which cannot be pickled"))
+        return pickled
 
 
 # -----------------------------------------------------------------------------
@@ -237,8 +281,8 @@ class Trainer:
             their last bits, and on nothing else. With one they are those of the plain loop.
         loss: called as loss(model, examples) with a copy of the model and a shard's examples. It
             returns the mean loss as a Value, which is recorded once and replayed by forward(); or
-            it is a generator that yields a loss for each example, and is called in every step: so
-            may a recorded function. `mean_cross_entropy` if None.
+            it is a generator that yields a loss for each example, and is called in every step.
+            `mean_cross_entropy` if None.
         timeout: for how many seconds there may be no worker before `backward()` gives up.
 
     Raises:
@@ -273,19 +317,15 @@ class Trainer:
             raise TypeError(
                 f"a data set was expected, not {type(split).__name__}: the model is first"
             )
-        parameters = [*model.parameters()]
-        if not parameters:
-            raise ValueError("a model needs at least 1 parameter, and this one has 0")
+        parameters = _parameters_of(model)
         engine = _engine_of(parameters[0])
         if loss is None:
             loss = engine.mean_cross_entropy
         if not callable(loss):
             raise TypeError(f"loss must be a function of a model and a list, not {loss!r}")
-        self._timeout = number(timeout)
-        if not self._timeout > 0:
-            raise ValueError(f"timeout must be above 0 seconds, not {self._timeout}")
-        parts = _divided([*split], count(shards, "shards", least=1))
-        self._model, self._size, self._client = model, len(parameters), client
+        self._timeout = _seconds(timeout)
+        parts = _divided(_listed(split), count(shards, "shards", least=1))
+        self._model, self._places, self._client = model, _places(parameters), client
         self._total = sum(map(len, parts))
         self._local: list[_Shard] = []
         self._sent: list[Any] = []  # the futures of the shards, while workers have them
@@ -308,7 +348,9 @@ class Trainer:
             The mean loss of all examples, a float.
 
         Raises:
-            ValueError: the model does not have as many parameters as when the trainer was made.
+            TypeError: the loss is computed with this model, and not with the one it is given.
+            ValueError: the model does not have as many parameters as when the trainer was made, or
+                others of them are the same Value.
             TimeoutError: there was no worker for `timeout` seconds.
             RuntimeError: the client is closed, belongs to another process, or has lost its
                 scheduler; or wherever a shard is computed its process dies.
@@ -316,17 +358,17 @@ class Trainer:
             All gradients are then as they were before.
         """
         refuse("backward")
-        parameters = [*self._model.parameters()]
-        if len(parameters) != self._size:
-            raise ValueError(
-                f"the model has {len(parameters)} parameters, and had {self._size} when the "
-                "trainer was made: make a new Trainer"
-            )
+        parameters = _parameters_of(self._model)
+        self._check_places(_places(parameters))
         numbers = array("d", [p.data for p in parameters])
         if self._client is None:
-            parts = [_differentiate(shard, numbers) for shard in self._local]
+            parts = self._from_here(parameters, numbers)
         else:
-            parts = self._from_workers(numbers)
+            parts = []
+            for part in self._from_workers(numbers):
+                if isinstance(part, bytes):
+                    raise pickle.loads(part)
+                parts.append(part)
         loss, gradients = parts[0]
         total: Iterable[float] = gradients
         for part, gradients in parts[1:]:
@@ -335,8 +377,45 @@ class Trainer:
         _add_gradients(parameters, [*total])
         return loss
 
-    def _from_workers(self, numbers: array[float]) -> list[tuple[float, array[float]]]:
-        """Return the shards' losses and gradients, in order, whatever happens to workers."""
+    def _check_places(self, places: list[int]) -> None:
+        """Raise a ValueError unless the parameters are as many, and shared, as at the beginning."""
+        had = self._places
+        if len(places) != len(had):
+            raise ValueError(
+                f"the model has {len(places)} parameters, and had {len(had)} when the "
+                "trainer was made: make a new Trainer"
+            )
+        if places != had:
+            raise ValueError(
+                f"{len({*places})} of the model's {len(places)} parameters are Values of their "
+                f"own, and {len({*had})} were, or others, when the trainer was made: make a new "
+                "Trainer"
+            )
+
+    def _from_here(
+        self, parameters: list[Any], numbers: array[float]
+    ) -> list[tuple[float, array[float]]]:
+        """Return the shards' losses and gradients, in order."""
+        before = array("d", [p.grad for p in parameters])
+        try:
+            parts = [_differentiate(shard, numbers) for shard in self._local]
+        finally:
+            touched = array("d", [p.grad for p in parameters]).tobytes() != before.tobytes()
+            if touched:
+                for p, x in zip(parameters, before):
+                    p.grad = x
+        if touched:
+            raise TypeError(
+                "the loss is computed with the trainer's own model: compute it with the model that "
+                "it is given, which is a copy"
+            )
+        return parts
+
+    def _from_workers(self, numbers: array[float]) -> list[tuple[float, array[float]] | bytes]:
+        """Return the shards' losses and gradients, in order, whatever happens to workers.
+
+        Where the loss has raised an exception there is its pickle.
+        """
         from concurrent.futures import CancelledError
 
         from distributed import KilledWorker
@@ -361,7 +440,7 @@ class Trainer:
             f"it: has a worker enough memory for its shards? The last time: {lost}"
         ) from lost
 
-    def _step(self, numbers: array[float]) -> list[tuple[float, array[float]]]:
+    def _step(self, numbers: array[float]) -> list[tuple[float, array[float]] | bytes]:
         client, name = self._client, uuid.uuid4().hex
         steps: list[Any] = []
         try:
@@ -370,8 +449,8 @@ class Trainer:
             sent = client.submit(_same, numbers, key=f"micrograd-numbers-{name}")
             # a group of tasks of its own, with a name of its own
             keys = [(f"micrograd-step-{name}", k) for k in range(len(self._sent))]
-            steps = client.map(_differentiate, self._sent, numbers=sent, key=keys)
-            found: list[tuple[float, array[float]]] = client.sync(self._watch, steps)
+            steps = client.map(_differentiate_here, self._sent, numbers=sent, key=keys)
+            found: list[tuple[float, array[float]] | bytes] = client.sync(self._watch, steps)
             return found
         except BaseException:
             with suppress(Exception):  # it is the first problem that counts
@@ -391,9 +470,9 @@ class Trainer:
             for k, part in enumerate(self._pickled_parts)
         ]
 
-    async def _watch(self, steps: list[Any]) -> list[tuple[float, array[float]]]:
+    async def _watch(self, steps: list[Any]) -> Any:
         """Return the tasks' results, or raise a TimeoutError if there are no workers."""
-        results = asyncio.ensure_future(_results(self._client, steps))
+        results = asyncio.ensure_future(self._client.gather(steps))
         loop = asyncio.get_running_loop()
         seen = loop.time()
         try:
@@ -419,16 +498,40 @@ class Trainer:
         )
 
 
-async def _results(client: Any, steps: list[Any]) -> list[tuple[float, array[float]]]:
-    """Wait for all tasks; raise the exception of the first that failed, in their order."""
-    from distributed import wait
+def _parameters_of(model: Any) -> list[Any]:
+    """Return the model's parameters, or raise an exception that says what is wrong with them."""
+    if not callable(model.parameters):
+        raise TypeError(
+            f"{type(model).__name__}.parameters must be a method that returns a list, not "
+            f"{model.parameters!r}"
+        )
+    parameters = listed(model.parameters(), "parameters()")
+    if not parameters:
+        raise ValueError("a model needs at least 1 parameter, and this one has 0")
+    return [*check_parameters(parameters, _engine_of(parameters[0]).Value)]
 
-    await wait(steps)
-    for step in steps:
-        if step.status == "error":
-            await step
-    results: list[tuple[float, array[float]]] = await client.gather(steps)
-    return results
+
+def _places(parameters: list[Any]) -> list[int]:
+    """Return for each parameter where it is listed first: some may be the same Value."""
+    first: dict[int, int] = {}
+    return [first.setdefault(id(p), i) for i, p in enumerate(parameters)]
+
+
+def _seconds(timeout: Number) -> float:
+    if not is_number(timeout):
+        raise TypeError(f"timeout must be a number of seconds, not {timeout!r}")
+    seconds = number(timeout)
+    if not seconds > 0:
+        raise ValueError(f"timeout must be above 0 seconds, not {seconds}")
+    return seconds
+
+
+def _listed(split: Iterable[Any]) -> list[Any]:
+    """Return the examples, or raise a TypeError if they have no order."""
+    if isinstance(split, (dict, set, frozenset)):
+        instead = "list(d.items())" if isinstance(split, dict) else "sorted(s)"
+        raise TypeError(f"split must be a list, not a {type(split).__name__}: write {instead}")
+    return listed(split, "split")
 
 
 def _divided(examples: list[Any], shards: int) -> list[list[Any]]:
