@@ -37,7 +37,7 @@ import weakref
 from array import array
 from collections import ChainMap
 from contextlib import ExitStack, contextmanager, suppress
-from contextvars import Context
+from contextvars import Context, ContextVar
 
 from . import pure
 from .checks import check_parameters, count, is_number, listed, number
@@ -84,7 +84,6 @@ class _Replica:
         self.parameters = [*model.parameters()]
         self.kind = _engine_of(self.parameters[0]).Value
         self.lock = threading.Lock()  # two threads may compute two shards, or one shard twice
-        self.thread: int | None = None  # the one that has the lock
         # the recorded losses: no two shards may have the same
         self.recorded: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 
@@ -99,18 +98,13 @@ class _Shard:
     def differentiate(self, numbers: array[float]) -> tuple[float, array[float]]:
         """Return this shard's part of the mean loss, and of its gradients, at these parameters."""
         replica = self.replica
-        if replica.thread == threading.get_ident():
-            raise RuntimeError("the loss calls backward() of the Trainer that computes it")
+        _computing.set(replica)
         with replica.lock:
-            replica.thread = threading.get_ident()
-            try:
-                for p, x in zip(replica.parameters, numbers):
-                    p.data = x
-                    p.grad = 0
-                loss, weight = self._backward()
-                return loss * weight, array("d", [p.grad * weight for p in replica.parameters])
-            finally:
-                replica.thread = None
+            for p, x in zip(replica.parameters, numbers):
+                p.data = x
+                p.grad = 0
+            loss, weight = self._backward()
+            return loss * weight, array("d", [p.grad * weight for p in replica.parameters])
 
     def _backward(self) -> tuple[float, float]:
         """Add to the gradients, and return the loss and the weight of both in the mean."""
@@ -180,6 +174,16 @@ class _Shard:
             )
 
 
+_computing: ContextVar[_Replica | None] = ContextVar("micrograd.computing", default=None)
+
+
+def _differentiate(shard: _Shard, numbers: array[float]) -> tuple[float, array[float]]:
+    """Do so in a context of its own, without the caller's no_grad."""
+    if _computing.get() is shard.replica:
+        raise RuntimeError("the loss calls backward() of the Trainer that computes it")
+    return Context().run(shard.differentiate, numbers)
+
+
 # -----------------------------------------------------------------------------
 # a worker's process. What travels is bytes, so that the scheduler makes no Values of it
 
@@ -214,10 +218,6 @@ def _replica_here(trainer: str, model: bytes) -> _Replica:
 
 def _same(x: Any) -> Any:
     return x
-
-
-def _differentiate(shard: _Shard, numbers: array[float]) -> tuple[float, array[float]]:
-    return Context().run(shard.differentiate, numbers)
 
 
 def _differentiate_here(shard: _Shard, numbers: array[float]) -> tuple[float, array[float]] | bytes:
