@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 
     from .types import Number
 
+    Part = tuple[float, array[float]]  # a shard's part of the mean loss, and of its gradients
+
 __all__ = ["Trainer", "local_client"]
 
 ROUNDS = 3  # how often a step is sent again when Dask has given it up
@@ -95,7 +97,7 @@ class _Shard:
         self.replica, self.index, self.examples, self.total = replica, index, examples, total
         self.recorded: Any = None
 
-    def differentiate(self, numbers: array[float]) -> tuple[float, array[float]]:
+    def differentiate(self, numbers: array[float]) -> Part:
         """Return this shard's part of the mean loss, and of its gradients, at these parameters."""
         replica = self.replica
         _computing.set(replica)
@@ -162,7 +164,7 @@ class _Shard:
         others[self.index] = loss
         return loss
 
-    def _check_kind(self, loss: object) -> None:
+    def _check_kind(self, loss: Any) -> None:
         if not isinstance(loss, self.replica.kind):
             raise TypeError(
                 "the loss must return a Value of the model's engine, or yield one for each "
@@ -177,7 +179,7 @@ class _Shard:
 _computing: ContextVar[_Replica | None] = ContextVar("micrograd.computing", default=None)
 
 
-def _differentiate(shard: _Shard, numbers: array[float]) -> tuple[float, array[float]]:
+def _differentiate(shard: _Shard, numbers: array[float]) -> Part:
     """Do so in a context of its own, without the caller's no_grad."""
     if _computing.get() is shard.replica:
         raise RuntimeError("the loss calls backward() of the Trainer that computes it")
@@ -220,7 +222,7 @@ def _same(x: Any) -> Any:
     return x
 
 
-def _differentiate_here(shard: _Shard, numbers: array[float]) -> tuple[float, array[float]] | bytes:
+def _differentiate_here(shard: _Shard, numbers: array[float]) -> Part | bytes:
     """Return what a worker gives back. Some exceptions would end it: they are pickled instead."""
     try:
         return _differentiate(shard, numbers)
@@ -365,10 +367,10 @@ class Trainer:
             parts = self._from_here(parameters, numbers)
         else:
             parts = []
-            for part in self._from_workers(numbers):
-                if isinstance(part, bytes):
-                    raise pickle.loads(part)
-                parts.append(part)
+            for found in self._from_workers(numbers):
+                if isinstance(found, bytes):
+                    raise pickle.loads(found)
+                parts.append(found)
         loss, gradients = parts[0]
         total: Iterable[float] = gradients
         for part, gradients in parts[1:]:
@@ -392,9 +394,7 @@ class Trainer:
                 "Trainer"
             )
 
-    def _from_here(
-        self, parameters: list[Any], numbers: array[float]
-    ) -> list[tuple[float, array[float]]]:
+    def _from_here(self, parameters: list[Any], numbers: array[float]) -> list[Part]:
         """Return the shards' losses and gradients, in order."""
         before = array("d", [p.grad for p in parameters])
         try:
@@ -411,7 +411,7 @@ class Trainer:
             )
         return parts
 
-    def _from_workers(self, numbers: array[float]) -> list[tuple[float, array[float]] | bytes]:
+    def _from_workers(self, numbers: array[float]) -> list[Part | bytes]:
         """Return the shards' losses and gradients, in order, whatever happens to workers.
 
         Where the loss has raised an exception there is its pickle.
@@ -440,7 +440,7 @@ class Trainer:
             f"it: has a worker enough memory for its shards? The last time: {lost}"
         ) from lost
 
-    def _step(self, numbers: array[float]) -> list[tuple[float, array[float]] | bytes]:
+    def _step(self, numbers: array[float]) -> list[Part | bytes]:
         client, name = self._client, uuid.uuid4().hex
         steps: list[Any] = []
         try:
@@ -450,7 +450,7 @@ class Trainer:
             # a group of tasks of its own, with a name of its own
             keys = [(f"micrograd-step-{name}", k) for k in range(len(self._sent))]
             steps = client.map(_differentiate_here, self._sent, numbers=sent, key=keys)
-            found: list[tuple[float, array[float]] | bytes] = client.sync(self._watch, steps)
+            found: list[Part | bytes] = client.sync(self._watch, steps)
             return found
         except BaseException:
             with suppress(Exception):  # it is the first problem that counts
@@ -505,7 +505,8 @@ def _parameters_of(model: Any) -> list[Any]:
             f"{type(model).__name__}.parameters must be a method that returns a list, not "
             f"{model.parameters!r}"
         )
-    parameters = listed(model.parameters(), "parameters()")
+    found: Any = model.parameters()
+    parameters = listed(found, "parameters()")
     if not parameters:
         raise ValueError("a model needs at least 1 parameter, and this one has 0")
     return [*check_parameters(parameters, _engine_of(parameters[0]).Value)]
@@ -526,12 +527,13 @@ def _seconds(timeout: Number) -> float:
     return seconds
 
 
-def _listed(split: Iterable[Any]) -> list[Any]:
+def _listed(split: Any) -> list[Any]:
     """Return the examples, or raise a TypeError if they have no order."""
     if isinstance(split, (dict, set, frozenset)):
         instead = "list(d.items())" if isinstance(split, dict) else "sorted(s)"
         raise TypeError(f"split must be a list, not a {type(split).__name__}: write {instead}")
-    return listed(split, "split")
+    examples: list[Any] = listed(split, "split")
+    return examples
 
 
 def _divided(examples: list[Any], shards: int) -> list[list[Any]]:
