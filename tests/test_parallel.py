@@ -1,5 +1,7 @@
 """micrograd.parallel: the same bits for any number of workers, whatever happens to them."""
 
+import asyncio
+import concurrent.futures
 import copy
 import os
 import pickle
@@ -17,7 +19,8 @@ from conftest import ENGINES, bits, collect_garbage, live_nodes
 
 import micrograd
 from micrograd import RecordingError, cli, no_grad
-from micrograd.parallel import Trainer, _differentiate, local_client
+from micrograd.parallel import Trainer, local_client
+from micrograd.parallel.shards import differentiate
 from micrograd.run import CourseRun
 
 pytestmark = pytest.mark.unsanitized  # of which many processes take long
@@ -375,7 +378,7 @@ def test_a_shard_may_move_to_another_worker(client):
     numbers = array("d", [p.data for p in run.model.parameters()])
     for address in client.nthreads():
         steps = [
-            client.submit(_differentiate, shard, numbers, workers=[address], pure=False)
+            client.submit(differentiate, shard, numbers, workers=[address], pure=False)
             for shard in trainer._sent
         ]
         loss = sum(loss for loss, _ in client.gather(steps))
@@ -383,7 +386,165 @@ def test_a_shard_may_move_to_another_worker(client):
 
 
 # -----------------------------------------------------------------------------
+# what losses share
+
+
+def recorded_inside(model, points):
+    """A mean of what a recorded function returns."""
+    return sum(model.loss(x, y) for x, y in points) * (1.0 / len(points))
+
+
+def penalty(model, points):
+    """A loss with a part that the model keeps."""
+    if not hasattr(model, "kept"):
+        model.kept = 0.1 * (model.w * model.w)
+    return mean_square(model, points) + model.kept
+
+
+def penalized(model, points):
+    return mean_square(model, points) + 0.1 * (model.w * model.w)
+
+
+def penalty_in_vain(model, points):
+    """The same, which fails when it has kept it."""
+    loss = penalty(model, points)
+    if not model.failed:
+        model.failed = True
+        raise ValueError("at first")
+    return loss
+
+
+@pytest.mark.parametrize("loss, plain", [(recorded_inside, mean_square), (penalty, penalized)])
+def test_shards_share_computed_values(client, loss, plain):
+    """As many as are on one worker, or all of them."""
+    model = Line()
+    trainers = [
+        Trainer(model, POINTS, where, shards=4, loss=f)
+        for where, f in [(None, plain), (None, loss), (client, loss)]
+    ]
+    for x in 0.75, -2.0, 0.5:
+        model.w.data = x
+        expected, *found = [gradients(trainer, model) for trainer in trainers]
+        assert found == [expected] * 2
+
+
+def test_a_recorded_function_is_the_loss():
+    model = Line()
+    recorded = micrograd.recorded(mean_square)
+    trainer, plain = (Trainer(model, POINTS, shards=4, loss=f) for f in (recorded, mean_square))
+    for x in 0.75, -2.0:
+        model.w.data = x
+        assert gradients(trainer, model) == gradients(plain, model)
+
+
+def test_a_computed_value_is_older_than_the_step():
+    model = Line()
+    model.failed = False
+    trainer = Trainer(model, POINTS, shards=4, loss=penalty_in_vain)
+    with pytest.raises(ValueError, match="at first"):
+        trainer.backward()
+    model.w.data = -2.0
+    expected = gradients(Trainer(model, POINTS, shards=4, loss=penalized), model)
+    assert gradients(trainer, model) == expected
+
+
+def test_what_a_replay_could_not_repeat(engine):
+    run = small(engine)
+
+    def reading(model, examples):
+        loss = engine.mean_cross_entropy(model, examples)
+        return loss * loss.data
+
+    def yielding(model, examples):
+        for example in examples:
+            loss = engine.mean_cross_entropy(model, [example])
+            yield loss * loss.data
+
+    with pytest.raises(
+        RecordingError, match=r"\.data .* Or write the loss as a generator, which y"
+    ):
+        Trainer(run.model, run.train, loss=reading).backward()
+    assert Trainer(run.model, run.train, loss=yielding).backward() > 0.0
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_the_model_outside(engine, recorded):
+    """Of which workers have a copy; without any its gradients are not touched."""
+    run = small(engine)
+
+    def loss(model, examples):
+        found = engine.mean_cross_entropy(run.model, examples)
+        return found if recorded else iter([found] * len(examples))
+
+    trainer = Trainer(run.model, run.train, loss=loss)
+    for p in run.model.parameters():
+        p.grad = 2.5
+    with pytest.raises(TypeError, match="the loss is computed with the trainer's own model: compu"):
+        trainer.backward()
+    assert {p.grad for p in run.model.parameters()} == {2.5}
+
+
+def test_a_loss_that_calls_its_own_trainer(engine):
+    """Which would wait for itself."""
+    run = small(engine)
+
+    def calling(model, examples):
+        trainer.backward()
+
+    def yielding(model, examples):
+        yield trainer.backward()
+
+    for loss, error, match in [
+        (calling, RecordingError, r"calls backward\(\)"),
+        (yielding, RuntimeError, r"^the loss calls backward\(\) of the Trainer that computes it$"),
+    ]:
+        trainer = Trainer(run.model, run.train, loss=loss)
+        for _ in range(2):
+            with pytest.raises(error, match=match):
+                trainer.backward()
+
+
+# -----------------------------------------------------------------------------
 # errors, interrupts
+
+
+class Odd(Exception):
+    """Which cannot be pickled: it has a computed Value."""
+
+    def __init__(self, v):
+        super().__init__("odd")
+        self.v = v
+
+
+def stopping(kind, model, examples):
+    """A loss that raises what would end a worker, or what Dask has a use of its own for."""
+    raise kind(model.w * 2.0) if kind is Odd else kind(examples[0])
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [SystemExit, KeyboardInterrupt, GeneratorExit, StopIteration, MemoryError, TimeoutError,
+     asyncio.CancelledError, concurrent.futures.CancelledError],
+)  # fmt: skip
+def test_exceptions_that_end_processes(client, kind):
+    model, workers = Line(), client.run(os.getpid)
+    for where in None, client:
+        trainer = Trainer(model, [5, 4, 3], where, shards=3, loss=partial(stopping, kind))
+        for _ in range(2):
+            with pytest.raises(kind) as found:
+                trainer.backward()
+            assert found.value.args == (5,)
+            assert found.traceback[-1].name == "stopping"
+    assert client.run(os.getpid) == workers
+
+
+def test_an_exception_that_cannot_be_pickled(client):
+    with pytest.raises(Odd):
+        Trainer(Line(), [1], shards=1, loss=partial(stopping, Odd)).backward()
+    with pytest.raises(
+        RuntimeError, match=r"^the loss raised Odd\('odd'\), which cannot be pickled"
+    ):
+        Trainer(Line(), [1], client, shards=1, loss=partial(stopping, Odd)).backward()
 
 
 def test_errors_of_the_loss_come_out_as_they_are(engine, client):
@@ -429,9 +590,45 @@ def test_wrong_losses(engine):
                 Trainer(run.model, run.train, loss=loss).backward()
     with pytest.raises(ValueError, match=r"^the loss yielded 1 Values for 3 examples"):
         Trainer(run.model, run.train, loss=lambda *_: iter([engine.Value(1)])).backward()
-    v = engine.Value(2.0)
-    with pytest.raises(TypeError, match="returned one Value for shards 0 and 1, as recorded"):
-        Trainer(run.model, run.train, loss=lambda *_: v).backward()
+
+    def kept(model, examples):  # that of the first shard
+        if not hasattr(model, "loss"):
+            model.loss = engine.mean_cross_entropy(model, examples)
+        return model.loss
+
+    with pytest.raises(TypeError, match="returned one Value for shards 0 and 1: compute one for e"):
+        Trainer(run.model, run.train, loss=kept).backward()
+
+
+def test_losses_without_a_graph(engine):
+    run = small(engine)
+
+    def refused(error, match, loss):
+        with pytest.raises(error, match=match):
+            Trainer(run.model, run.train, loss=loss).backward()
+
+    with no_grad():
+        v = engine.Value(2.0) * 3.0
+    leaf = r"^the loss returned Value\(data=2\.0, grad=0\.0\), which is computed from no parameter"
+    refused(ValueError, leaf, lambda *_: engine.Value(2.0))
+    for loss in (lambda *_: v), (lambda model, examples: iter([v] * len(examples))):
+        refused(ValueError, r"^the loss was computed under no_grad\(\)", loss)
+
+    def under_no_grad(model, examples):
+        with no_grad():
+            return engine.mean_cross_entropy(model, examples)
+
+    refused(
+        RecordingError, r"opens a no_grad\(\) block.* Or write the loss as a gen", under_no_grad
+    )
+    assert not any(p.grad for p in run.model.parameters())
+
+    # a parameter, and a number for an example that has none, are all right
+    model = Line()
+    trainer = Trainer(model, [0.0], shards=1, loss=lambda model, _: model.w)
+    assert gradients(trainer, model) == all_bits([0.75, 1.0, 0.0, 1.0])
+    skipped = Trainer(run.model, run.train, loss=lambda _, xs: iter([engine.Value(0)] * len(xs)))
+    assert skipped.backward() == 0.0
 
 
 def test_an_interrupt(client, tmp_path):
@@ -524,14 +721,31 @@ def test_wrong_arguments(engine):
     refused(
         ValueError, "timeout must be above 0 seconds, not nan", model, train, timeout=float("nan")
     )
+    refused(TypeError, "^timeout must be a number of seconds, not 'x'$", model, train, timeout="x")
+    refused(TypeError, "^split must be a list, not None$", model, None)
+    refused(TypeError, r"not a dict: write list\(d\.items\(\)\)$", model, dict(enumerate(train)))
+    refused(TypeError, r"^split must be a list, not a set: write sorted\(s\)$", model, {1, 2})
 
     class Empty(engine.Module):
         def parameters(self):
             return []
 
     refused(ValueError, "a model needs at least 1 parameter, and this one has 0", Empty(), train)
-    Empty.parameters = lambda self: [1.0]
-    refused(TypeError, r"a parameter must be a Value, not 1\.0", Empty(), train)
+    for parameters in [1.0], [engine.Value(2.0), 1.0]:
+        Empty.parameters = lambda self: parameters  # noqa: B023
+        refused(TypeError, r"a parameter must be a Value.*, not 1\.0$", Empty(), train)
+    Empty.parameters = lambda self: None
+    refused(TypeError, r"^parameters\(\) must be a list, not None$", Empty(), train)
+    Empty.parameters = [engine.Value(2.0)]
+    refused(
+        TypeError, r"^Empty\.parameters must be a method that returns a list, not", Empty(), train
+    )
+    for other in ENGINES.values():
+        if other is not engine:
+            Empty.parameters = lambda self: [engine.Value(2.0), other.Value(3.0)]  # noqa: B023
+            refused(
+                TypeError, "^a parameter must be a Value of the same engine, not", Empty(), train
+            )
 
 
 def test_wrong_clients(cluster):
@@ -552,8 +766,6 @@ def test_wrong_clients(cluster):
             with pytest.raises(TypeError, match="client must not be asynchronous"):
                 Trainer(Line(), POINTS, client)
 
-    import asyncio
-
     asyncio.run(make())
 
 
@@ -563,6 +775,40 @@ def test_a_model_that_has_grown(engine):
     run.model.layers[0].neurons[0].w.append(engine.Value(1.0))
     with pytest.raises(ValueError, match="has 34 parameters, and had 33 when the trainer was"):
         trainer.backward()
+
+
+def test_a_model_that_shares_other_parameters():
+    """Or that has been given a number for one."""
+    model = Line()
+    trainer = Trainer(model, POINTS, shards=1, loss=mean_square)
+    w, b = model.w, model.b
+    for kept, others, match in [
+        ([w, b, w], [w, b, micrograd.Value(1.0)], "^3 of .* 3 parameters .* and 2 were, or others"),
+        ([w, b, w], [w, b, b], "^2 of .* 3 parameters .* and 2 were, or others"),
+        ([w, b, w], [w, w, w], "^1 of"),
+    ]:
+        model.parameters = lambda: others  # noqa: B023
+        with pytest.raises(ValueError, match=match):
+            trainer.backward()
+        model.parameters = lambda: kept  # noqa: B023
+        assert trainer.backward()
+    model.b = 1.0
+    del model.parameters
+    with pytest.raises(TypeError, match=r"a parameter must be a Value of .*, not 1\.0$"):
+        trainer.backward()
+
+
+def test_a_client_that_is_not_the_newest(cluster):
+    """Nor the default one."""
+    from distributed import Client
+
+    run = small(micrograd)
+    expected = gradients(Trainer(run.model, run.train), run.model)
+    address = cluster.scheduler_address
+    with Client(address, set_as_default=False) as apart, Client(address) as old, Client(address):
+        for client in apart, old:
+            trainer = Trainer(run.model, run.train, client, timeout=20)
+            assert gradients(trainer, run.model) == expected
 
 
 def test_a_closed_client(cluster):
@@ -644,7 +890,7 @@ IN_A_SCRIPT = """
 import sys
 from pathlib import Path
 from micrograd import Module, Value, recorded
-from micrograd.parallel import _pickled
+from micrograd.parallel.workers import pickled
 
 class Line(Module):
     def __init__(self):
@@ -658,7 +904,7 @@ class Line(Module):
         return self.w * x + bias
 
 bias = 0.5
-Path(sys.argv[1]).write_bytes(_pickled((Line(), lambda model, xs: map(model.loss, xs))))
+Path(sys.argv[1]).write_bytes(pickled((Line(), lambda model, xs: map(model.loss, xs))))
 """
 
 ON_A_WORKER = """
