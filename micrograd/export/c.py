@@ -74,7 +74,7 @@ def to_c(
         The source, a text. Both engines give the same. Nothing of the graph changes.
 
     Raises:
-        TypeError: something is no Value, or one of the other engine.
+        TypeError: something is no Value, or one of the other engine; or name is no text.
         ValueError: an input or parameter is no leaf or is given twice; an input is not in the
             graph; the output was computed under no_grad; the graph has nodes of your own; or name
             is no name in C.
@@ -83,6 +83,8 @@ def to_c(
         >>> x, w = Value(0.5), Value(-2.0)
         >>> source = to_c((x * w).tanh(), [x], {"w": w}, name="neuron")
     """
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a text, not {name!r}")
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
         raise ValueError(f"name must be letters, digits and _, a letter first, not {name!r}")
     listing = Listing(output, inputs, parameters)

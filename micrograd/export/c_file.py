@@ -189,9 +189,13 @@ def _named_runs(names: list[str]) -> Iterator[tuple[int, int, str]]:
 
 
 def _following(name: str) -> str:
-    """Return the name with the number at its end made larger by 1, or one that is none."""
-    stem, digits = re.fullmatch(r"(.*?)(0|[1-9]\d*|)", name, re.DOTALL).groups()  # type: ignore
-    return f"{stem}{int(digits) + 1}" if digits else ""
+    """Return the name with the number at its end made larger by 1.
+
+    Without a number there, or with one of more than 9 digits, return "".
+    """
+    before, end = name[:-10], name[-10:]
+    stem, digits = re.fullmatch(r"(.*?)(0|[1-9]\d*|)", end, re.DOTALL).groups()  # type: ignore
+    return f"{before}{stem}{int(digits) + 1}" if 0 < len(digits) < 10 else ""
 
 
 def _comment(name: str) -> str:
