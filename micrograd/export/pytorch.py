@@ -276,7 +276,8 @@ def torch_function(
 
     Raises:
         ImportError: PyTorch is missing.
-        TypeError, ValueError: as `to_c`.
+        TypeError, ValueError: as `to_c`; and in a call, a TypeError of an argument of anything but
+            real numbers.
 
     Example:
         function = torch_function(model(x)[0], x, model)
