@@ -56,7 +56,7 @@ class Function(torch.nn.Module):
         shape = torch.broadcast_shapes(*[x.shape for x in xs])
         weights = [] if self.weights is None else self.weights.unbind()
         outs = [
-            out.expand(shape).clone(memory_format=torch.contiguous_format)  # it may be an argument
+            out.expand(shape).clone()  # it may be an argument
             for out in evaluate(self.listing, RULES, xs, weights, float64)
         ]
         return outs[0] if self.listing.is_single else outs
