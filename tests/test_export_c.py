@@ -354,6 +354,22 @@ def test_names_in_comments(engine, tmp_path):
     compile_all(tmp_path, {"f": to_c(root, xs)})
 
 
+def test_names_that_end_in_many_digits(engine):
+    """Python makes no int of more than 4300, and needs long for fewer."""
+    nines, digits = "x" + "9" * 9, "1" * 5000
+    names = [nines, "x1" + "0" * 9, "x99999998", "x99999999", digits, digits[:-1] + "2"]
+    names += ["a9", "a10"]
+    xs = {name: engine.Value(1.0) for name in names}
+    lines = [line for line in to_c(engine.sum(xs.values()), xs).splitlines() if "// x[" in line]
+    assert lines == [
+        f"// x[0] .. x[1]  {nines} .. {names[1]}",
+        "// x[2] .. x[3]  x99999998 .. x99999999",
+        f"// x[4]  {digits}",
+        f"// x[5]  {names[5]}",
+        "// x[6] .. x[7]  a9 .. a10",
+    ]
+
+
 @needs_compiler
 @times(800, 20_000)
 def test_long_graphs(engine, n, tmp_path):
@@ -470,6 +486,7 @@ MISTAKES = {
     "as both": (lambda e, x, y: to_c(y, [x], {"w": x}), ValueError, "parameter w is given twice"),
     "a parameter": (lambda e, x, y: to_c(y, [x], [y]), ValueError, "parameter p0 is no leaf"),
     "a name": (lambda e, x, y: to_c(y, [x], name="a b"), ValueError, "letter first, not 'a b'"),
+    "no name": (lambda e, x, y: to_c(y, [x], name=3), TypeError, "name must be a text, not 3"),
     "no graph": (
         lambda e, x, y: to_c(e.no_grad()(lambda: x * 2)(), []),
         ValueError,

@@ -4,6 +4,7 @@ import copy
 import math
 import pickle
 import sys
+from fractions import Fraction
 from random import Random
 
 import pytest
@@ -138,6 +139,47 @@ def test_mistakes(engine):
         numpy_function(x * y, {"a": x, "b": y})(1.0)
     with pytest.raises(ValueError, match="input x0 is no leaf"):
         numpy_function(x * 2, [x * 2])
+
+
+def test_numbers_of_other_types(engine):
+    x = engine.Value(1.0)
+    function = numpy_function(x * 2, [x])
+    for given, expected in (
+        (2**70, 2.0**71),
+        ([Fraction(1, 4), 1], [0.5, 2.0]),
+        (numpy.array([], dtype=object), []),
+        ([True, False], [2.0, 0.0]),
+        (numpy.array([1, 2], dtype=numpy.uint8), [2.0, 4.0]),
+    ):
+        found = function(given)
+        assert found.dtype == numpy.float64 and found.tolist() == expected
+
+
+NO_NUMBERS = {
+    "None": (lambda e: None, "expected a number, not NoneType: None"),
+    "None in a list": (lambda e: [1.0, None], "expected a number, not NoneType: None"),
+    "complex": (lambda e: 1j, "argument x must be real numbers, not 1j"),
+    "complex array": (lambda e: numpy.array([1j]), "argument x must be real numbers, not array"),
+    "text": (lambda e: "3", "argument x must be real numbers, not '3'"),
+    "a date": (lambda e: numpy.datetime64(1, "s"), "argument x must be real numbers, not"),
+    "masked": (
+        lambda e: numpy.ma.array([1.0, 2.0], mask=[0, 1]),
+        r"argument x is a masked array: pass its filled\(numpy.nan\)",
+    ),
+    "a Value": (
+        lambda e: e.Value(3.0),
+        r"argument x must be numbers, not Value\(data=3.0, grad=0.0\), of which .data is one",
+    ),
+    "a Value in a list": (lambda e: [e.Value(3.0)], "x.data is its number"),
+}
+
+
+@pytest.mark.parametrize("what", NO_NUMBERS)
+def test_no_numbers(engine, what):
+    given, text = NO_NUMBERS[what]
+    x = engine.Value(1.0)
+    with pytest.raises(TypeError, match=text):
+        numpy_function(x * 2, {"x": x})(given(engine))
 
 
 def test_without_numpy(engine, monkeypatch):

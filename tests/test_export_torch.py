@@ -148,6 +148,52 @@ def test_one_linear_and_mixed_activations():
         assert close(v.data, y)
 
 
+def test_one_activation_for_several_layers():
+    tanh = torch.nn.Tanh()
+    module = Sequential(torch.nn.Linear(2, 3), tanh, torch.nn.Linear(3, 2), tanh)
+    names = [repr(layer.neurons[0]) for layer in from_torch(module).layers]
+    assert names == ["TanHNeuron(2)", "TanHNeuron(3)"]
+
+
+def test_the_shape_of_the_weight_counts():
+    """As for PyTorch, to which in_features and out_features are a note."""
+    module = Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(5, 5)).double()
+    module[0].in_features = module[1].out_features = 7
+    for linear, shape in zip(module, [(3, 2), (1, 3)]):
+        linear.weight = torch.nn.Parameter(tensor([[0.5 + i for i in range(shape[1])]] * shape[0]))
+        linear.bias = torch.nn.Parameter(tensor([0.25] * shape[0]))
+    model = from_torch(module)
+    assert repr(model.layers[0].neurons) == "[LinearNeuron(2), LinearNeuron(2), LinearNeuron(2)]"
+    assert close(model([0.5, -1.0]).data, module(tensor([0.5, -1.0])).item())
+
+
+def test_what_a_neuron_is_called_does_not_count(engine):
+    """Its nonlin and activation do."""
+    layer = engine.Layer(2, 2, rng=engine.RNG(1))
+    for i, n in enumerate(layer.neurons):
+        n.__class__ = type("Mine", (engine.Neuron,), {"__repr__": lambda self, i=i: f"Mine{i}"})
+    assert [type(part).__name__ for part in to_torch(layer)] == ["Linear", "Tanh"]
+    for n in layer.neurons:
+        type(n).__repr__ = lambda self: "Mine"
+    layer.neurons[1].activation = "relu"
+    with pytest.raises(ValueError, match="tanh neurons of 2 inputs"):
+        to_torch(layer)
+
+
+@pytest.mark.parametrize("mode", ["inference_mode", "meta"])
+def test_where_it_is_made_does_not_count(engine, mode):
+    """Parameters of inference_mode could not be trained, and those on meta have no numbers."""
+    loss, x, model = course_point(engine)
+    with torch.inference_mode() if mode == "inference_mode" else torch.device("meta"):
+        module, function = to_torch(model), torch_function(loss, x, model)
+        again = from_torch(module)
+    assert numbers(again) == numbers(model)
+    module(tensor([0.5, -1.25])).sum().backward()
+    function(tensor(0.5), tensor(-1.25)).backward()
+    parameters = [*module.parameters(), function.weights]
+    assert all(p.grad.abs().sum() > 0 for p in parameters)
+
+
 class Doubled:
     def __call__(self, x):
         return super().__call__(x) * 2
@@ -183,6 +229,48 @@ def own_neuron(e):
     return layer
 
 
+def own_activation(e):
+    layer = e.Layer(2, 2, rng=e.RNG(1))
+    layer.neurons[1].activation = "gelu"
+    return layer
+
+
+def no_weights(e):
+    neuron = e.Neuron(2, rng=e.RNG(1))
+    neuron.w = []
+    return neuron
+
+
+def twice():
+    linear = torch.nn.Linear(2, 2)
+    return Sequential(linear, torch.nn.Tanh(), linear)
+
+
+def with_its(name, value, part=None):
+    """A Linear, or another part behind one, of which one attribute is another."""
+    linear = torch.nn.Linear(2, 2)
+    part = part or linear
+    setattr(part, name, value)
+    return part if part is not linear else Sequential(linear)
+
+
+def shared_bias():
+    module = Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
+    module[1].bias = module[0].bias
+    return module
+
+
+def with_hook(register, number=0):
+    module = Sequential(torch.nn.Linear(2, 2), torch.nn.Tanh())
+    part = module if number is None else module[number]
+    getattr(part, register)(lambda *arguments: None)
+    return module
+
+
+def parameter(*shape, dtype=torch.float64):
+    return torch.nn.Parameter(torch.zeros(shape, dtype=dtype))
+
+
 def Sequential(*parts):
     return torch.nn.Sequential(*parts)
 
@@ -190,7 +278,17 @@ def Sequential(*parts):
 MISTAKES = {
     "a Value": (lambda e: to_torch(e.Value(1.0)), TypeError, "takes an MLP, a Layer or a Neuron"),
     "a module": (lambda e: to_torch(e.Module()), TypeError, "by torch_function"),
-    "mixed": (lambda e: to_torch(mixed_layer(e)), ValueError, r"layers.0 has Linear.* and TanH"),
+    "mixed": (
+        lambda e: to_torch(mixed_layer(e)),
+        ValueError,
+        "layers.0 has linear neurons of 2 inputs and tanh neurons of 2 inputs",
+    ),
+    "no activation": (
+        lambda e: to_torch(own_activation(e)),
+        ValueError,
+        r"neurons.1 has the activation 'gelu', and to_torch knows tanh and relu",
+    ),
+    "no weights": (lambda e: to_torch(no_weights(e)), ValueError, r"neurons.0 has no weights"),
     "shared": (lambda e: to_torch(shared(e)), ValueError, "a parameter is shared.*data=0.0"),
     "computed": (lambda e: to_torch(computed(e)), ValueError, "must be a leaf"),
     "width": (
@@ -234,6 +332,71 @@ MISTAKES = {
         lambda e: from_torch(torch.nn.Linear(2, 1, dtype=torch.complex64)),
         TypeError,
         "has complex parameters",
+    ),
+    "complex bias": (
+        lambda e: from_torch(with_its("bias", parameter(2, dtype=torch.complex64))),
+        TypeError,
+        "part 0, Linear.* has complex parameters",
+    ),
+    "a Linear twice": (
+        lambda e: from_torch(twice()),
+        ValueError,
+        "part 2, Linear.*, has the same weight as part 0",
+    ),
+    "a shared bias": (
+        lambda e: from_torch(shared_bias()),
+        ValueError,
+        "part 1, Linear.*, has the same bias as part 0",
+    ),
+    "shapes": (
+        lambda e: from_torch(with_its("weight", parameter(3, 2))),
+        ValueError,
+        r"part 0, Linear.* a weight of shape \(3, 2\) and a bias of shape \(2,\)",
+    ),
+    "a weight of one dimension": (
+        lambda e: from_torch(with_its("weight", parameter(2))),
+        ValueError,
+        r"part 0, Linear.* a weight of shape \(2,\)",
+    ),
+    "a bias for all": (
+        lambda e: from_torch(with_its("bias", parameter(1))),
+        ValueError,
+        r"part 0, Linear.* a weight of shape \(2, 2\) and a bias of shape \(1,\)",
+    ),
+    "no inputs": (
+        lambda e: from_torch(with_its("weight", parameter(2, 0))),
+        ValueError,
+        r"part 0, Linear.* a weight of shape \(2, 0\) .* at least 1 of each",
+    ),
+    "meta": (
+        lambda e: from_torch(Sequential(torch.nn.Linear(2, 2, device="meta"))),
+        ValueError,
+        "part 0, Linear.* is on the device meta",
+    ),
+    "a hook": (
+        lambda e: from_torch(with_hook("register_forward_hook")),
+        TypeError,
+        "part 0, Linear.* has forward hooks",
+    ),
+    "a hook before": (
+        lambda e: from_torch(with_hook("register_forward_pre_hook", 1)),
+        TypeError,
+        "part 1, Tanh.* has forward hooks",
+    ),
+    "a hook of all": (
+        lambda e: from_torch(with_hook("register_forward_hook", None)),
+        TypeError,
+        "the Sequential has forward hooks",
+    ),
+    "own forward": (
+        lambda e: from_torch(with_its("forward", abs)),
+        TypeError,
+        "part 0, Linear.* has a forward of its own",
+    ),
+    "own forward of all": (
+        lambda e: from_torch(with_its("forward", abs, part=twice())),
+        TypeError,
+        "the Sequential has a forward of its own",
     ),
 }
 
@@ -320,6 +483,46 @@ def test_several_outputs_are_broadcast(engine):
     assert module.weights is None and not list(module.parameters())
     with pytest.raises(TypeError, match=r"takes 2 arguments \(x, y\), and was given 3"):
         module(1, 2, 3)
+
+
+def test_python_s_numbers_are_not_rounded(engine):
+    """PyTorch's own are float32."""
+    x = engine.Value(1.0)
+    module = torch_function(x * 1.0, [x])
+    for given in (0.1, [0.1, -1e-300], [[0.1]], 2**53 + 1, 2**70, tensor(0.1), True):
+        expected = given if isinstance(given, torch.Tensor) else tensor(given)
+        assert torch.equal(module(given), expected)
+
+
+def test_results_are_tensors_of_their_own(engine):
+    """Also of an output that is an input or a parameter, or depends on none, or on some."""
+    x, y, w = engine.Value(1.0), engine.Value(2.0), engine.Value(5.0)
+    total = x + y
+    module = torch_function([x, w, total, total, engine.Value(4.0), y], [x, y], [w])
+    given = torch.zeros(3, dtype=torch.float64)
+    with torch.no_grad():
+        outs = module(given, 2.0)
+        for out in outs:
+            assert out.is_contiguous()
+            out += torch.tensor([0.0, 1.0, 2.0])  # in a broadcast one each element would change all
+    firsts = [0.0, 5.0, 2.0, 2.0, 4.0, 2.0]
+    assert [out.tolist() for out in outs] == [[z, z + 1, z + 2] for z in firsts]
+    assert given.tolist() == [0.0] * 3 and module.weights.tolist() == [5.0]
+
+
+@pytest.mark.parametrize("x", [1j, [1j, 2.0], torch.zeros(2, dtype=torch.complex64), None, "3"])
+def test_no_numbers(engine, x):
+    v = engine.Value(1.0)
+    module = torch_function(v * 2, [v])
+    with pytest.raises(TypeError):
+        module(x)
+
+
+def test_a_value_as_argument(engine):
+    v = engine.Value(1.0)
+    module = torch_function(v * 2, {"v": v})
+    with pytest.raises(TypeError, match=r"argument v must be numbers, not Value\(data=1.0"):
+        module(v)
 
 
 def test_the_module_is_kept_and_copied(engine):

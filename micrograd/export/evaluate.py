@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..graph import is_value
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,10 +45,13 @@ def evaluate(
 
 
 def check_arguments(listing: Listing, arguments: Sequence[Any]) -> None:
-    """Raise a TypeError that has both numbers unless there is an argument for each input."""
+    """Raise a TypeError unless there is an argument for each input, and none is a Value."""
     names = listing.inputs
     if len(arguments) != len(names):
         raise TypeError(
             f"the function takes {len(names)} arguments ({', '.join(names)}), and was given "
             f"{len(arguments)}"
         )
+    for name, x in zip(names, arguments):
+        if is_value(x) and not hasattr(x, "dtype"):  # as tensors have
+            raise TypeError(f"argument {name} must be numbers, not {x!r}, of which .data is one")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+from ..checks import number
 from .evaluate import check_arguments, evaluate
 from .listing import Listing
 
@@ -35,7 +36,8 @@ def numpy_function(output: Value | Sequence[Value], inputs: Leaves) -> Callable[
 
     Raises:
         ImportError: NumPy is missing.
-        TypeError, ValueError: as `to_c`.
+        TypeError, ValueError: as `to_c`; and in a call, a TypeError of an argument that is masked
+            or of anything but real numbers.
 
     Example:
         >>> x, w = Value(0.5), Value(-2.0)
@@ -55,7 +57,7 @@ class Function:
     def __call__(self, *arrays: Any) -> Any:
         numpy, listing = _numpy(), self.listing
         check_arguments(listing, arrays)
-        xs = [numpy.asarray(x, dtype=numpy.float64) for x in arrays]
+        xs = [_floats(numpy, name, x) for name, x in zip(listing.inputs, arrays)]
         shape = numpy.broadcast_shapes(*[x.shape for x in xs])
         outs = [
             numpy.array(numpy.broadcast_to(out, shape))  # it may be an argument, or a constant
@@ -73,6 +75,19 @@ def _numpy() -> Any:
     except ImportError as problem:
         raise ImportError("this needs NumPy: pip install numpy") from problem
     return numpy
+
+
+def _floats(numpy: Any, name: str, x: Any) -> Any:
+    """Return an argument as an array of float64."""
+    if isinstance(x, numpy.ma.MaskedArray):
+        raise TypeError(f"argument {name} is a masked array: pass its filled(numpy.nan)")
+    array = numpy.asarray(x)
+    if array.dtype.kind == "O":  # a large int, say, or a Fraction
+        floats = [number(item) for item in array.flat]
+        array = numpy.array(floats, dtype=numpy.float64).reshape(array.shape)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"argument {name} must be real numbers, not {x!r}")
+    return array.astype(numpy.float64, copy=False)
 
 
 def _rules(numpy: Any) -> dict[str, Callable[..., Any]]:

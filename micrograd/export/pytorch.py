@@ -6,7 +6,7 @@ All numbers are float64. The course's run in PyTorch is `micrograd/pytorch.py`.
 from __future__ import annotations
 
 from ..backends import engine
-from ..checks import PACKAGE, check_activation
+from ..checks import ACTIVATIONS, PACKAGE
 from ..grad_mode import refuse
 from ..graph import is_value
 from ..pure.nn import MLP, Layer, Neuron
@@ -44,14 +44,15 @@ def to_torch(model: MLP | Layer | Neuron) -> Any:
 
     Returns:
         A torch.nn.Sequential of Linear, Tanh and ReLU in float64, for tensors of shape
-        (points, inputs). The parameters have the same bits. They are copies, so that training
-        the one leaves the other as it is. PyTorch's generator is not used.
+        (points, inputs), on the CPU. The parameters have the same bits. They are copies, so that
+        training the one leaves the other as it is. PyTorch's generator is not used.
 
     Raises:
         ImportError: PyTorch is missing.
         TypeError: the model is something else, or a part of it has a `__call__` of its own.
-        ValueError: the neurons of a layer differ in their inputs or activation, a parameter is
-            shared or computed from others, or a layer does not take what the one before gives.
+        ValueError: the neurons of a layer differ in their inputs or activation or have none of
+            these, a parameter is shared or computed from others, or a layer does not take what
+            the one before gives.
 
     Example:
         module = to_torch(model)
@@ -59,23 +60,25 @@ def to_torch(model: MLP | Layer | Neuron) -> Any:
     """
     refuse("export")
     torch = _torch()
+    from .torch_module import float64
+
     layers = _layers(model)
     _check_parameters([p for neurons in layers for n in neurons for p in [*n.w, n.b]])
     modules = []
     for neurons in layers:
         first = neurons[0]
         weight, bias = [[w.data for w in n.w] for n in neurons], [n.b.data for n in neurons]
-        # without initial numbers, which PyTorch's generator would draw
-        linear = torch.nn.utils.skip_init(
-            torch.nn.Linear, len(first.w), len(neurons), dtype=torch.float64
-        )
-        with torch.no_grad():
-            linear.weight.copy_(torch.tensor(weight, dtype=torch.float64))
-            linear.bias.copy_(torch.tensor(bias, dtype=torch.float64))
+        # parameters of inference_mode could not be trained
+        with torch.inference_mode(False), torch.no_grad():
+            # without initial numbers, which PyTorch's generator would draw
+            linear = torch.nn.utils.skip_init(
+                torch.nn.Linear, len(first.w), len(neurons), dtype=torch.float64
+            )
+            linear.weight.copy_(float64(weight))
+            linear.bias.copy_(float64(bias))
         modules.append(linear)
         if first.nonlin:
-            is_tanh = check_activation(first.activation) == "tanh"
-            modules.append(torch.nn.Tanh() if is_tanh else torch.nn.ReLU())
+            modules.append(torch.nn.Tanh() if first.activation == "tanh" else torch.nn.ReLU())
     return torch.nn.Sequential(*modules)
 
 
@@ -103,7 +106,14 @@ def _layers(model: Any) -> list[list[Neuron]]:
             if not isinstance(n, Neuron):
                 raise TypeError(f"{name}.neurons.{i} must be a Neuron, not {shown(n)}")
             _check_call(n, f"{name}.neurons.{i}")
-        kinds = sorted({str(n) for n in neurons})
+            if n.nonlin and n.activation not in [*ACTIVATIONS]:
+                raise ValueError(
+                    f"{name}.neurons.{i} has the activation {n.activation!r}, and to_torch knows "
+                    f"{' and '.join(ACTIVATIONS)}"
+                )
+            if not n.w:
+                raise ValueError(f"{name}.neurons.{i} has no weights")
+        kinds = sorted({_kind(n) for n in neurons})
         if len(kinds) != 1:
             raise ValueError(
                 f"a Linear has neurons of one kind, and {name} has {' and '.join(kinds) or 'none'}"
@@ -117,6 +127,10 @@ def _layers(model: Any) -> list[list[Neuron]]:
     if not found:
         raise ValueError("the MLP has no layers")
     return found
+
+
+def _kind(n: Neuron) -> str:
+    return f"{n.activation if n.nonlin else 'linear'} neurons of {len(n.w)} inputs"
 
 
 def _check_call(part: Any, name: str) -> None:
@@ -152,31 +166,43 @@ def from_torch(module: Any) -> Any:
 
     Raises:
         ImportError: PyTorch is missing.
-        TypeError, ValueError: a part of the module is something else, and the message names it; an
-            activation has no Linear before it, a Linear has no bias, or does not take what the
-            one before gives.
+        TypeError, ValueError: a part of the module is something else, has a forward of its own,
+            hooks, or parameters that an MLP cannot have, such as shared ones, and the message
+            names it; an activation has no Linear before it, a Linear has no bias, or does not take
+            what the one before gives.
 
     Example:
         model = from_torch(torch.nn.Sequential(torch.nn.Linear(2, 3)))
     """
     torch = _torch()
     activations = {torch.nn.Tanh: "tanh", torch.nn.ReLU: "relu"}
-    parts = module.named_children() if type(module) is torch.nn.Sequential else [("", module)]
+    parts = [("", module)]
+    if type(module) is torch.nn.Sequential:
+        _check_forward("the Sequential", module)
+        parts = [*module._modules.items()]  # named_children leaves out what comes a second time
     layers: list[tuple[str, Any, str]] = []  # each Linear with its activation
+    owners: dict[int, str] = {}  # which part has a parameter
     for name, part in parts:
         where = f"part {name}, {shown(part)}," if name else f"{shown(part)}"
         if type(part) is torch.nn.Linear:
-            if part.bias is None:
-                raise ValueError(f"{where} has no bias, and each neuron of an MLP has one")
-            if part.weight.is_complex():
-                raise TypeError(f"{where} has complex parameters")
-            if layers and layers[-1][1].out_features != part.in_features:
+            _check_forward(where, part)
+            _check_linear(where, part)
+            for kind, p in ("weight", part.weight), ("bias", part.bias):
+                if id(p) in owners:
+                    raise ValueError(
+                        f"{where} has the same {kind} as part {owners[id(p)]}, and an MLP made of "
+                        "them would have two"
+                    )
+                owners[id(p)] = name
+            inputs = part.weight.shape[1]
+            if layers and len(layers[-1][1].weight) != inputs:
                 raise ValueError(
-                    f"{where} takes {part.in_features} inputs, and the Linear before it "
-                    f"gives {layers[-1][1].out_features}"
+                    f"{where} takes {inputs} inputs, and the Linear before it "
+                    f"gives {len(layers[-1][1].weight)}"
                 )
             layers.append((where, part, ""))
         elif type(part) in activations:
+            _check_forward(where, part)
             if not layers or layers[-1][2]:
                 raise ValueError(f"{where} has no Linear just before it")
             layers[-1] = (*layers[-1][:2], activations[type(part)])
@@ -189,8 +215,8 @@ def from_torch(module: Any) -> Any:
         raise ValueError("the Sequential has no Linear")
     linears = [linear for _, linear, _ in layers]
     model = engine.MLP(
-        linears[0].in_features,
-        [linear.out_features for linear in linears],
+        linears[0].weight.shape[1],
+        [len(linear.weight) for linear in linears],
         activation=next((activation for *_, activation in layers if activation), "tanh"),
         rng=engine.RNG(1),  # for numbers that are replaced
     )
@@ -201,6 +227,33 @@ def from_torch(module: Any) -> Any:
             for v, x in zip(neuron.parameters(), [*row, b]):
                 v.data = x
     return model
+
+
+def _check_forward(where: str, part: Any) -> None:
+    """Raise a TypeError if a module computes something else than its class, as far as it shows."""
+    if "forward" in vars(part):
+        raise TypeError(f"{where} has a forward of its own")
+    if part._forward_hooks or part._forward_pre_hooks:
+        raise TypeError(
+            f"{where} has forward hooks, as weight_norm and prune make them: remove them first"
+        )
+
+
+def _check_linear(where: str, part: Any) -> None:
+    """Raise an error unless the parameters of a Linear are those of a layer."""
+    weight, bias = part.weight, part.bias
+    if bias is None:
+        raise ValueError(f"{where} has no bias, and each neuron of an MLP has one")
+    if weight.is_complex() or bias.is_complex():
+        raise TypeError(f"{where} has complex parameters")
+    if weight.is_meta or bias.is_meta:
+        raise ValueError(f"{where} is on the device meta, where parameters have no numbers")
+    shapes = tuple(weight.shape), tuple(bias.shape)
+    if weight.dim() != 2 or 0 in weight.shape or bias.shape != weight.shape[:1]:
+        raise ValueError(
+            f"{where} has a weight of shape {shapes[0]} and a bias of shape {shapes[1]}, and a "
+            "layer has (neurons, inputs) and (neurons,), with at least 1 of each"
+        )
 
 
 # -----------------------------------------------------------------------------
@@ -226,7 +279,8 @@ def torch_function(
 
     Raises:
         ImportError: PyTorch is missing.
-        TypeError, ValueError: as `to_c`.
+        TypeError, ValueError: as `to_c`; and in a call, a TypeError of an argument of anything but
+            real numbers.
 
     Example:
         function = torch_function(model(x)[0], x, model)

@@ -46,20 +46,34 @@ class Function(torch.nn.Module):
     def __init__(self, listing: Listing) -> None:
         super().__init__()
         self.listing, self.names = listing, listing.parameters
-        numbers = torch.tensor(listing.numbers["parameters"], dtype=torch.float64)
-        self.weights = torch.nn.Parameter(numbers) if self.names else None
+        with torch.inference_mode(False):  # whose tensors cannot be trained
+            numbers = float64(listing.numbers["parameters"])
+            self.weights = torch.nn.Parameter(numbers) if self.names else None
 
     def forward(self, *arguments: Any) -> Any:
         check_arguments(self.listing, arguments)
-        xs = [torch.as_tensor(x).to(torch.float64) for x in arguments]
+        xs = [_argument(name, x) for name, x in zip(self.listing.inputs, arguments)]
         shape = torch.broadcast_shapes(*[x.shape for x in xs])
         weights = [] if self.weights is None else self.weights.unbind()
-        outs = [out.expand(shape) for out in evaluate(self.listing, RULES, xs, weights, _constant)]
+        outs = [
+            out.expand(shape).clone()  # it may be an argument
+            for out in evaluate(self.listing, RULES, xs, weights, float64)
+        ]
         return outs[0] if self.listing.is_single else outs
 
     def extra_repr(self) -> str:
         return f"{len(self.listing.inputs)} inputs, {len(self.names)} parameters"
 
 
-def _constant(x: float) -> Any:
-    return torch.tensor(x, dtype=torch.float64)
+def _argument(name: str, x: Any) -> Any:
+    """Return an argument as a tensor of float64."""
+    # without a dtype PyTorch rounds a Python float to float32
+    found = torch.as_tensor(x, dtype=None if hasattr(x, "dtype") else torch.float64)
+    if found.is_complex():
+        raise TypeError(f"argument {name} must be real numbers, not {x!r}")
+    return found.to(torch.float64)
+
+
+def float64(x: Any) -> Any:
+    """Return a new tensor of a float or of lists of them, on the CPU also within torch.device."""
+    return torch.tensor(x, dtype=torch.float64, device="cpu")
