@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -544,3 +545,31 @@ assert not {"numpy", "torch"} & set(sys.modules)
 assert "export" in dir(micrograd)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "export.md"
+
+
+@needs_compiler
+def test_several_in_a_program(engine, tmp_path):
+    """The page's example, which includes a file, beside another one with the same helpers."""
+    model = engine.MLP(2, [16, 3], rng=engine.RNG(42))
+    x = [engine.Value(0.5), engine.Value(-1.0)]
+    loss = engine.cross_entropy(model(x), 1)
+    y = engine.Value(0.5)
+    (tmp_path / "loss.c").write_text(to_c(loss, x, model, name="loss"))
+    (tmp_path / "other.c").write_text(to_c((y**2).sigmoid().tanh(), [y], name="other"))
+    [program] = re.findall(r"^```c\n(#include.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S)
+    (tmp_path / "main.c").write_text(f'#include "other.c"\n{program}')
+    command = [COMPILERS[0], *WARNINGS, "-O2", "main.c", "-o", "main", "-lm"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    run = subprocess.run([tmp_path / "main"], capture_output=True, text=True, check=True)
+    x[0].data = 0.25
+    for line in run.stdout.splitlines(keepends=True):
+        loss.forward()
+        loss.backward()
+        assert line == f"{loss.data:.17g}\n"
+        for p in model.parameters():
+            p.data -= 0.1 * p.grad
+            p.grad = 0.0
+    assert len(run.stdout.splitlines()) == 10

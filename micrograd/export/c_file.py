@@ -98,7 +98,7 @@ class CFile:
                 ),
             ]
         )
-        helpers = [text for key, text in HELPERS.items() if re.search(rf"\b{key}\(", code)]
+        helpers = [_once(key, HELPERS[key]) for key in HELPERS if re.search(rf"\b{key}\(", code)]
         arrays = [self._numbers("x", "inputs"), self._numbers("p", "parameters")]
         head = [self._header(), GUARDS, self._sizes(), *arrays]
         return "\n".join([*head, *helpers, code, "", self._main(), ""])
@@ -110,8 +110,8 @@ class CFile:
         return textwrap.dedent(f"""\
             // Written by micrograd.export.to_c: the forward and the backward pass of a graph.
             //
-            //     cc -O2 -c {name}.c                     # for another program
             //     cc -O2 -DMAIN {name}.c -lm && ./a.out  # to see what it computes
+            //     #include "{name}.c"                    // in a program, beside others like it
             //
             // {name}_forward computes the graph for the inputs x and the parameters p, and
             // keeps its numbers in v, an array of {name}_values. {result}
@@ -176,6 +176,12 @@ class CFile:
             ["#if defined MAIN", "int main(void) {", *(f"    {line}" for line in lines)]
             + ["}", "#endif"]
         )
+
+
+def _once(name: str, text: str) -> str:
+    """Return a helper so that it is there once in a program which includes several such files."""
+    macro = f"MICROGRAD_{name.upper()}"
+    return f"#ifndef {macro}\n#define {macro}{text}#endif\n"
 
 
 def _named_runs(names: list[str]) -> Iterator[tuple[int, int, str]]:

@@ -66,7 +66,9 @@ class Function:
         return outs[0] if listing.is_single else outs
 
     def __repr__(self) -> str:
-        return f"<function of {', '.join(self.listing.inputs) or 'no arguments'}>"
+        names = self.listing.inputs
+        few = ", ".join(names) or "no arguments"
+        return f"<function of {few if len(names) <= 8 else f'{len(names)} arguments'}>"
 
 
 def _numpy() -> Any:
