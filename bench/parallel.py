@@ -3,7 +3,7 @@
     python -m bench.parallel
 
 It trains the GPT of examples/gpt.py on the rivers, and on them again and again as a larger data
-set. A step is `trainer.backward()`; the times are medians.
+set. A step is `trainer.backward()`; the times are medians. It takes some five minutes.
 """
 
 import os
@@ -48,8 +48,12 @@ def training(client, times=1, steps=30):
     return statistics.median(seconds), numbers + [p.data for p in model.parameters()]
 
 
+def column(workers):
+    return "1 worker" if workers == 1 else f"{workers} workers"
+
+
 def steps_by_size():
-    print("| words in a shard | one process |", " | ".join(f"workers: {n}" for n in WORKERS), "|")
+    print("| words in a shard | one process |", " | ".join(map(column, WORKERS)), "|")
     print("| ---: |" + " ---: |" * (1 + len(WORKERS)))
     for times, steps in (1, 41), (8, 21), (64, 7):
         plain, expected = training(None, times, steps)
