@@ -1374,7 +1374,7 @@ assert (xs[0] * xs[1]).data == 6.0 and len(softmax(xs)) == 2
 
 
 def test_a_weak_reference_never_shows_a_value_without_its_attributes(engine):
-    """A Value that has one is left to the collector, which clears weak references first."""
+    """A Value that has one is left to the collector, which clears these before the attributes."""
     seen = []
 
     class Watcher:
@@ -1382,7 +1382,8 @@ def test_a_weak_reference_never_shows_a_value_without_its_attributes(engine):
             self.value = weakref.ref(value)
 
         def __del__(self):
-            seen.append(self.value())
+            value = self.value()  # from CPython 3.15 on it is still there
+            seen.append(value is None or value.label == "label")
 
     def make():
         user = engine.Value(1.0, (engine.Value(1.0),), "user", "label")
@@ -1396,7 +1397,7 @@ def test_a_weak_reference_never_shows_a_value_without_its_attributes(engine):
     del user, root
     assert watched() is None or watched().label == "label"
     collect_garbage()
-    assert seen == [None] and watched() is None
+    assert seen == [True] and watched() is None
 
 
 def test_names_of_nodes_that_are_made_anew(engine):
