@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Part = tuple[float, array[float]]  # a shard's part of the mean loss, and of its gradients
 
-_PACKAGE = __package__.rpartition(".")[0]
+_PACKAGE = __name__.partition(".")[0]
 
 
 def engine_of(parameter: object) -> ModuleType:

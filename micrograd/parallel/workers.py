@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from .shards import Part
 
-_PACKAGE = __package__.rpartition(".")[0]
+_PACKAGE = __name__.partition(".")[0]
 
 
 class SentShard(Shard):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import operator
 
 from ..checks import number
-from ..shown import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def check_seed(seed: SupportsIndex) -> int:
     try:
         seed = int(operator.index(seed))
     except TypeError:
-        raise TypeError(f"a seed must be an integer, not {shown(seed)}") from None
+        raise TypeError(f"a seed must be an integer, not {seed!r}") from None
     if not 1 <= seed < 2**64:
         bound = "at least 1" if seed < 1 else "below 2**64"
         raise ValueError(f"a seed must be {bound}, not {seed}")
