@@ -138,7 +138,9 @@ def check_node(
     else:
         operands, op, slopes = _other_forms(_prev, _op, children, _children, local_grads)
     for operand in operands:
-        if not isinstance(operand, kind):
+        if not issubclass(
+            type(operand), kind
+        ):  # a weak proxy is no operand, whatever isinstance says
             if isinstance(_prev, str):
                 raise TypeError(f"in second place there are operands: write label={shown(_prev)}")
             raise TypeError(f"an operand must be a Value, not {shown(operand)}")
@@ -219,6 +221,14 @@ def user_number(v: Value) -> float:
         f"forward() cannot recompute the user node {shown(v._op)}: "
         "set its _forward to a function that returns its number"
     )
+
+
+def check_threshold(threshold: Number) -> float:
+    """Return the threshold as a float, or raise an exception if it is none, or nan."""
+    x = number(threshold)
+    if x != x:
+        raise ValueError("threshold must not be nan")
+    return x
 
 
 # -----------------------------------------------------------------------------
@@ -517,7 +527,7 @@ def check_parameters(parameters: Iterable[AnyValue], kind: type[AnyValue]) -> tu
             "define parameters()"
         )
     for p in parameters:
-        if not isinstance(p, kind):
+        if not issubclass(type(p), kind):
             raise TypeError(f"a parameter must be a Value of the same engine, not {_instead(p)}")
         if not p._is_leaf:
             raise ValueError(f"a parameter must be a leaf, but {shown(p)} is computed from others")

@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Mapping
 
 from . import Value, no_grad
-from .checks import check_split, check_target, check_weights, count, listed, number
+from .checks import check_split, check_target, check_threshold, check_weights, count, listed, number
 from .colors import (
     BLUE,
     FAINTEST,
@@ -106,7 +106,7 @@ def decision_surface(
     margin = number(margin)
     if not 0 <= margin < math.inf:
         raise ValueError(f"margin must be 0 or more, not {margin}")
-    threshold = number(threshold)
+    threshold = check_threshold(threshold)
     points, labels = _read(split)
     xs, ys = (_ticks(side, resolution, margin) for side in zip(*points))
     scores = _evaluate(model, xs, ys)

@@ -7,7 +7,7 @@ when something is used, not before.
 
 from __future__ import annotations
 
-from .checks import check_split, check_target, number
+from .checks import check_split, check_target, check_threshold
 from .pure import RNG, gen_data, gen_data_circles, gen_data_yinyang
 from .pure.loss import is_hit
 
@@ -100,7 +100,7 @@ def eval_split(model: Callable[[Any], Any], split: Iterable[Point]) -> float:
 
 def accuracy(model: Callable[[Any], Any], split: Iterable[Point], threshold: Number = 0.0) -> float:
     """The share of points that the model has right, as `micrograd.accuracy` counts them."""
-    torch, threshold = _torch(), number(threshold)
+    torch, threshold = _torch(), check_threshold(threshold)
     xs, labels = zip(*check_split(split))
     with torch.no_grad():
         logits = model(torch.tensor(xs, dtype=torch.float64))

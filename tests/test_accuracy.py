@@ -184,3 +184,8 @@ def test_pytorch_s_agrees():
     with pytest.raises(ValueError, match="the split is empty"):
         pytorch.accuracy(model, [])
     assert torch.is_grad_enabled()
+
+
+def test_a_threshold_that_is_nan(engine):
+    with pytest.raises(ValueError, match="threshold must not be nan"):
+        engine.accuracy(engine.MLP(1, [1]), [([1.0], 0)], threshold=float("nan"))

@@ -1,5 +1,6 @@
 """What can meet: finalisers, attributes, threads, forks, memory that fails, and the collector."""
 
+import contextlib
 import copy
 import functools
 import gc
@@ -16,6 +17,7 @@ import threading
 import time
 import types
 import weakref
+from unittest import mock
 
 import pytest
 from conftest import ENGINES, IS_CPYTHON, bits, collect_garbage, live_nodes, needs_c, times
@@ -1605,3 +1607,75 @@ def test_c_reads_nothing_but_values_and_numbers():
         call(lib.shared_sum, id(items), id(items[0]))
     with pytest.raises(TypeError, match="expected a Value or a number, not 'y'"):
         call(lib.shared_sum, id(items[:1]), id("y"))
+
+
+# -----------------------------------------------------------------------------
+# what passes for a Value and is none
+
+
+class Token:
+    """A mixin with names of its own, which the compiled engine uses for a Value's node."""
+
+    @property
+    def _index(self):
+        return 10**7
+
+    _place = _index
+
+
+def test_subclasses_with_an_index_of_their_own(engine):
+    kind = type("Tok", (Token, engine.Value), {})
+    model = engine.MLP(1, [1], rng=engine.RNG(1))
+    neuron = model.layers[0].neurons[0]
+    plain = model([2.0]).data
+    neuron.w[0], neuron.b = kind(neuron.w[0].data), kind(neuron.b.data)
+    y = model([2.0])
+    assert y.data == plain
+    y.backward()
+    optimizer = engine.Adam(model.parameters())
+    optimizer.step()
+    del neuron.b.m, neuron.b.v
+    neuron.b.m = neuron.b.v = 1.0
+    optimizer.step()
+    assert copy.deepcopy(neuron.b).data == neuron.b.data
+    model.zero_grad()
+    assert [p.grad for p in model.parameters()] == [0.0, 0.0]
+
+
+class Lying:
+    """Neither is it a Value, whatever it says."""
+
+    backward = data = grad = 1.0
+    _index = _place = 10**7
+
+
+def test_proxies_and_imitations_are_no_values(engine, no_new_nodes):
+    v = engine.Value(2.0)
+    lying = type("Lies", (Lying,), {"__class__": engine.Value})()
+    for imitation in weakref.proxy(v), lying, mock.MagicMock(spec=engine.Value):
+        with pytest.raises(TypeError, match="an operand must be a Value"):
+            engine.Value(1.0, (imitation,), "own")
+        for optimiser in engine.SGD, engine.AdamW:
+            with pytest.raises(TypeError, match="a parameter must be a Value of the same engine"):
+                optimiser([imitation])
+        model = engine.MLP(1, [1])
+        model.layers[0].neurons[0].b = imitation
+        with contextlib.suppress(TypeError, ValueError, AttributeError):
+            model([1.0])
+        if engine is ENGINES.get("c"):
+            with pytest.raises(TypeError):
+                model.zero_grad()
+    assert (v.data, v.grad) == (2.0, 0.0)
+
+
+@pytest.mark.parametrize("name", ["__hash__", "__eq__"])
+def test_modules_with_a_hash_or_equality_that_raises(engine, name):
+    def fails(*_):
+        raise ValueError(name)
+
+    kind = type("Net", (engine.MLP,), {"__hash__": lambda self: 1, name: fails})
+    models = [kind(2, [2], rng=engine.RNG(seed)) for seed in (1, 2)]
+    first, second = ([v.data for v in model([1.0, 2.0])] for model in models)
+    assert first != second
+    assert [v.data for v in models[0]([1.0, 2.0])] == first
+    assert engine.accuracy(models[1], [([1.0, 2.0], 0)]) in (0.0, 1.0)

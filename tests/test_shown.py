@@ -31,7 +31,6 @@ ATTEMPTS = {
     "nin": lambda e: e.Neuron(MANY),
     "activation": lambda e: e.Neuron(1, activation="a" * 10_000),
     "rng": lambda e: e.Neuron(1, rng=MANY),
-    "seed": lambda e: e.RNG(MANY),
     "model": lambda e: e.MLP(1, [1])([MANY]),
     "weight": lambda e: weight(e, MANY),
     "optimiser": lambda e: e.SGD([e.Value(1.0)], lr=MANY),
@@ -61,3 +60,11 @@ def test_messages_are_short(engine, attempt):
     with pytest.raises((TypeError, ValueError)) as caught:
         attempt(engine)
     assert len(str(caught.value)) < 400
+
+
+def test_a_repr_that_raises():
+    class Broken:
+        def __repr__(self):
+            raise KeyError
+
+    assert "Broken object at" in shown(Broken())

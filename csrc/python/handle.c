@@ -604,8 +604,8 @@ static int handle_replace(Handle *self, Index i) {
     if (self->is_exported) {
         node_discard(i);
         PyErr_SetString(PyExc_ValueError,
-                        "a Value that a network or an optimiser uses cannot be "
-                        "made anew from operands: make another Value");
+                        "a Value that a network or an optimiser has used cannot be "
+                        "made anew: make another Value");
         return -1;
     }
     if (i > handles_known && !handles_reach(i)) {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..checks import check_inputs, check_split, check_target, improbable, number
+from ..checks import check_inputs, check_split, check_target, check_threshold, improbable, number
 from ..grad_mode import current_recorder, no_grad
 from ..pure import loss as pure
 from ..recorder import Integer
@@ -106,7 +106,7 @@ def eval_split(model: Model[Value], split: Split[Value]) -> float:
 
 
 def accuracy(model: Model[Value], split: Split[Value], threshold: Number = 0.0) -> float:
-    threshold = number(threshold)
+    threshold = check_threshold(threshold)
     with no_grad():
         split = check_split(split)
         share: float | None = None

@@ -10,11 +10,11 @@ from ..grad_mode import refuse
 from ..pure import nn as pure
 from .binding import call, ffi, lib, tape
 from .rng import RNG, random
-from .value import Value
+from .value import Value, index_of, place_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, MutableMapping, Sequence
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
     from ..types import Number, Path
@@ -40,7 +40,7 @@ class _Network:
             for [(_, nonlin, activation), *_] in shape
         ]
         self.nin, self.nout = sizes[0], sizes[-1]
-        self._places = ffi.new("Index[]", [p._place for p in parameters])
+        self._places = ffi.new("Index[]", [place_of(p) for p in parameters])
         # C borrows these: they live as long as this object
         self._arrays = ffi.new("uint32_t[]", sizes), ffi.new("uint8_t[]", activations)
         self.mlp = ffi.new("MLP *", (len(shape), *self._arrays, self._places))
@@ -57,9 +57,14 @@ class _Network:
         return out[0] if self.nout == 1 else out
 
 
-# by module: its network as it was at the last call. From CPython 3.14 on one may stay for good, if
-# garbage has called the module in its __del__: another reason why it keeps no Values
-_networks: MutableMapping[Module, _Network] = weakref.WeakKeyDictionary()
+# by the module's id: the module, and its network as it was at the last call. If garbage calls it
+# in a __del__ that may stay for good, from CPython 3.14 on: one more reason to keep no Values
+_networks: dict[int, tuple[weakref.ref[Module], _Network]] = {}
+
+
+def _keep(module: Module, network: _Network) -> None:
+    key = id(module)
+    _networks[key] = weakref.ref(module, lambda _: _networks.pop(key, None)), network
 
 
 def _is_plain(shape: Shape, parameters: list[Value]) -> bool:
@@ -69,7 +74,7 @@ def _is_plain(shape: Shape, parameters: list[Value]) -> bool:
         0 < len(nins) == len(shape)
         and nins[1:] == [len(neurons) for neurons in shape[:-1]]
         and all(neuron == neurons[0] for neurons in shape for neuron in neurons)
-        and all(isinstance(p, Value) for p in parameters)
+        and all(issubclass(type(p), Value) for p in parameters)  # a weak proxy is none
     )
 
 
@@ -93,14 +98,13 @@ def _network(module: Module, layers: Sequence[list[pure.Neuron]]) -> _Found | No
             parameters += w
             parameters.append(n.b)
         shape.append(neurons_shape)
-    try:
-        known = _networks.get(module)
-    except TypeError:  # a class of the user's, whose modules have no hash
-        return (_Network(shape, parameters), parameters) if _is_plain(shape, parameters) else None
+    kept = _networks.get(id(module))
+    known = kept[1] if kept and kept[0]() is module else None
     if known is None or not known.is_of(shape, parameters):
         if not _is_plain(shape, parameters):
             return None
-        known = _networks[module] = _Network(shape, parameters)
+        known = _Network(shape, parameters)
+        _keep(module, known)
     return known, parameters
 
 
@@ -121,8 +125,8 @@ class Module(pure.Module):
         refuse("zero_grad")
         parameters = list(self.parameters())
         try:
-            indices = [p._index for p in parameters]
-        except AttributeError:
+            indices = [index_of(p) for p in parameters]
+        except TypeError:
             check_weights(parameters)
             raise
         lib.zero_grad(tape, indices, len(parameters))

@@ -6,7 +6,7 @@ from ..checks import check_rate, check_steps, number
 from ..grad_mode import recorder_blocks, refuse
 from ..pure import optim as pure
 from .binding import call, ffi, lib, raise_from, tape
-from .value import Value
+from .value import Value, index_of, place_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Optimizer(pure.Optimizer):
         self._find_indices()
 
     def _find_indices(self) -> None:
-        self._indices = ffi.new("Index[]", [p._place for p in self._parameters])
+        self._indices = ffi.new("Index[]", [place_of(p) for p in self._parameters])
 
     # copies and pickles take the parameters along, and those their moments
 
@@ -56,10 +56,10 @@ class Optimizer(pure.Optimizer):
         if not isinstance(out[-1], AttributeError):
             raise_from(out)
         self._numbers()  # raises what C has said if a moment is missing
-        lost = [p for p in self._parameters if not lib.tape_moments(tape, p._index)]
+        lost = [p for p in self._parameters if not lib.tape_moments(tape, index_of(p))]
         moments = [(number(getattr(p, "m", 0.0)), number(getattr(p, "v", 0.0))) for p in lost]
         for p, numbers in zip(lost, moments):
-            call(lib.shared_adam_init, ffi.new("Index *", p._index), 1)
+            call(lib.shared_adam_init, ffi.new("Index *", index_of(p)), 1)
             p.m, p.v = numbers
 
 

@@ -141,9 +141,15 @@ def __reduce_ex__(self: Value, protocol: int) -> tuple[Any, ...]:
     return _leaf, (numbers, make, arguments), state
 
 
+# A Value's node: whatever attributes a subclass has of this name, and a TypeError for all else. The
+# second is for an array that is kept: the Value cannot be made anew from then on.
+_handle: Any = Value
+index_of, place_of = _handle._index.__get__, _handle._place.__get__
+
+
 def _moments(value: Value) -> tuple[float, float] | None:
     """Return the two moments of a leaf that an Adam has, else None."""
-    moments = lib.tape_moments(tape, value._index)
+    moments = lib.tape_moments(tape, index_of(value))
     return (tape.data[moments], tape.grad[moments]) if moments else None
 
 
@@ -158,7 +164,7 @@ def _leaf(
     Value.__init__(leaf, data)
     leaf.grad = grad
     if moments is not None:
-        call(lib.shared_adam_init, ffi.new("Index *", leaf._index), 1)
+        call(lib.shared_adam_init, ffi.new("Index *", index_of(leaf)), 1)
         leaf.m, leaf.v = moments
     if rest == [True]:  # which earlier versions have not written
         leaf._is_unrecorded = True

@@ -170,16 +170,17 @@ class _Compiled:
 
     def __init__(self) -> None:
         from ..compiled.binding import ffi, lib, tape
-        from ..compiled.value import Value
+        from ..compiled.value import Value, index_of
 
         self.kind, self.ffi, self.lib, self.tape = Value, ffi, lib, tape
+        self.index_of = index_of
 
     def check(self, v: object, what: str) -> None:
-        if not isinstance(v, self.kind):
+        if not issubclass(type(v), self.kind):
             raise TypeError(f"{what} must be a Value of the output's engine, not {shown(v)}")
 
     def node(self, v: Any) -> int:
-        i: int = v._index
+        i: int = self.index_of(v)
         return i
 
     def key(self, node: int) -> int:
@@ -189,7 +190,7 @@ class _Compiled:
         lib, node = self.lib, self.tape.nodes[i]
         if node.flags & lib.NODE_FUNCTION or node.op in (lib.OP_USER, lib.OP_LINEAR):
             nodes = (v for root in roots for v in trace(root)[0])
-            raise _own_node(next((v._op for v in nodes if v._index == i), ""))
+            raise _own_node(next((v._op for v in nodes if self.index_of(v) == i), ""))
         if node.op == lib.OP_LEAF:
             return "leaf", (), lib.tape_data(self.tape, i)[0]
         if node.op == lib.OP_SHIFT:

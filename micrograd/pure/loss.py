@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..checks import check_split, check_target, improbable, number
+from ..checks import check_split, check_target, check_threshold, improbable, number
 from ..grad_mode import no_grad
 from ..recorder import Integer
 from .functions import choose, exponentials, softmax, sum, values_of
@@ -97,13 +97,13 @@ def accuracy(model: Model[Value], split: Split[Value], threshold: Number = 0.0) 
     Raises:
         ValueError: the split is empty, or an x has not the model's size.
         IndexError: a label is out of range.
-        TypeError: the threshold, or a label, is no number.
+        TypeError: the threshold, or a label, is no number. A threshold of nan is a ValueError.
 
     Example:
         >>> accuracy(lambda x: x, [([0.5, 2.0], 1), ([3.0, 1.0], 1)])
         0.5
     """
-    threshold = number(threshold)
+    threshold = check_threshold(threshold)
     with no_grad():
         split = check_split(split)
         return share_of_hits(model, split, threshold, Value)
