@@ -67,4 +67,4 @@ def test_a_repr_that_raises():
         def __repr__(self):
             raise KeyError
 
-    assert "Broken object at" in shown(Broken())
+    assert "Broken" in shown(Broken())
