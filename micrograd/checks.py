@@ -138,9 +138,7 @@ def check_node(
     else:
         operands, op, slopes = _other_forms(_prev, _op, children, _children, local_grads)
     for operand in operands:
-        if not issubclass(
-            type(operand), kind
-        ):  # a weak proxy is no operand, whatever isinstance says
+        if not issubclass(type(operand), kind):  # isinstance is true of a weak proxy, too
             if isinstance(_prev, str):
                 raise TypeError(f"in second place there are operands: write label={shown(_prev)}")
             raise TypeError(f"an operand must be a Value, not {shown(operand)}")

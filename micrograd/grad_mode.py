@@ -183,9 +183,13 @@ class no_grad(_Manager, metaclass=_Called):
 
     if not TYPE_CHECKING:  # type checkers know `@no_grad()` alone
 
-        def __new__(cls, function=None):
+        def __new__(cls, *function, **others):
             manager = object.__new__(cls)  # quicker than by super()
-            return manager if function is None else manager(function)
+            if cls is not no_grad or not (
+                function or others
+            ):  # a subclass has arguments of its own
+                return manager
+            return manager(*function, **others)
 
     def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
         if not callable(function):

@@ -376,6 +376,23 @@ def test_weights_that_are_no_values(engine):
     assert [v.data for v in model([1.0, 2.0])] == expected
 
 
+def test_weights_that_are_no_list(engine):
+    model = engine.MLP(2, [1], rng=engine.RNG(1))
+    [neuron] = model.layers[0].neurons
+    plain, w = model([1.0, 2.0]).data, neuron.w
+    neuron.w = tuple(w)
+    assert model([1.0, 2.0]).data == plain
+    for wrong, shown in (None, "None"), (1.0, "1.0"), (w[0], "a Value"):
+        neuron.w = wrong
+        with pytest.raises(TypeError, match=f"^a neuron's w must be a list, not {shown}"):
+            model([1.0, 2.0])
+    neuron.w = iter(w)
+    with pytest.raises(TypeError, match="has no len"):
+        model([1.0, 2.0])
+    neuron.w = [*neuron.w]  # which was not read
+    assert model([1.0, 2.0]).data == plain
+
+
 def test_a_module_may_yield_its_parameters(engine):
     class Odd(engine.Module):
         p = engine.Value(1.0)

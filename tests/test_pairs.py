@@ -1679,3 +1679,15 @@ def test_modules_with_a_hash_or_equality_that_raises(engine, name):
     assert first != second
     assert [v.data for v in models[0]([1.0, 2.0])] == first
     assert engine.accuracy(models[1], [([1.0, 2.0], 0)]) in (0.0, 1.0)
+
+
+def test_a_no_grad_with_arguments_of_its_own(engine):
+    class Named(engine.no_grad):
+        def __init__(self, name):
+            super().__init__()
+            self.name = name
+
+    with Named("evaluation"):
+        assert not (engine.Value(1.0) * 2)._prev
+    with pytest.raises(TypeError, match="positional argument"):
+        engine.no_grad(print, print)

@@ -91,9 +91,10 @@ def _network(module: Module, layers: Sequence[list[pure.Neuron]]) -> _Found | No
     for neurons in layers:
         neurons_shape: list[tuple[int, bool, str]] = []
         for n in neurons:
-            if not is_called_as(n, Neuron):
+            w = n.w
+            if not is_called_as(n, Neuron) or not isinstance(w, (list, tuple)):
                 return None
-            w = [*n.w]
+            w = [*w]
             neurons_shape.append((len(w), n.nonlin, n.activation))
             parameters += w
             parameters.append(n.b)

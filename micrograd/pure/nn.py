@@ -8,6 +8,7 @@ from ..checks import (
     check_activation,
     check_generator,
     check_inputs,
+    check_lists,
     check_numbers,
     check_point,
     check_sizes,
@@ -114,6 +115,8 @@ class Neuron(_Drawn):
     def __call__(self, x: Iterable[Value | Number]) -> Value:
         """Return the neuron's output (a Value) for x, a list of nin numbers or Values."""
         x = check_point(x)
+        if not isinstance(self.w, (list, tuple)):
+            check_lists(**{"a neuron's w": self.w})
         check_inputs(x, len(self.w))
         x = check_numbers(x, self._Value)
         if {*map(type, self.w), type(self.b)} != {self._Value}:  # or of a subclass
