@@ -26,9 +26,10 @@ def _can_have_c() -> bool:
     """Tell whether there is an engine in C for this Python, as setup.py does."""
     import sysconfig  # most often there is no need for it
 
-    has_gil = not sysconfig.get_config_var("Py_GIL_DISABLED")
     return (
-        has_gil and platform.python_implementation() == "CPython" and sys.platform != "emscripten"
+        platform.python_implementation() == "CPython"
+        and sys.platform != "emscripten"
+        and not sysconfig.get_config_var("Py_GIL_DISABLED")
     )
 
 

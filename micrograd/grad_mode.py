@@ -183,13 +183,11 @@ class no_grad(_Manager, metaclass=_Called):
 
     if not TYPE_CHECKING:  # type checkers know `@no_grad()` alone
 
-        def __new__(cls, *function, **others):
+        def __new__(cls, *function, **kwargs):
             manager = object.__new__(cls)  # quicker than by super()
-            if cls is not no_grad or not (
-                function or others
-            ):  # a subclass has arguments of its own
-                return manager
-            return manager(*function, **others)
+            if cls is no_grad and (function or kwargs):  # a subclass has arguments of its own
+                return manager(*function, **kwargs)
+            return manager
 
     def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
         if not callable(function):

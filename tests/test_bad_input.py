@@ -9,6 +9,7 @@ import inspect
 import math
 import operator
 import re
+import subprocess
 import tempfile
 from decimal import Decimal
 from fractions import Fraction
@@ -281,6 +282,8 @@ def test_both_engines_do_the_same(tmp_path, monkeypatch, no_new_nodes, name, arg
     monkeypatch.chdir(tmp_path)  # some of it is taken for the name of a file
     for engine in (compiled, pure):  # other tests may have drawn from the one and not the other
         monkeypatch.setattr(engine.random, "state", 42)
+    wait = subprocess.Popen.wait  # how long `dot` takes depends on what else the machine does
+    monkeypatch.setattr(subprocess.Popen, "wait", lambda process, timeout=None: wait(process))
     for what in hostile(pure):
         if what in HUGE and argument in COUNTS:
             continue

@@ -78,7 +78,7 @@ def test_examples(page, tmp_path):
     )
     assert run.returncode == 0, run.stderr
     printed = run.stdout.splitlines()
-    expected = re.findall(r"^print\(.*\)\s+# (.*)$", program, re.MULTILINE)
+    expected = re.findall(r"^ *print\(.*\) +# (.*)$", program, re.MULTILINE)
     assert len(printed) == len(expected), run.stdout
     for line, comment in zip(printed, expected):
         pattern = re.escape(comment).replace(r"\.\.\.", r"\d*")
