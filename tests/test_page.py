@@ -837,9 +837,8 @@ def test_expressions_too_deep(page, program):
 
 def test_graphs_too_large(page):
     tab(page, "pad")
-    write(
-        page, "a = Value(0.5); " + "a = a + 1; " * 2500
-    )  # a line each takes the field half a minute
+    # on one line: Chromium takes half a minute to fill in so many
+    write(page, "a = Value(0.5); " + "a = a + 1; " * 2500)
     assert "the graph has 5001 nodes" in page.inner_text("#pad-problem")
 
 
