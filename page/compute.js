@@ -2,7 +2,6 @@
 
 import { C, Op, fault } from "./engine.js";
 import { PadError } from "./parse.js";
-import { t } from "./text.js";
 
 const OF_PAD = 1;
 const SIGN = { "+": "+", "-": "-", "*": "*", "/": "/", "**": "^" };
@@ -17,7 +16,7 @@ export function compute(statements) {
     let root = 0, passed = 0, number = null;
 
     function made(node, at) {
-        if (!node) throw new PadError(at, "padFault", fault());
+        if (!node) throw new PadError(at, fault());
         return { node };
     }
 
@@ -34,17 +33,17 @@ export function compute(statements) {
         if (sign === "+") return a + b;
         if (sign === "-") return a - b;
         if (sign === "*") return a * b;
-        if (sign === "/" && b === 0) throw new PadError(at, "padFault", t("noQuotient", `${a} / ${b}`));
+        if (sign === "/" && b === 0) throw new PadError(at, "noQuotient", `${a} / ${b}`);
         if (sign === "/") return a / b;
         const power = C.page_pow(a, b);
-        if (Number.isNaN(power)) throw new PadError(at, "padFault", fault());
+        if (Number.isNaN(power)) throw new PadError(at, fault());
         return power;
     }
 
     function method({ name, at }, a) {
         if (!isNode(a)) throw new PadError(at, "padNumberMethod", name);
         if (name !== "backward") return made(C.graph_unary(OF_PAD, Op[name.toUpperCase()], a.node), at);
-        if (C.graph_root(OF_PAD, a.node) < 0 || C.graph_backward(OF_PAD)) throw new PadError(at, "padFault", fault());
+        if (C.graph_root(OF_PAD, a.node) < 0 || C.graph_backward(OF_PAD)) throw new PadError(at, fault());
         passed = a.node;
         return null;
     }

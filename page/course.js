@@ -36,11 +36,11 @@ function marked(mine, other) {
     return [mine.slice(0, k), element("mark", {}, mine.slice(k))];
 }
 
-// A row of the table: line k of this page, and the course's number if it has such a line.
+// A row of the table: line k of this page, and the course's number if there is a course with such a line.
 export function row(line, course, k) {
-    const mine = number(line), other = course[k] && number(course[k]);
+    const mine = number(line), other = course?.[k] && number(course[k]);
     const cells = [element("td", {}, line.slice(0, -mine.length), ...marked(mine, other))];
     if (other !== undefined) cells.push(element("td", {}, other));
-    else if (k === course.length && k > 0) cells.push(element("td", {}, t("courseEnds")));
+    else if (k === course?.length) cells.push(element("td", {}, t("courseEnds")));
     return element("tr", {}, ...cells);
 }

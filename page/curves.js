@@ -37,7 +37,8 @@ export function drawCurves(canvas, curves, every = 1) {
         }
     }
     // all in one form
-    const written = value => (across[0] < 1e-3 || value >= 1e6 ? value.toExponential().replace("+", "") : String(value));
+    const isLong = across[0] < 1e-3 || across.at(-1) >= 1e6;
+    const written = value => (isLong ? value.toExponential().replace("+", "") : String(value));
     const room = Math.max(0, ...across.map(value => context.measureText(written(value)).width));
     const left = Math.max(46, room + 10), right = width - 24; // half of the last step's label is right of it
     const steps = Math.max(10, n - 1);

@@ -31,32 +31,31 @@ export const opName = op => string(C.page_op_name(op));
 
 // Some of the enum Op in csrc/micrograd.h. A test compares the two.
 export const Op = {
-    LEAF: 0, SHIFT: 1, LARGER: 2, ADD: 3, MUL: 4, POW: 5, POWER: 6, RELU: 7, TANH: 8, EXP: 9, LOG: 10,
-    SIGMOID: 11, SQRT: 12, SIN: 13, COS: 14, ABS: 15, TAKE: 16,
+    SHIFT: 1, ADD: 3, MUL: 4, POW: 5, POWER: 6, RELU: 7, TANH: 8, EXP: 9, LOG: 10, SIGMOID: 11, SQRT: 12, SIN: 13, COS: 14,
 };
 
 const Fault = { MEMORY: 1, FORWARD: 2, BACKWARD: 3, DIVISION: 4 };
 
-// What failed last, in words.
+// What failed last: a function that returns it in words.
 export function fault() {
     const pointer = C.page_fault();
     const [code, op, operands] = view(Int32Array, pointer, 3);
-    const numbers = [...doubles(pointer + 16, 2)].slice(0, operands).map(repr);
-    if (code === Fault.MEMORY) return t("noMemory");
-    if (code === Fault.DIVISION) return t("noQuotient", numbers.join(" / "));
-    const name = op === Op.POW || op === Op.POWER ? "**" : opName(op);
-    const what = numbers.length === 2 ? numbers.join(` ${name} `) : `${name}(${numbers[0]})`;
-    const slopeOf = repr(Number(numbers[1]) + 1); // x ** k is the slope of x ** (k + 1)
-    return t(code === Fault.BACKWARD ? "noSlope" : reason(op, numbers), what, numbers[0], slopeOf);
+    const [x, k] = doubles(pointer + 16, 2);
+    if (code === Fault.MEMORY) return () => t("noMemory");
+    const sign = code === Fault.DIVISION ? "/" : isPower(op) ? "**" : opName(op);
+    const what = operands === 2 ? `${repr(x)} ${sign} ${repr(k)}` : `${sign}(${repr(x)})`;
+    const key = { [Fault.DIVISION]: "noQuotient", [Fault.BACKWARD]: "noSlope" }[code] ?? reason(op, x, k);
+    return () => t(key, what, repr(x), repr(k + 1)); // x ** k is the slope of x ** (k + 1)
 }
 
+const isPower = op => op === Op.POW || op === Op.POWER;
 const REASONS = { [Op.LOG]: "noLog", [Op.SQRT]: "noSqrt", [Op.SIN]: "noSin", [Op.COS]: "noCos" };
 
-function reason(op, [x, k]) {
-    if (op === Op.LOG && Number(x) === 0) return "noLogZero";
-    if (op !== Op.POW && op !== Op.POWER) return REASONS[op] ?? "noFloat";
-    if (Number(x) === 0) return Number(k) === -1 ? "noInverseOne" : k > -1 ? "noInverseSlope" : "noInverse";
-    return Number(x) < 0 && !Number.isInteger(Number(k)) ? "noRoot" : "noFloat";
+function reason(op, x, k) {
+    if (op === Op.LOG && x === 0) return "noLogZero";
+    if (!isPower(op)) return REASONS[op] ?? "noFloat";
+    if (x === 0) return k === -1 ? "noInverseOne" : k > -1 ? "noInverseSlope" : "noInverse";
+    return x < 0 && !Number.isInteger(k) ? "noRoot" : "noFloat";
 }
 
 // A few digits, for where there is little room.

@@ -3,9 +3,9 @@
 import { C, doubles, fault, short, view } from "./engine.js";
 import { $, color, css, element, isCalm, mix } from "./elements.js";
 import { drawCurves } from "./curves.js";
-import { readSeed } from "./run.js";
+import { readSeed, tooLarge } from "./run.js";
 import { keep, kept } from "./store.js";
-import { onLanguage, t } from "./text.js";
+import { onLanguage, say, t } from "./text.js";
 
 const EDGE = 26, TOKENS = 27, POSITIONS = 16, HEADS = 4; // as in page.h
 const MOST_WORDS = 5000;
@@ -37,22 +37,17 @@ export function startGpt() {
         pause();
         restart();
     };
-    $("gpt-words").onchange = $("gpt-seed").onchange = () => {
-        pause();
-        const had = step;
-        if (restart() && had) $("gpt-anew").textContent = t("gptAnew");
-        keepFields();
-    };
+    $("gpt-words").onchange = $("gpt-seed").onchange = startAnew;
     $("gpt-rivers").onclick = () => {
         $("gpt-words").value = rivers;
-        $("gpt-words").onchange();
+        startAnew();
     };
     // from the next step on
     $("gpt-rate").onchange = () => {
         const text = $("gpt-rate").value.trim(), isRight = text !== "" && isRate(Number(text));
         if (isRight) rate = Number(text);
         $("gpt-rate").setAttribute("aria-invalid", !isRight);
-        $("gpt-rate-problem").textContent = isRight ? "" : `${t("wrong_gpt_rate")} ${t("inUse", rate)}`;
+        say($("gpt-rate-problem"), () => (isRight ? "" : `${t("wrong_gpt_rate")} ${t("inUse", rate)}`));
         keepFields();
     };
     $("gpt-word").oninput = () => {
@@ -67,6 +62,13 @@ export function startGpt() {
         if (isStarted) show();
     });
     new ResizeObserver(() => isStarted && show()).observe($("gpt-curve"));
+}
+
+function startAnew() {
+    pause();
+    const had = step;
+    if (restart() && had) say($("gpt-anew"), () => t("gptAnew"));
+    keepFields();
 }
 
 const isRate = x => typeof x === "number" && x > 0 && x < Infinity;
@@ -87,18 +89,18 @@ function readWords() {
     const found = [];
     for (const [k, line] of $("gpt-words").value.toLowerCase().split("\n").entries()) {
         const word = line.trim();
-        if (!/^[a-z]{0,15}$/.test(word)) return wrong(t("gptWrongWord", k + 1, shortened(word), POSITIONS - 1));
+        if (!/^[a-z]{0,15}$/.test(word)) return wrong(() => t("gptWrongWord", k + 1, shortened(word), POSITIONS - 1));
         if (word) found.push(word);
     }
-    if (found.length === 0) return wrong(t("gptNoWords"));
-    if (found.length > MOST_WORDS) return wrong(t("gptManyWords", MOST_WORDS));
+    if (found.length === 0) return wrong(() => t("gptNoWords"));
+    if (found.length > MOST_WORDS) return wrong(() => t("gptManyWords", MOST_WORDS));
     return found;
 }
 
 const shortened = word => (word.length > 20 ? `${word.slice(0, 20)}…` : word);
 
 function wrong(text) {
-    $("gpt-problem").textContent = text;
+    say($("gpt-problem"), text);
     return null;
 }
 
@@ -109,10 +111,10 @@ function restart() {
     $("gpt-words").setAttribute("aria-invalid", !list);
     $("gpt-seed").setAttribute("aria-invalid", !seed);
     isWrong = !list || !seed;
-    $("gpt-anew").textContent = "";
+    say($("gpt-anew"));
     if (!list) return false;
-    if (!seed) return wrong(t("wrong_seed"));
-    $("gpt-problem").textContent = "";
+    if (!seed) return wrong(() => t("wrong_seed"));
+    say($("gpt-problem"));
     if (C.gpt_start(BigInt(seed), list.length)) return wrong(fault());
     const keys = doubles(C.gpt_keys(), list.length).slice();
     words = [...list.keys()].sort((i, j) => keys[i] - keys[j]).map(i => list[i]);
@@ -132,15 +134,9 @@ function give(tokens) {
 function takeStep() {
     if (!isStarted || isWrong) return false;
     const n = give([...tokensOf(words[step % words.length]), EDGE]);
-    if (C.gpt_step(n, rate)) {
-        wrong(t("tooLarge", fault()));
-        return false;
-    }
+    if (C.gpt_step(n, rate)) return wrong(tooLarge(fault()));
     step++;
-    if (!Number.isFinite(C.gpt_loss())) {
-        wrong(t("tooLarge", t("notFinite")));
-        return false;
-    }
+    if (!Number.isFinite(C.gpt_loss())) return wrong(tooLarge(() => t("notFinite")));
     sum += C.gpt_loss();
     count++;
     if (count === MEAN) {
@@ -184,10 +180,10 @@ const showPlay = () => {
 };
 
 function show() {
-    drawCurves($("gpt-curve"), [{ values: losses.length || !count ? losses : [sum / count], color: "--train" }], MEAN);
-    const mean = losses.length ? losses[losses.length - 1] : count ? sum / count : NaN;
-    const key = words.length === 1 ? "gptNowOne" : "gptNow";
-    const text = t(key, step, words.length, C.gpt_nparameters(), Number.isNaN(mean) ? "–" : short(mean));
+    const means = losses.length || !count ? losses : [sum / count];
+    drawCurves($("gpt-curve"), [{ values: means, color: "--train" }], MEAN);
+    const key = words.length === 1 ? "gptNowOne" : "gptNow", mean = means.length ? short(means.at(-1)) : "–";
+    const text = t(key, step, words.length, C.gpt_nparameters(), mean);
     $("gpt-now").textContent = text;
     $("gpt-curve").setAttribute("aria-label", text);
     look();

@@ -164,12 +164,6 @@ int graph_backward(int which) {
     return tape_backward(&graph->tape, graph->root) ? failed(graph) : 0;
 }
 
-int graph_zero(int which) {
-    Graph *graph = &graphs[which];
-    for (size_t k = 0; k < graph->n; k++) *tape_grad(&graph->tape, graph->order[k]) = 0.0;
-    return 0;
-}
-
 int graph_steps(int which, int n) {
     Graph *graph = &graphs[which];
     for (size_t k = 0; k < graph->n; k++) *tape_grad(&graph->tape, graph->order[k]) = graph->before[k];

@@ -81,10 +81,7 @@ export class GraphView {
         this.steps = [0];
         [...this.nodes].reverse().forEach((node, k) => symbol(node) && this.steps.push(k + 1));
         this.slider.max = this.steps.length;
-        if (!hasGradients) {
-            C.graph_zero(this.which);
-            if (C.graph_backward(this.which)) this.problem = fault();
-        }
+        if (!hasGradients && C.graph_backward(this.which)) this.problem = fault();
         this.step = isAtStart ? 0 : this.steps.length;
         if (isAtStart) this.run(0);
         this.hovered = null;
@@ -117,14 +114,15 @@ export class GraphView {
             const kind = classes.get(node.index) ?? (symbol(node) ? "computed" : "constant");
             const title = svg("title", {}, `${this.name(node.index)} ${symbol(node)}`);
             const name = shortened(this.name(node.index));
-            const data = svg("text", { x: 8, y: 29 }), grad = svg("text", { x: 8, y: 42, class: "grad" });
+            const grad = svg("text", { x: 8, y: 42, class: "grad" });
             const box = svg("g", { class: `node ${kind}`, transform: `translate(${x} ${y})`, "data-node": k, role: "img" },
                 title,
                 svg("rect", { width: w, height: h, rx: 6 }),
                 svg("text", { x: 8, y: 14, class: "name" }, name),
                 svg("text", { x: w - 8, y: 14, class: "op", "text-anchor": "end" }, symbol(node)),
-                data, grad);
-            return Object.assign(box, { title, data, grad });
+                svg("text", { x: 8, y: 29 }, `data ${short(node.data)}`),
+                grad);
+            return Object.assign(box, { grad });
         });
         const layer = svg("g", {}, ...this.boxes);
         this.svg.replaceChildren(lines, layer);
@@ -137,28 +135,30 @@ export class GraphView {
     // ------------------------------------------------------------------------
     // the steps of backward
 
-    goto(step) {
+    // isExplained: by the rule of this step, and not by what all have done
+    goto(step, isExplained = true) {
         step = Math.min(Math.max(step, 0), this.steps.length);
-        if (step === this.step) return this.reveal(this.current());
+        if (step === this.step && isExplained) return this.reveal(this.current());
         this.problem = null;
-        const before = step > 0 ? this.run(step - 1) : null;
+        let before = null;
+        if (step > 0 && isExplained) {
+            this.run(step - 1);
+            before = readNodes(this.which, this.n);
+        }
         this.run(step);
         this.step = step;
         this.refresh(before);
         this.reveal(this.current());
     }
 
-    // all steps at once: it is not the last one that is explained, but what all have done
     end() {
-        this.goto(this.steps.length);
-        this.refresh();
+        this.goto(this.steps.length, false);
     }
 
     // the gradients after so many steps
     run(step) {
         const n = step === 0 ? 0 : this.steps[step - 1] + 1;
         if (C.graph_steps(this.which, n)) this.problem = fault();
-        return readNodes(this.which, this.n);
     }
 
     // the place of the node whose rule was the last step; before all steps, of the one where they begin
@@ -169,11 +169,10 @@ export class GraphView {
     refresh(before) {
         this.nodes = readNodes(this.which, this.n);
         const isEnd = this.step === this.steps.length && !before;
-        this.nodes.forEach(({ data, grad }, k) => {
+        this.nodes.forEach(({ grad }, k) => {
             const box = this.boxes[k];
             if (box.shown === grad) return; // most have not changed
             box.shown = grad;
-            box.data.textContent = `data ${short(data)}`;
             box.grad.textContent = `grad ${short(grad)}`;
             box.classList.toggle("plus", grad > 0);
             box.classList.toggle("minus", grad < 0);
@@ -211,7 +210,7 @@ export class GraphView {
         this.playButton.textContent = this.timer ? "❚❚" : "▶▶";
         const root = this.name(this.nodes[this.n - 1].index);
         let lines;
-        if (this.problem) lines = [this.problem];
+        if (this.problem) lines = [this.problem()];
         else if (this.step === 0) lines = [t(this.nodes.some(({ grad }) => grad) ? "ruleEarlier" : "ruleNone", root)];
         else if (!this.before) lines = [t("ruleAll", root, this.steps.length - 1, this.n - this.steps.length + 1)];
         else if (this.step === 1) {
@@ -343,7 +342,8 @@ export class GraphView {
                 ArrowUp: () => this.pan(0, -far), ArrowDown: () => this.pan(0, far),
                 "+": () => this.zoom(1.3), "=": () => this.zoom(1.3), "-": () => this.zoom(1 / 1.3), 0: () => this.fit(true),
                 ".": () => this.goto(this.step + 1), ",": () => this.goto(this.step - 1),
-                n: () => this.pointNext(-1), p: () => this.pointNext(1), // backward's way is forward here
+                // n goes in the order of backward, from the loss to the leaves
+                n: () => this.pointNext(-1), p: () => this.pointNext(1),
                 Home: () => this.goto(0), End: () => this.end(),
             };
             if (event.ctrlKey || event.metaKey || event.altKey || !actions[event.key]) return;

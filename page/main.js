@@ -2,13 +2,12 @@
 
 import { C, load } from "./engine.js";
 import { $ } from "./elements.js";
-import { COURSE, onRun, readHidden, restart, run } from "./run.js";
-import { keep, kept } from "./store.js";
+import { restart, run } from "./run.js";
 import { pause, redraw, startTrain } from "./train.js";
 import { gradients, pointGraph, selectPoint, showPoint, startPoint } from "./point.js";
 import { padGraph, padText, showPad, startPad } from "./pad.js";
 import { showGpt, startGpt } from "./gpt.js";
-import { onLanguage, startLanguage, t } from "./text.js";
+import { startLanguage } from "./text.js";
 
 const TABS = ["train", "graph", "pad", "gpt"];
 const show = { train: on => on && redraw(), graph: showGraph, pad: showPad, gpt: showGpt };
@@ -54,24 +53,6 @@ function startTabs() {
     fromAddress();
 }
 
-// a network whose graph fits on a screen, and back to the one before
-function startSmall() {
-    let before = readHidden(String(kept("hidden"))) ?? COURSE.hidden;
-    const isSmall = () => run.settings.hidden.join() === "3";
-    const describe = () => {
-        if (!isSmall() && before !== run.settings.hidden) keep("hidden", (before = run.settings.hidden));
-        $("small").textContent = isSmall() ? t("smallBack", before.join(", ")) : t("small");
-    };
-    $("small").onclick = () => {
-        if (run.step > 0 && !confirm(t("smallAnew", run.step))) return;
-        $("hidden").value = isSmall() ? before.join(", ") : "3";
-        $("hidden").onchange();
-    };
-    onRun(describe);
-    onLanguage(describe);
-    describe();
-}
-
 async function start() {
     const bytes = await load();
     document.querySelector("[data-text=about1]").dataset.text = `about1|${Math.round(bytes / 1000)}`;
@@ -83,7 +64,6 @@ async function start() {
     startLanguage();
     startTabs();
     $("point-graph-of").onclick = () => choose("graph", { hasFocus: true, isNew: true });
-    startSmall();
     matchMedia("(prefers-color-scheme: dark)").onchange = () => choose(location.hash.slice(1));
     document.body.classList.add("ready");
 }

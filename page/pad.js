@@ -6,7 +6,7 @@ import { compute } from "./compute.js";
 import { GraphView, readNode } from "./graph.js";
 import { PadError, parse } from "./parse.js";
 import { keep, kept } from "./store.js";
-import { onLanguage, t } from "./text.js";
+import { say, t } from "./text.js";
 
 const OF_PAD = 1;
 
@@ -69,7 +69,6 @@ export function startPad() {
         graph.box = null;
         go();
     };
-    onLanguage(() => isShown && go());
 }
 
 // Which example the text is, if it is one. A text of one's own is kept while examples are looked at.
@@ -81,10 +80,7 @@ function showExample() {
     $("pad-example").value = found ?? "own";
 }
 
-let isShown = false;
-
 export function showPad(on) {
-    isShown = on;
     if (on && !statements) go();
     if (!on) graph.stop();
 }
@@ -92,7 +88,7 @@ export function showPad(on) {
 function go() {
     const text = $("pad-text").value;
     statements = text;
-    $("pad-problem").textContent = $("pad-called").textContent = "";
+    for (const id of ["pad-problem", "pad-called"]) say($(id));
     $("pad-text").setAttribute("aria-invalid", false);
     try {
         const { names, root, hasGradients, number } = compute(parse(text));
@@ -100,19 +96,18 @@ function go() {
         if (!root) throw new PadError(text.length, "padEmpty");
         const labels = new Map([...names].map(([name, node]) => [node, name]));
         const n = C.graph_root(OF_PAD, root);
-        if (n < 0) throw new PadError(text.length, "padFault", fault());
+        if (n < 0) throw new PadError(text.length, fault());
         if (n > MOST_NODES) throw new PadError(text.length, "padLarge", n, MOST_NODES);
         named = names;
         stale(false);
         graph.show(n, labels, new Map(), { keepPlace: Boolean(graph.box) && graph.n === n, hasGradients });
-        if (!hasGradients) $("pad-called").textContent = t("padCalled", graph.name(root));
+        if (!hasGradients) say($("pad-called"), () => t("padCalled", graph.name(root)));
     } catch (problem) {
         if (!(problem instanceof PadError)) throw problem;
         graph.stop();
         stale(true);
         const line = text.slice(0, problem.at).split("\n");
-        const what = t(problem.message, ...problem.numbers);
-        $("pad-problem").textContent = t("padWhere", line.length, line[line.length - 1].length + 1, what);
+        say($("pad-problem"), () => t("padWhere", line.length, line.at(-1).length + 1, problem.words()));
         $("pad-text").setAttribute("aria-invalid", true);
     }
 }
@@ -127,26 +122,23 @@ function stale(on) {
 
 // the named values, in the graph or not
 function table() {
-    const rows = [...named].map(([name, node]) => {
-        const { data, grad } = readNode(OF_PAD, node);
+    const rows = [...named].map(([name, node]) => ({ name, ...readNode(OF_PAD, node) }));
+    $("pad-values").replaceChildren(...rows.map(({ name, index, data, grad }) => {
         const cells = [data, grad].map(number => element("td", {}, repr(number)));
-        return element("tr", { "data-index": node }, element("th", { scope: "row", title: name }, name), ...cells);
-    });
-    $("pad-values").replaceChildren(...rows);
-    $("pad-odd").textContent = odd().join("\n");
+        return element("tr", { "data-index": index }, element("th", { scope: "row", title: name }, name), ...cells);
+    }));
+    const powers = graph.nodes.filter(({ op }) => op === Op.POWER).map(({ a, b }) => [readNode(OF_PAD, a).data, b]);
+    say($("pad-odd"), () => odd(rows, powers).join("\n"));
 }
 
-// Which named numbers are not finite, and why.
-function odd() {
-    const negative = graph.nodes.filter(({ op }) => op === Op.POWER).map(({ a, b }) => [readNode(OF_PAD, a).data, b]);
-    return [...named].flatMap(([name, node]) => {
-        const { data, grad } = readNode(OF_PAD, node);
-        return [[`${name}.data`, data], [`${name}.grad`, grad]].filter(([, x]) => !Number.isFinite(x)).map(([what, x]) => {
-            const base = what.endsWith("grad") && negative.find(([a, b]) => a < 0 && b === node)?.[0];
+// Which named numbers are not finite, and why. powers: base and exponent's node of each.
+function odd(rows, powers) {
+    return rows.flatMap(({ name, index, data, grad }) =>
+        [[`${name}.data`, data], [`${name}.grad`, grad]].filter(([, x]) => !Number.isFinite(x)).map(([what, x]) => {
+            const base = what.endsWith("grad") && powers.find(([a, b]) => a < 0 && b === index)?.[0];
             if (base) return t("padNanPower", what, repr(base));
             return t(Number.isNaN(x) ? "padNan" : "padInfinite", what);
-        });
-    });
+        }));
 }
 
 function mark(index) {

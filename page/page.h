@@ -88,7 +88,6 @@ const GraphNode *graph_node(int which, uint32_t i);  // any node since the start
 int graph_point(double x, double y, int label);
 
 int graph_backward(int which);       // the whole pass, added to what gradients there are
-int graph_zero(int which);           // all gradients 0
 int graph_steps(int which, int n);   // all gradients as before the last pass, and then its first n steps:
                                      // root.grad = 1, and a rule for each node, from the end of the walk's order
 

@@ -1,8 +1,8 @@
-// The scratch pad's language: assignments (= and +=), + - * / **, unary minus, parentheses, numbers, names,
-// Value(number), the methods below, comments. It is Python's, as far as
-// it goes, with Python's precedence. A program becomes a list of statements:
+// The scratch pad's language: assignments (= += -= *= /= **=), + - * / **, unary minus, parentheses, numbers,
+// names, Value(number), the methods below, comments. It is Python's, as far as it goes, with Python's
+// precedence. A program becomes a list of statements:
 //
-//     {name: "a" or null, value: expression, line}
+//     {name: "a" or null, value: expression, at}
 //
 // and an expression one of
 //
@@ -11,23 +11,27 @@
 //
 // each with the position `at` from which an error is reported.
 
+import { t } from "./text.js";
+
 const MOST_DEPTH = 500; // of expressions in one another: what follows them calls itself
 const METHODS = ["tanh", "relu", "exp", "log", "sigmoid", "sqrt", "sin", "cos", "backward"];
 
 export class PadError extends Error {
-    // what: a key of text.js
+    // what: a key of text.js, or a function that returns the words, as fault() does
     constructor(at, what, ...numbers) {
         super(what);
-        Object.assign(this, { at, what, numbers });
+        this.at = at;
+        this.words = typeof what === "function" ? what : () => t(what, ...numbers);
     }
 }
 
-// With what lines of Python begin that are not read here.
-const STATEMENTS = /^(for|while|if|else|elif|def|class|import|from|return|with|lambda|del|try)$/;
+// Python's, of which none is read here. A test compares the two.
+const KEYWORDS = ("False None True and as assert async await break class continue def del elif else except "
+    + "finally for from global if import in is lambda nonlocal not or pass raise return try while with yield").split(" ");
 
 const TOKEN = /[ \t]+|#[^\n]*|(\n|;)|((?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|([_\p{XID_Start}]\p{XID_Continue}*)|(\*\*=?|[-+*/]=?|[=().,])|(.)/gsu;
 
-// What a keyboard for Chinese writes, and Python does not read, beside the full-width forms of ASCII.
+// Characters that Chinese input methods type, and Python does not read, beside the full-width forms of ASCII.
 const LIKE = { "。": ".", "、": ",", "×": "*", "÷": "/", "−": "-" };
 
 function problemWith(character, at) {
@@ -43,7 +47,8 @@ function tokens(text) {
         const [all, end, number, name, sign, wrong] = match;
         const at = match.index;
         if (wrong) throw problemWith(wrong, at);
-        if (STATEMENTS.test(name)) throw new PadError(at, "padStatement", name);
+        if (KEYWORDS.includes(name)) throw new PadError(at, "padStatement", name);
+        // before parsing, because its argument may be a string, which is no token
         if (/^print\s*\(/.test(text.slice(at, at + 20))) throw new PadError(at, "padPrint");
         const kind = end ? "end" : number ? "number" : name ? "name" : sign ? "sign" : null;
         // Python takes names in this form, in which full-width letters are the plain ones

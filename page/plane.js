@@ -3,12 +3,13 @@
 import { C, view } from "./engine.js";
 import { color, svg } from "./elements.js";
 import { LIMITS, counts, onRun, pointsChanged, run } from "./run.js";
-import { onLanguage, t } from "./text.js";
+import { onLanguage, say, t } from "./text.js";
 
 export const HALF = 2.2; // the plane goes from -HALF to HALF
 const EDGE = HALF - 0.08; // how far a point may be moved, so that all of its mark is seen
 const SLACK = 5; // pixels by which a click may slip
 const HOLD = 12; // pixels from a point at which it can be dragged
+const FINGER = 22; // and at which a finger taps it
 const FINE = 128, COARSE = 64; // squares a side; SURFACE in page.h is the most
 const STEP = 0.05; // of an arrow key
 
@@ -26,9 +27,16 @@ export class Plane {
         Object.assign(this, { canvas, overlay, live, onSelect, isBusy });
         this.tool = "move"; // or "0", "1", "2": add one of that class; "delete"
         this.selected = null;
+        const axes = [-2, -1, 0, 1, 2].flatMap(k => [
+            svg("text", { x: k, y: HALF - 0.04, "text-anchor": "middle" }, String(k)),
+            // -2 is labelled by the horizontal axis
+            ...(k > -2 ? [svg("text", { x: 0.04 - HALF, y: 0.05 - k }, String(k))] : []),
+        ]);
+        this.marks = svg("g");
+        overlay.append(svg("g", { class: "axes", "aria-hidden": "true" }, ...axes), this.marks);
         this.listen();
         onRun(() => {
-            if (this.selected && !run.points.includes(this.selected)) this.select(null);
+            if (this.selected && !run.points.includes(this.selected)) this.choose(null);
             this.draw();
         });
         onLanguage(() => this.overlay.setAttribute("aria-label", t("planeLabel")));
@@ -65,34 +73,33 @@ export class Plane {
                 class: `point class${point.label}${point.isVal ? " val" : ""}${point === this.selected ? " selected" : ""}`,
                 "data-i": i,
             }));
-        const axes = [-2, -1, 0, 1, 2].flatMap(k => [
-            svg("text", { x: k, y: HALF - 0.04, "text-anchor": "middle" }, String(k)),
-            ...(k > -2 ? [svg("text", { x: 0.04 - HALF, y: 0.05 - k }, String(k))] : []), // there it is of the other axis
-        ]);
-        this.overlay.replaceChildren(svg("g", { class: "axes", "aria-hidden": "true" }, ...axes), ...marks);
+        this.marks.replaceChildren(...marks);
+    }
+
+    choose(point) {
+        this.selected = point;
+        this.onSelect(point);
     }
 
     select(point) {
-        this.selected = point;
+        this.choose(point);
         this.drawPoints();
-        this.onSelect(point);
-        if (point) this.say(point);
+        if (point) this.tell(point);
     }
 
-    say({ x, y, label, isVal }) {
-        this.live.textContent = t("planePoint", x.toFixed(2), y.toFixed(2), label, t(isVal ? "isVal" : "isTrain"));
+    tell({ x, y, label, isVal }) {
+        const place = [x, y].map(k => k.toFixed(2));
+        say(this.live, () => t("planePoint", ...place, label, t(isVal ? "isVal" : "isTrain")));
     }
 
     add(x, y, label, isVal = false) {
-        if (run.points.length >= LIMITS.points) {
-            this.live.textContent = t("planeFull", LIMITS.points);
-            return;
-        }
+        if (run.points.length >= LIMITS.points) return say(this.live, () => t("planeFull", LIMITS.points));
         const point = { x: limit(x), y: limit(y), label, isVal };
         run.points.push(point);
+        this.choose(point);
         pointsChanged();
-        this.select(point);
-        this.live.textContent = t("planeAdded", label, ...counts());
+        const now = counts();
+        say(this.live, () => t("planeAdded", label, ...now));
     }
 
     remove(point) {
@@ -100,7 +107,8 @@ export class Plane {
         if (i < 0) return;
         run.points.splice(i, 1);
         pointsChanged();
-        this.live.textContent = t("planeRemoved", ...counts());
+        const now = counts();
+        say(this.live, () => t("planeRemoved", ...now));
     }
 
     move(point, x, y) {
@@ -117,15 +125,15 @@ export class Plane {
         return [((event.clientX - left) / width - 0.5) * 2 * HALF, (0.5 - (event.clientY - top) / height) * 2 * HALF];
     }
 
-    // the nearest point within a finger's width, or so many pixels
-    near(event, pixels = event.pointerType === "touch" ? 22 : HOLD) {
+    // the nearest point, and how many pixels away it is
+    nearest(event) {
         const [x, y] = this.at(event);
-        let best = null, least = (pixels / this.overlay.clientWidth) * 2 * HALF;
+        let nearest = null, least = Infinity;
         for (const point of run.points) {
             const distance = Math.hypot(point.x - x, point.y - y);
-            if (distance <= least) [best, least] = [point, distance];
+            if (distance <= least) [nearest, least] = [point, distance];
         }
-        return best;
+        return { nearest, pixels: (least / (2 * HALF)) * this.overlay.clientWidth };
     }
 
     // What is pressed on a point and moved drags it; without moving it is a click, for the tool.
@@ -134,7 +142,9 @@ export class Plane {
         let pressed = null, isDrag = false; // pressed: {point or null, isHeld: near enough to be dragged, x, y}
         overlay.addEventListener("pointerdown", event => {
             if (event.button !== 0) return;
-            pressed = { point: this.near(event), isHeld: this.near(event, HOLD), x: event.clientX, y: event.clientY };
+            const { nearest, pixels } = this.nearest(event), reach = event.pointerType === "touch" ? FINGER : HOLD;
+            const point = pixels <= reach ? nearest : null;
+            pressed = { point, isHeld: pixels <= HOLD, x: event.clientX, y: event.clientY };
             isDrag = false;
             overlay.focus({ preventScroll: true });
             if (!pressed.isHeld || this.tool === "delete") return;
@@ -144,16 +154,17 @@ export class Plane {
         });
         // a finger scrolls the page, unless it is on a point; points are made anew, so that no event is for them
         overlay.addEventListener("touchstart", event => {
-            if (this.near(event.touches[0], HOLD) && event.cancelable) event.preventDefault();
+            if (this.nearest(event.touches[0]).pixels <= HOLD && event.cancelable) event.preventDefault();
         }, { passive: false });
         overlay.addEventListener("pointermove", event => {
             isDrag ||= pressed && Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) > SLACK;
-            if (!pressed) overlay.style.cursor = this.near(event) ? "grab" : this.tool === "move" ? "" : "crosshair";
+            const free = this.tool === "move" ? "" : "crosshair";
+            if (!pressed) overlay.style.cursor = this.nearest(event).pixels <= HOLD ? "grab" : free;
             else if (isDrag && pressed.isHeld && this.tool !== "delete") this.move(pressed.point, ...this.at(event));
         });
         overlay.addEventListener("pointerup", event => {
             if (pressed && !isDrag) this.click(pressed.point, event);
-            else if (pressed?.isHeld && this.tool !== "delete") this.say(pressed.point);
+            else if (pressed?.isHeld && this.tool !== "delete") this.tell(pressed.point);
             pressed = null;
         });
         overlay.addEventListener("pointercancel", () => (pressed = null));
@@ -164,7 +175,7 @@ export class Plane {
         if (this.tool === "move") this.select(point);
         else if (this.tool !== "delete") this.add(...this.at(event), Number(this.tool), event.shiftKey);
         else if (point) this.remove(point);
-        else this.live.textContent = t("planeNothing");
+        else say(this.live, () => t("planeNothing"));
     }
 
     key(event) {
@@ -179,7 +190,7 @@ export class Plane {
         else if (arrows[event.key] && point) {
             const [dx, dy] = arrows[event.key];
             this.move(point, point.x + dx, point.y + dy);
-            this.say(point);
+            this.tell(point);
         } else if (["Delete", "Backspace"].includes(event.key) && point) this.remove(point);
         else if (event.key === "Escape") this.select(null);
         else return;

@@ -4,8 +4,10 @@ import { C, Op, fault } from "./engine.js";
 import { $ } from "./elements.js";
 import { GraphView, readNodes } from "./graph.js";
 import { NetworkPicture } from "./network.js";
-import { onRun, placeName, places, run } from "./run.js";
-import { onLanguage, t } from "./text.js";
+import { COURSE, onRun, placeName, places, readHidden, run } from "./run.js";
+import { keep, kept } from "./store.js";
+import { takeField } from "./train.js";
+import { onLanguage, say, t } from "./text.js";
 
 const OF_POINT = 0;
 const MOST_NODES = 4000; // that are drawn in a second or two
@@ -43,9 +45,22 @@ export function startPoint() {
         isStale = true;
         if (isShown) show();
     });
-    onLanguage(() => {
-        describe();
-        network.describe();
+    onLanguage(() => network.describe());
+    startSmall();
+}
+
+// a network whose graph fits on a screen, and back to the one before
+function startSmall() {
+    let before = readHidden(String(kept("hidden"))) ?? COURSE.hidden;
+    const isSmall = () => run.settings.hidden.join() === "3";
+    $("small").onclick = () => {
+        if (run.step > 0 && !confirm(t("smallAnew", run.step))) return;
+        $("hidden").value = isSmall() ? before.join(", ") : "3";
+        takeField("hidden");
+    };
+    onRun(() => {
+        if (!isSmall() && before !== run.settings.hidden) keep("hidden", (before = run.settings.hidden));
+        say($("small"), () => (isSmall() ? t("smallBack", before.join(", ")) : t("small")));
     });
 }
 
@@ -54,7 +69,10 @@ export function selectPoint(point) {
     isStale = true;
 }
 
-const lossOf = ({ x, y, label }) => C.run_point_loss(x, y, label);
+function lossOf({ x, y, label }) {
+    const loss = C.run_point_loss(x, y, label);
+    return Number.isNaN(loss) ? Infinity : loss; // the right class has the probability 0, and that no logarithm
+}
 
 function choose(way) {
     const i = run.points.indexOf(chosen), n = run.points.length;
@@ -77,7 +95,7 @@ function show() {
     const { x, y, label } = chosen;
     const n = C.graph_point(x, y, label);
     if (n < 0 || n > MOST_NODES) {
-        $("point-now").textContent = n < 0 ? fault() : t("graphTooLarge", n);
+        say($("point-now"), n < 0 ? fault() : () => t("graphTooLarge", n));
         $("point-graph").hidden = true;
         return;
     }
@@ -127,19 +145,19 @@ function drawNetwork() {
 
 function describe() {
     if (!chosen) {
-        $("point-now").textContent = t("pointNone");
-        $("point-flat").textContent = "";
+        say($("point-now"), () => t("pointNone"));
+        say($("point-flat"));
         return;
     }
-    const { x, y, label } = chosen, i = run.points.indexOf(chosen);
-    $("point-flat").textContent = lossOf(chosen) < 0.01 ? t("pointFlat") : "";
-    $("point-now").textContent = t("pointNow", i, x.toFixed(3), y.toFixed(3), label, run.step);
+    const { x, y, label } = chosen, { step } = run, i = run.points.indexOf(chosen), isFlat = lossOf(chosen) < 0.01;
+    say($("point-flat"), () => (isFlat ? t("pointFlat") : ""));
+    say($("point-now"), () => t("pointNow", i, x.toFixed(3), y.toFixed(3), label, step));
 }
 
 // for tests: all gradients as the steps have left them, and as one pass leaves them
 export function gradients(byPass) {
     if (byPass) {
-        C.graph_zero(OF_POINT);
+        C.graph_steps(OF_POINT, 0);
         C.graph_backward(OF_POINT);
     }
     return readNodes(OF_POINT, graph.n).map(node => node.grad);

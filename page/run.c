@@ -147,14 +147,24 @@ double run_loss(void) {
     return run.last_loss;
 }
 
-double run_evaluate(int val) {
-    const Split *split = val ? &run.val : &run.train;
-    if (split->n == 0) return NAN;
-    Index loss = mean_cross_entropy_evaluate(&run.tape, &run.model, split->x, split->numbers, split->labels, split->n);
+static double evaluate(const Index *x, const double *numbers, const int32_t *labels, size_t n) {
+    Index loss = mean_cross_entropy_evaluate(&run.tape, &run.model, x, numbers, labels, n);
     if (!loss) return NAN;
     double number = run.tape.data[loss];
     tape_discard(&run.tape, loss);
     return number;
+}
+
+double run_evaluate(int val) {
+    const Split *split = val ? &run.val : &run.train;
+    return split->n ? evaluate(split->x, split->numbers, split->labels, split->n) : NAN;
+}
+
+double run_point_loss(double x, double y, int label) {
+    static const Index none[INPUTS];
+    const double numbers[INPUTS] = {x, y};
+    const int32_t labels[] = {label};
+    return evaluate(none, numbers, labels, 1);
 }
 
 // -----------------------------------------------------------------------------
@@ -197,23 +207,11 @@ static int outputs_at(size_t nlayers, double x, double y, int as_probabilities, 
     return result ? failed() : 0;
 }
 
-double run_point_loss(double x, double y, int label) {
-    double likely[CLASSES];
-    return outputs_at(run.model.nlayers, x, y, 1, likely) ? NAN : -log(likely[label]);
-}
-
 double run_accuracy(int val) {
     const Split *split = val ? &run.val : &run.train;
-    size_t right = 0;
-    for (size_t i = 0; i < split->n; i++) {
-        double logits[CLASSES];
-        const double *x = split->numbers + i * INPUTS;
-        if (outputs_at(run.model.nlayers, x[0], x[1], 0, logits)) return NAN;
-        int best = 0;
-        for (int c = 1; c < CLASSES; c++) best = logits[c] > logits[best] ? c : best;
-        right += best == split->labels[i];
-    }
-    return split->n ? (double)right / (double)split->n : NAN;
+    double share;
+    if (split->n == 0) return NAN;
+    return accuracy(&run.tape, &run.model, split->x, split->numbers, split->labels, split->n, &share) ? NAN : share;
 }
 
 static double at(int i, int n, double half) {

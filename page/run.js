@@ -28,7 +28,7 @@ export const run = {
     time: 0, // milliseconds that C has taken since `timed`
     timed: 0,
     stepTime: null, // of a step, over about a hundred of them
-    problem: null,
+    problem: null, // why it has stopped: a function that returns it in words
     parameters: [],
     gradients: [],
 };
@@ -128,6 +128,8 @@ function readNetwork() {
     run.gradients = doubles(C.run_gradients(), n).slice();
 }
 
+export const tooLarge = problem => () => t("tooLarge", problem());
+
 // One step; false if it has no result, as where numbers grow beyond all bounds.
 export function takeStep() {
     if (!run.points.some(point => !point.isVal)) return false;
@@ -138,14 +140,14 @@ export function takeStep() {
     run.time += performance.now() - begin;
     timeSteps();
     if (failed) {
-        run.problem = t("tooLarge", fault());
+        run.problem = tooLarge(fault());
         return false;
     }
     run.val.push(val);
     run.train.push(C.run_loss());
     run.lines.push(`step ${run.step}, train loss ${repr(C.run_loss())}`);
     run.step++;
-    if (!Number.isFinite(C.run_loss())) run.problem = t("tooLarge", t("notFinite"));
+    if (!Number.isFinite(C.run_loss())) run.problem = tooLarge(() => t("notFinite"));
     return run.problem === null;
 }
 

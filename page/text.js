@@ -1,6 +1,6 @@
 // All words of the page, in English and Chinese, and the switch between them. Elements with data-text
-// show a text, those with data-label have it as their label; {0}, {1} ... stand for numbers. Where a
-// finger points, a text whose key ends with "Touch" takes the place of the one without.
+// show a text, those with data-label have it as their label; {0}, {1} ... stand for numbers. On touch screens
+// and in narrow windows, a text whose key ends with "Touch" takes the place of the one without.
 
 import { keep, kept } from "./store.js";
 
@@ -231,7 +231,6 @@ const TEXTS = {
         "嵌套或连续的运算超过 {0} 层；请给其中的部分单独命名",
     ],
     padLarge: ["the graph has {0} nodes, and at most {1} are drawn", "图有 {0} 个节点，最多绘制 {1} 个"],
-    padFault: ["{0}", "{0}"],
     padInfinite: ["{0} is inf: too large for a float, as in Python", "{0} 是 inf：超出浮点数范围，与 Python 相同"],
     padNan: [
         "{0} is nan, as in Python: the numbers have no result, such as inf - inf",
@@ -350,16 +349,23 @@ const TEXTS = {
     ],
 };
 
-const touch = matchMedia("(pointer: coarse), (max-width: 45em)"); // a narrow window is a phone's
+const touch = matchMedia("(pointer: coarse), (max-width: 45em)"); // touch screens and narrow windows
 const LANGUAGES = ["en", "zh"];
 let language = 0;
 const listeners = [];
+const said = new Map(); // what elements say now: functions that return it in the language in use
 
 export const onLanguage = listener => listeners.push(listener);
 
 export function t(key, ...values) {
     const texts = (touch.matches && TEXTS[`${key}Touch`]) || TEXTS[key];
     return texts[language].replace(/\{(\d)\}/g, (_, k) => values[k]);
+}
+
+// Show what text() returns, now and in the other language after a switch; without text nothing.
+export function say(element, text = () => "") {
+    said.set(element, text);
+    element.textContent = text();
 }
 
 function apply() {
@@ -373,6 +379,7 @@ function apply() {
         node.setAttribute("aria-label", t(node.dataset.label));
         if (node.tagName === "BUTTON") node.title = t(node.dataset.label);
     }
+    for (const [element, text] of said) element.textContent = text();
     listeners.forEach(listener => listener());
 }
 

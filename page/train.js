@@ -9,11 +9,11 @@ import { NetworkPicture } from "./network.js";
 import { drawCurves } from "./curves.js";
 import { compare, courseLines, row } from "./course.js";
 import { kept } from "./store.js";
-import { onLanguage, t } from "./text.js";
+import { onLanguage, say, t } from "./text.js";
 
 const SPEEDS = [1, 5, 20, 60, 300, Infinity]; // steps a second
 const FRAME = 12; // milliseconds of a frame that steps may take
-const MOST_LINES = 200; // in the table, which is laid out anew with each
+const MOST_LINES = 200; // in the table: the browser lays out the whole table for each new row
 
 let isPlaying = false;
 let until = Infinity;
@@ -33,10 +33,12 @@ export function startTrain({ onSelect }) {
     onRun(printLines);
     onRun(showProblem);
     onRun(showCounts);
+    let isFirst = true;
+    onRun(() => {
+        $("kept").hidden = !isFirst || run.isCourse;
+        isFirst = false;
+    });
     onLanguage(() => {
-        showProblem();
-        showCounts();
-        showWrong();
         showPlay();
         printLines(true);
         drawLosses();
@@ -62,7 +64,6 @@ export function startTrain({ onSelect }) {
     $("course-settings").onclick = () => {
         pause();
         Object.assign(run.settings, structuredClone(COURSE));
-        $("kept").hidden = true;
         fillFields();
         restart({ newPoints: true });
     };
@@ -74,7 +75,9 @@ export function startTrain({ onSelect }) {
             network.draw();
         };
     }
-    listenToSettings();
+    for (const name of Object.keys(READERS)) $(name).onchange = () => takeField(name);
+    recall();
+    fillFields();
     if (matchMedia("(max-width: 45em)").matches) document.querySelector(".settings").open = false;
     new ResizeObserver(drawLosses).observe($("curves"));
 }
@@ -127,14 +130,14 @@ export function pause() {
 }
 
 function showProblem() {
-    const hasPoints = run.points.some(point => !point.isVal);
-    $("problem").textContent = run.problem ? t("stopped", run.problem) : hasPoints ? "" : t("noPoints");
+    const { problem } = run, hasPoints = run.points.some(point => !point.isVal);
+    say($("problem"), () => (problem ? t("stopped", problem()) : hasPoints ? "" : t("noPoints")));
 }
 
 function showCounts() {
     const [train, val, test] = counts();
-    $("points-hint").textContent = t("pointsHint", train, val, test);
-    $("val-few").textContent = val > 0 && val < 30 ? t("valFew", val, Math.round(100 / val)) : "";
+    say($("points-hint"), () => t("pointsHint", train, val, test));
+    say($("val-few"), () => (val > 0 && val < 30 ? t("valFew", val, Math.round(100 / val)) : ""));
 }
 
 const showPlay = () => {
@@ -150,46 +153,42 @@ function showSpeed() {
 // ----------------------------------------------------------------------------
 // settings
 
-function listenToSettings() {
-    // of each field: how its text is read; null where it is wrong
-    const whole = (least, most) => text => (/^\d+$/.test(text) && +text >= least && +text <= most ? +text : null);
-    const chosen = name => text => ([...$(name).options].some(({ value }) => value === text) ? text : null);
-    const rate = test => text => (text.trim() !== "" && test(Number(text)) ? Number(text) : null);
-    const readers = {
-        seed: readSeed,
-        points: whole(10, LIMITS.points),
-        hidden: readHidden,
-        data: chosen("data"), activation: chosen("activation"), optimizer: chosen("optimizer"),
-        lr: rate(x => x >= 0 && x < Infinity),
-        beta1: rate(x => x >= 0 && x < 1), beta2: rate(x => x >= 0 && x < 1),
-        eps: rate(x => x > 0 && x < 1), decay: rate(x => x >= 0 && x < Infinity),
-    };
-    for (const [name, read] of Object.entries(readers)) {
-        const field = $(name);
-        field.onchange = () => {
-            const value = read(field.value);
-            field.setAttribute("aria-invalid", value === null);
-            showWrong();
-            if (value === null) return;
-            run.settings[name] = value;
-            showOptimizer();
-            if (["optimizer", "lr", "beta1", "beta2", "eps", "decay"].includes(name)) {
-                rateChanged();
-                printLines(true);
-            } else {
-                // other points, unless it is only the network that changes
-                restart({ newPoints: ["seed", "points", "data"].includes(name) });
-            }
-        };
+// of each field: how its text is read; null where it is wrong
+const whole = (least, most) => text => (/^\d+$/.test(text) && +text >= least && +text <= most ? +text : null);
+const chosen = name => text => ([...$(name).options].some(({ value }) => value === text) ? text : null);
+const rate = test => text => (text.trim() !== "" && test(Number(text)) ? Number(text) : null);
+const READERS = {
+    seed: readSeed,
+    points: whole(10, LIMITS.points),
+    hidden: readHidden,
+    data: chosen("data"), activation: chosen("activation"), optimizer: chosen("optimizer"),
+    lr: rate(x => x >= 0 && x < Infinity),
+    beta1: rate(x => x >= 0 && x < 1), beta2: rate(x => x >= 0 && x < 1),
+    eps: rate(x => x > 0 && x < 1), decay: rate(x => x >= 0 && x < Infinity),
+};
+
+// What is in a field becomes the setting, if it can be read.
+export function takeField(name) {
+    const value = READERS[name]($(name).value);
+    $(name).setAttribute("aria-invalid", value === null);
+    showWrong();
+    if (value === null) return;
+    run.settings[name] = value;
+    showOptimizer();
+    if (["optimizer", "lr", "beta1", "beta2", "eps", "decay"].includes(name)) {
+        rateChanged();
+        printLines(true);
+        $("kept").hidden = true;
+    } else {
+        // other points, unless it is only the network that changes
+        restart({ newPoints: ["seed", "points", "data"].includes(name) });
     }
-    recall(readers);
-    fillFields();
 }
 
 // The settings and the points of the last visit, where they can be read.
-function recall(readers) {
+function recall() {
     const last = kept("run");
-    for (const [name, read] of Object.entries(readers)) {
+    for (const [name, read] of Object.entries(READERS)) {
         const value = read(String(last?.settings?.[name]));
         if (value !== null) run.settings[name] = value;
     }
@@ -200,14 +199,13 @@ function recall(readers) {
         run.points = points.map(({ x, y, label, isVal }) => ({ x, y, label, isVal: isVal === true }));
         run.isEdited = true;
     }
-    $("kept").hidden = !run.isEdited && JSON.stringify(run.settings) === JSON.stringify(COURSE);
 }
 
 // what is wrong with the first field that is wrong, below it
 function showWrong() {
     const field = document.querySelector(".settings [aria-invalid=true]");
-    const text = field && `${t(`wrong_${field.id}`)} ${t("inUse", [run.settings[field.id]].flat().join(", "))}`;
-    $("setting-problem").textContent = text ?? "";
+    const used = [run.settings[field?.id]].flat().join(", ");
+    say($("setting-problem"), () => (field ? `${t(`wrong_${field.id}`)} ${t("inUse", used)}` : ""));
     field?.closest("label").after($("setting-problem"));
 }
 
@@ -217,7 +215,7 @@ function fillFields() {
         $(name).value = Array.isArray(value) ? value.join(", ") : value;
         $(name).setAttribute("aria-invalid", false);
     }
-    $("setting-problem").textContent = "";
+    showWrong();
     showOptimizer();
 }
 
@@ -265,7 +263,7 @@ function printLines(again = false) {
     }
     const skipped = Math.max(0, lines.length - MOST_LINES);
     for (let k = Math.max(printed.n, skipped); k < lines.length; k++) {
-        table.append(row(lines[k], isCourse ? course : [], k));
+        table.append(row(lines[k], isCourse ? course : undefined, k));
     }
     while (table.children.length > MOST_LINES) table.firstChild.remove();
     printed.n = lines.length;

@@ -1,6 +1,6 @@
 """docs/micrograd.html, in a browser: what it computes, shows, and refuses.
 
-Needs chromium, playwright and ziglang: `nox -s page` installs the last two.
+Needs chromium, playwright, ziglang and wasmtime: `nox -s page` installs the last three.
 """
 
 # ruff: noqa: RUF001 - full-width characters, which the scratch pad explains
@@ -8,6 +8,7 @@ Needs chromium, playwright and ziglang: `nox -s page` installs the last two.
 import ctypes
 import gzip
 import importlib.util
+import keyword
 import math
 import re
 import shutil
@@ -61,11 +62,11 @@ def browser():
         browser.close()
 
 
-@pytest.fixture
-def page(browser):
+def opened(browser, width, height, **options):
     """The page, opened from disk. No test may leave a word on the console or ask for anything."""
     said = []
-    context = browser.new_context(viewport={"width": 1400, "height": 950}, locale="en-GB")
+    size = {"width": width, "height": height}
+    context = browser.new_context(viewport=size, locale="en-GB", **options)
     page = context.new_page()
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
@@ -76,6 +77,27 @@ def page(browser):
     context.close()
     asked = {PAGE.as_uri(), "data:,"}  # itself, and an icon that is none
     assert [word for word in said if word not in asked] == []
+
+
+@pytest.fixture
+def page(browser):
+    yield from opened(browser, 1400, 950)
+
+
+@pytest.fixture
+def phone(browser):
+    yield from opened(browser, 400, 800, has_touch=True, is_mobile=True)
+
+
+def reload(page):
+    page.reload()
+    page.wait_for_selector("body.ready")
+
+
+def enter(page, name, text):
+    """A text in a field, and the key Enter."""
+    page.fill(f"#{name}", text)
+    page.press(f"#{name}", "Enter")
 
 
 def tab(page, name):
@@ -126,6 +148,12 @@ def test_the_script_knows_the_operations():
     script = (ROOT / "page" / "engine.js").read_text("utf-8")
     known = re.findall(r"([A-Z]+): (\d+)", script.split("const Op")[1].split("};")[0])
     assert known and all(names[int(number)] == name for name, number in known)
+
+
+def test_the_scratch_pad_knows_the_keywords_of_python():
+    script = (ROOT / "page" / "parse.js").read_text("utf-8")
+    [listed] = re.findall(r"KEYWORDS = \((.*?)\)", script, re.S)
+    assert re.findall(r"\w+", listed) == keyword.kwlist
 
 
 def test_both_languages_have_the_same_texts():
@@ -290,19 +318,15 @@ def test_the_run_is_that_of_the_c_program(page, c_lines):
 
 
 def test_other_settings_are_not_compared(page):
-    page.fill("#lr", "0.05")
-    page.press("#lr", "Enter")
+    enter(page, "lr", "0.05")
     page.click("#step")
     assert "no digits of the course" in page.inner_text("#digits")
-    page.fill("#hidden", "0")
-    page.press("#hidden", "Enter")
+    enter(page, "hidden", "0")
     assert page.get_attribute("#hidden", "aria-invalid") == "true"
     assert "1 to 32 neurons" in page.inner_text("#setting-problem")
-    page.fill("#lr", "x")
-    page.press("#lr", "Enter")
+    enter(page, "lr", "x")
     assert "1 to 32 neurons" in page.inner_text("#setting-problem")  # the first one
-    page.fill("#hidden", "4")
-    page.press("#hidden", "Enter")
+    enter(page, "hidden", "4")
     assert "The learning rate is" in page.inner_text("#setting-problem")
     page.click("#course-settings")
     assert page.inner_text("#setting-problem") == ""
@@ -310,19 +334,13 @@ def test_other_settings_are_not_compared(page):
 
 def test_numbers_beyond_all_bounds(page):
     page.select_option("#optimizer", "sgd")
-    page.fill("#lr", "1e305")
-    page.press("#lr", "Enter")
+    enter(page, "lr", "1e305")
     page.click("#hundred")
     wait_until(page, "micrograd.run.problem !== null")
     assert "the learning rate is too large" in page.inner_text("#problem")
     assert "press Reset" in page.inner_text("#problem")
     page.click("#course-settings")
     assert page.inner_text("#problem") == ""
-    tab(page, "gpt")
-    page.fill("#gpt-rate", "1e300")
-    page.click("#gpt-play")
-    wait_until(page, "document.getElementById('gpt-problem').innerText !== ''")
-    assert "the learning rate is too large" in page.inner_text("#gpt-problem")
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
@@ -331,8 +349,7 @@ def test_all_that_can_be_chosen_learns(page, optimizer, data):
     page.select_option("#data", data)
     page.select_option("#optimizer", optimizer)
     page.select_option("#activation", "relu")
-    page.fill("#hidden", "8, 8")
-    page.press("#hidden", "Enter")
+    enter(page, "hidden", "8, 8")
     train(page)
     losses = page.evaluate("micrograd.run.train")
     assert len(losses) == 100 and losses[-1] < losses[0]
@@ -373,10 +390,8 @@ def place(page, x, y):
     return box["x"] + box["width"] * (0.5 + x / 4.4), box["y"] + box["height"] * (0.5 - y / 4.4)
 
 
-def near(page, x, y):
-    """A point of the plane to within two pixels: a pointer goes from one to another of these."""
-    width = page.locator("#points-layer").bounding_box()["width"]
-    return pytest.approx([x, y], abs=2 * 4.4 / width)
+def near(x, y):
+    return pytest.approx([x, y], abs=1e-5)  # the screen's places are floats of 32 bits
 
 
 def test_points_are_dragged_added_and_deleted(page):
@@ -389,7 +404,7 @@ def test_points_are_dragged_added_and_deleted(page):
     page.mouse.move(*place(page, 1.5, 0.5), steps=4)
     page.mouse.up()
     moved = page.evaluate("[micrograd.run.points[0].x, micrograd.run.points[0].y]")
-    assert moved == near(page, 1.5, 0.5)
+    assert moved == near(1.5, 0.5)
     assert page.evaluate("micrograd.C.run_evaluate(0)") > loss  # it is in another class's field now
     train(page)
     assert surface(page) != before
@@ -451,6 +466,14 @@ def test_clicks_close_together(page):
     assert page.evaluate("micrograd.run.points.length") == 1000
 
 
+def test_the_plane_has_axes(page):
+    """Across and up, and -2 only once; also after points have been drawn anew."""
+    page.focus("#points-layer")
+    page.keyboard.press("1")
+    numbers = page.locator("#points-layer .axes text").all_text_contents()
+    assert numbers == ["-2", "-1", "-1", "0", "0", "1", "1", "2", "2"]
+
+
 def test_points_by_keys(page):
     page.focus("#points-layer")
     page.keyboard.press("n")
@@ -502,14 +525,8 @@ def test_backward_in_steps_is_the_pass(page):
 
 def test_the_graph_opens_at_the_loss(page):
     tab(page, "graph")
-    seen = """() => {
-        const plane = document.querySelector("#point-graph svg").getBoundingClientRect();
-        const box = document.querySelector("#point-graph .current").getBoundingClientRect();
-        return box.left >= plane.left && box.right <= plane.right && box.top >= plane.top
-            && box.bottom <= plane.bottom;
-    }"""
     assert page.inner_text("#point-graph .count") == "0 / 190"
-    assert page.evaluate(seen)
+    assert in_view(page, "#point-graph .current")
     assert page.text_content("#point-graph .current .name") == "loss"
     assert "It begins at loss, in the thick frame." in page.inner_text("#point-graph .rule")
     assert page.inner_text("#point-network p.note") == "All are 0 so far."
@@ -533,31 +550,28 @@ def test_the_network_has_a_scale(page):
     assert f"the strongest colour, is ±{most:.4f}. In" in page.inner_text("#network p.note")
 
 
+def close(numbers):
+    """Equal but for the last places of exp, log, tanh and pow: the page's are of another libm."""
+    return pytest.approx(numbers, rel=4e-15, abs=0)
+
+
 def test_the_graph_is_that_of_python(page):
     tab(page, "graph")
     page.click("#point-graph [data-label=stepEnd]")
-    nodes = page.evaluate("micrograd.pointGraph().nodes.map(n => [n.op, n.data, n.grad])")
+    data = page.evaluate("micrograd.pointGraph().nodes.at(-1).data")
+    grads = dict(page.evaluate("micrograd.pointGraph().nodes.map(n => [n.index, n.grad])"))
     rng = micrograd.RNG(42)
     (x, label), *_ = micrograd.gen_data(rng, n=100)[0]
     model = micrograd.MLP(2, [16, 3], rng=rng)
     loss = micrograd.cross_entropy(model([micrograd.Value(xi) for xi in x]), label)
     loss.backward()
-    assert nodes[-1][1] == pytest.approx(loss.data, rel=1e-12)
-    leaves = sorted(grad for op, _, grad in nodes if op <= 1)  # a shift looks like a leaf
-    expected, seen, below = [], set(), [loss]
-    while below:
-        v = below.pop()
-        if id(v) not in seen:
-            seen.add(id(v))
-            below += v._prev
-            expected += [] if v._prev else [v.grad]
-            v.keep = v  # so that no id is used twice
-    assert leaves == pytest.approx(sorted(expected), rel=1e-9, abs=1e-15)
+    assert data == close(loss.data)
+    parameters = model.parameters()
+    assert [grads[k + 1] for k in range(len(parameters))] == close([p.grad for p in parameters])
 
 
 def test_a_weight_under_the_pointer(page):
-    page.fill("#hidden", "3")
-    page.press("#hidden", "Enter")
+    enter(page, "hidden", "3")
     tab(page, "graph")
     page.click("#point-graph [data-label=zoomFit]")
     page.locator("#point-graph .weight").first.hover()
@@ -682,14 +696,13 @@ def test_the_pad_is_python(page, program):
     exec(program, names)
     *_, last = names.values()
     last.backward()
-    rows = page.eval_on_selector_all(
-        "#pad-values tr", "rows => rows.map(row => [...row.cells].map(cell => cell.innerText))"
-    )
-    assert len(rows) > 1
-    for name, data, grad in rows:
-        assert float(data) == pytest.approx(names[name].data, rel=1e-14)
-        assert float(grad) == pytest.approx(names[name].grad, rel=1e-14, abs=1e-300)
-        assert data == repr(float(data))
+    expected = {name: x for name, x in names.items() if isinstance(x, micrograd.Value)}
+    shown = values(page)
+    assert shown.keys() == expected.keys()
+    is_exact = not re.search(r"\*\*|exp|log|tanh|sigmoid", program)
+    for name, numbers in shown.items():
+        of_python = [expected[name].data, expected[name].grad]
+        assert numbers == (of_python if is_exact else close(of_python))
 
 
 @pytest.mark.parametrize(
@@ -708,6 +721,8 @@ def test_the_pad_is_python(page, program):
         ("for k in range(3):", "column 1: no “for” here: there are no loops"),
         ("x = Value(1)\nimport math", "line 2, column 1: no “import” here"),
         ("def f(x):", "no “def” here"),
+        ("a = Value(1)\nb = None = a", "line 2, column 5: no “None” here"),
+        ("True = Value(1) * 2", "line 1, column 1: no “True” here"),
         ("a = 2", "column 5: 2 is a number and has no gradient: write Value(2)"),
         ("a = Value(2", "expected “)”"),
         ("a = 1 / 0", "1 / 0: division by zero"),
@@ -737,11 +752,13 @@ def write(page, program):
 
 
 def values(page):
-    """What the table of named values shows."""
+    """What the table of named values shows: numbers, each as Python writes it."""
     rows = page.eval_on_selector_all(
         "#pad-values tr", "rows => rows.map(row => [...row.cells].map(cell => cell.innerText))"
     )
-    return {name: (float(data), float(grad)) for name, data, grad in rows}
+    numbers = {name: [float(text) for text in texts] for name, *texts in rows}
+    assert [texts for _, *texts in rows] == [[*map(repr, pair)] for pair in numbers.values()]
+    return numbers
 
 
 def step_to(page, step):
@@ -815,12 +832,13 @@ def test_expressions_too_deep(page, program):
     assert "line 2, column" in page.inner_text("#pad-problem")
     assert "than 500 operations in one another" in page.inner_text("#pad-problem")
     write(page, "a = Value(0.5)\nb = " + "(" * 400 + "+".join(["a"] * 400) + ")" * 400)
-    assert page.inner_text("#pad-problem") == "" and values(page)["b"] == (200, 1)
+    assert page.inner_text("#pad-problem") == "" and values(page)["b"] == [200, 1]
 
 
 def test_graphs_too_large(page):
     tab(page, "pad")
-    write(page, "a = Value(0.5)\n" + "a = a + 1\n" * 2500)
+    # on one line: Chromium takes half a minute to fill in so many
+    write(page, "a = Value(0.5); " + "a = a + 1; " * 2500)
     assert "the graph has 5001 nodes" in page.inner_text("#pad-problem")
 
 
@@ -898,7 +916,8 @@ def test_the_gpt_learns(page):
     heights = page.eval_on_selector_all(
         "#gpt-next div", "bars => bars.map(bar => parseFloat(bar.title.slice(2)))"
     )
-    assert len(heights) == 27 and sum(heights) == pytest.approx(100, abs=2)
+    rounded = 27 * 0.05  # 27 figures to 0.1
+    assert len(heights) == 27 and sum(heights) == pytest.approx(100, abs=rounded)
     assert page.locator("#gpt-heads canvas").count() == 4
     assert "looks most at" in page.get_attribute("#gpt-heads canvas", "aria-label")
 
@@ -947,19 +966,24 @@ def test_a_word_of_other_letters(page):
 # everybody
 
 
+NAMES = set(  # that Chinese has, too
+    """Adam AdamW Delete English README Shift Value backward beta data examples glibc grad logit
+    loss micrograd musl relu sigmoid sqrt tanh transformer""".split()
+)
+
+
 def test_the_language_is_remembered(page):
     assert page.inner_text("#tab-graph") == "Graph"
     page.click("#language")
     assert page.inner_text("#tab-graph") == "计算图"
-    page.reload()
-    page.wait_for_selector("body.ready")
+    reload(page)
     assert page.inner_text("#tab-graph") == "计算图"
     assert page.evaluate("document.documentElement.lang") == "zh"
+    words = set()
     for name in ("train", "graph", "pad", "gpt"):
         tab(page, name)
-        words = re.sub(r"micrograd|English", "", page.inner_text("body"))
-        assert "undefined" not in words
-    page.click("#language")
+        words |= set(re.findall("[A-Za-z]{4,}", page.inner_text("body")))
+    assert words <= NAMES
 
 
 def test_back_leads_through_the_tabs(page):
@@ -979,8 +1003,7 @@ def test_what_a_visitor_made_is_kept(page):
     assert not page.is_visible("#kept")
     settings = {"seed": "7", "hidden": "4, 3", "lr": "0.05"}
     for name, text in settings.items():
-        page.fill(f"#{name}", text)
-        page.press(f"#{name}", "Enter")
+        enter(page, name, text)
     page.select_option("#data", "circles")
     page.select_option("#optimizer", "adam")
     page.check("[name=tool][value='1']")
@@ -989,8 +1012,7 @@ def test_what_a_visitor_made_is_kept(page):
     write(page, "a = Value(7.5)")
     state = "[micrograd.run.settings, micrograd.run.points, micrograd.C.run_evaluate(0)]"
     before = page.evaluate(state)
-    page.reload()
-    page.wait_for_selector("body.ready")
+    reload(page)
     assert page.evaluate(state) == before
     assert "7.5" in page.inner_text("#pad-values")
     assert page.input_value("#pad-example") == "own"
@@ -1001,11 +1023,22 @@ def test_what_a_visitor_made_is_kept(page):
     assert page.is_visible("#kept")
     page.click("#course-settings")
     assert not page.is_visible("#kept") and page.evaluate("micrograd.run.isCourse")
-    page.reload()
-    page.wait_for_selector("body.ready")
+    reload(page)
     assert page.evaluate("micrograd.run.isCourse") and not page.is_visible("#kept")
     tab(page, "pad")
     assert page.input_value("#pad-example") == "first"
+
+
+@pytest.mark.parametrize(
+    "name, text, of_course", [("lr", "0.05", "0.1"), ("hidden", "4", "16"), ("seed", "7", "42")]
+)
+def test_the_note_on_what_was_kept_goes(page, name, text, of_course):
+    enter(page, name, text)
+    assert not page.is_visible("#kept")
+    reload(page)
+    assert page.is_visible("#kept")
+    enter(page, name, of_course)
+    assert not page.is_visible("#kept")
 
 
 @pytest.mark.parametrize(
@@ -1028,8 +1061,7 @@ def test_what_was_kept_and_cannot_be_read(page, kept):
         })""",
         kept,
     )
-    page.reload()
-    page.wait_for_selector("body.ready")
+    reload(page)
     assert page.evaluate("micrograd.run.isCourse") and page.inner_text("#tab-graph") == "Graph"
     tab(page, "pad")
     assert "loss" in page.inner_text("#pad-values")
@@ -1039,13 +1071,25 @@ def test_a_browser_that_keeps_nothing(page):
     page.add_init_script(
         "Object.defineProperty(window, 'localStorage', { get() { throw new Error('refused'); } })"
     )
-    page.reload()
-    page.wait_for_selector("body.ready")
-    page.fill("#hidden", "3")
-    page.press("#hidden", "Enter")
+    reload(page)
+    enter(page, "hidden", "3")
     page.click("#language")
     assert page.evaluate("micrograd.run.settings.hidden") == [3]
     assert page.inner_text("#tab-graph") == "计算图"
+
+
+def test_the_losses_have_numbers_of_one_form(page):
+    labels = page.evaluate("""() => {
+        const labels = [], pen = CanvasRenderingContext2D.prototype, { fillText } = pen;
+        pen.fillText = function (text, ...at) {
+            labels.push(text);
+            fillText.call(this, text, ...at);
+        };
+        Object.assign(micrograd.run, { step: 2, train: [100, 1e7], val: [100, 1e7] });
+        document.getElementById("tab-train").click();
+        return labels;
+    }""")
+    assert labels[:7] == ["1e2", "1e3", "1e4", "1e5", "1e6", "1e7", "0"]
 
 
 def test_one_numbering(page):
@@ -1090,18 +1134,6 @@ def test_words_are_explained(page):
         page.click("#language")
 
 
-@pytest.fixture
-def phone(browser):
-    context = browser.new_context(
-        viewport={"width": 400, "height": 800}, has_touch=True, is_mobile=True, locale="en-GB"
-    )
-    page = context.new_page()
-    page.goto(PAGE.as_uri())
-    page.wait_for_selector("body.ready")
-    yield page
-    context.close()
-
-
 def swipe(phone, x, y, dx, dy):
     """A finger from (x, y), as the browser itself takes it: it scrolls where it may."""
     touch = phone.context.new_cdp_session(phone)
@@ -1132,7 +1164,7 @@ def test_a_finger_scrolls_or_drags(phone):
     swipe(phone, x0, y0, x1 - x0, y1 - y0)
     assert phone.evaluate("scrollY") == 0
     moved = phone.evaluate("[micrograd.run.points[0].x, micrograd.run.points[0].y]")
-    assert moved == near(phone, 1.5, -1.5)
+    assert moved == near(1.5, -1.5)
     phone.touchscreen.tap(*place(phone, 1.9, -1.9))
     assert phone.evaluate("micrograd.run.points.length") == n + 1
 
@@ -1334,6 +1366,15 @@ def test_the_point_with_the_largest_loss(page):
     page.click("#point-worst")
     assert page.inner_text("#point-now").startswith(f"Point {losses.index(max(losses))} at")
     assert page.evaluate(root) == max(losses)
+    tab(page, "train")
+    page.select_option("#optimizer", "sgd")
+    enter(page, "lr", "1e6")
+    page.click("#reset")
+    page.click("#step")
+    assert any(map(math.isnan, page.evaluate(script)))  # what has no result is the largest
+    tab(page, "graph")
+    page.click("#point-worst")
+    assert page.inner_text("#point-now").startswith("log(0.0): only positive numbers")
     page.evaluate("micrograd.run.points.length = 0")
     page.click("#point-after")
     assert page.is_disabled("#point-worst") and page.inner_text("#point-flat") == ""
@@ -1341,12 +1382,16 @@ def test_the_point_with_the_largest_loss(page):
 
 def test_three_neurons_ask_before_training_is_lost(page):
     asked = []
-    answer = [False, True]
-    page.on(
-        "dialog", lambda d: (asked.append(d.message), d.accept() if answer.pop(0) else d.dismiss())
-    )
-    page.fill("#hidden", "8, 4")
-    page.press("#hidden", "Enter")
+
+    def answer(dialog):
+        asked.append(dialog.message)
+        if len(asked) == 1:
+            dialog.dismiss()
+        else:
+            dialog.accept()
+
+    page.on("dialog", answer)
+    enter(page, "hidden", "8, 4")
     train(page)
     tab(page, "graph")
     page.click("#small")
@@ -1354,15 +1399,13 @@ def test_three_neurons_ask_before_training_is_lost(page):
     page.click("#small")
     assert page.evaluate("[micrograd.run.settings.hidden, micrograd.run.step]") == [[3], 0]
     assert asked == ["The training of 100 steps will be lost: the network starts anew."] * 2
-    page.reload()
-    page.wait_for_selector("body.ready")
+    reload(page)
     assert page.inner_text("#small") == "Back to 8, 4 (starts anew)"
     page.click("#small")
     assert page.evaluate("micrograd.run.settings.hidden") == [8, 4]
     page.click("#small")
     page.evaluate("localStorage.setItem('micrograd-hidden', '[0, \"x\"]')")
-    page.reload()
-    page.wait_for_selector("body.ready")
+    reload(page)
     assert page.inner_text("#small") == "Back to 16 (starts anew)"
 
 
@@ -1384,27 +1427,22 @@ def test_how_many_points_there_are_for_what(page):
     page.focus("#points-layer")
     page.keyboard.press("Delete")
     assert page.inner_text("#live") == "Removed. Now 80 train, 11 validate."
-    page.fill("#points", "300")
-    page.press("#points", "Enter")
+    enter(page, "points", "300")
     assert page.inner_text("#points-hint") == "240 train, 30 validate, 30 kept for a test"
     assert page.inner_text("#val-few") == ""
 
 
 def test_which_value_is_in_use(page):
-    page.fill("#hidden", "8, 4")
-    page.press("#hidden", "Enter")
+    enter(page, "hidden", "8, 4")
     for name, text, used in (("hidden", "99", "8, 4"), ("lr", "abc", "0.1")):
-        page.fill(f"#{name}", text)
-        page.press(f"#{name}", "Enter")
+        enter(page, name, text)
         assert page.inner_text("#setting-problem").endswith(f"In use: {used}.")
-        page.click("#course-settings") if name == "lr" else page.fill(f"#{name}", "8, 4")
-        page.press(f"#{name}", "Enter")
+        enter(page, name, used)
+        assert page.inner_text("#setting-problem") == ""
     tab(page, "gpt")
-    page.fill("#gpt-rate", "-1")
-    page.press("#gpt-rate", "Enter")
+    enter(page, "gpt-rate", "-1")
     assert page.inner_text("#gpt-rate-problem").endswith("above 0. In use: 0.02.")
-    page.fill("#gpt-rate", "0.01")
-    page.press("#gpt-rate", "Enter")
+    enter(page, "gpt-rate", "0.01")
     assert page.inner_text("#gpt-rate-problem") == ""
 
 
@@ -1416,13 +1454,10 @@ def test_words_and_rate_are_kept_and_start_anew(page):
     page.focus("#gpt-word")
     assert page.inner_text("#gpt-anew") == "The training has started anew."
     assert "Step 0: 2 words" in page.inner_text("#gpt-now")
-    page.reload()
-    page.wait_for_selector("body.ready")
+    reload(page)
     assert page.input_value("#gpt-words") == "ebro\nelbe"
-    page.fill("#gpt-rate", "0.01")
-    page.press("#gpt-rate", "Enter")
-    page.reload()
-    page.wait_for_selector("body.ready")
+    enter(page, "gpt-rate", "0.01")
+    reload(page)
     assert page.input_value("#gpt-rate") == "0.01"
     page.click("#gpt-step")
     assert "Step 1: 2 words" in page.inner_text("#gpt-now")
@@ -1435,8 +1470,7 @@ def test_words_and_rate_are_kept_and_start_anew(page):
 
 def test_a_rate_with_which_the_gpt_breaks_down(page):
     tab(page, "gpt")
-    page.fill("#gpt-rate", "1e300")
-    page.press("#gpt-rate", "Enter")
+    enter(page, "gpt-rate", "1e300")
     page.click("#gpt-play")
     wait_until(page, "document.getElementById('gpt-problem').innerText !== ''")
     said = page.inner_text("#gpt-problem")
@@ -1449,8 +1483,7 @@ def test_a_program_of_ones_own_comes_back(page):
     write(page, "mine = Value(7.5)")
     page.select_option("#pad-example", "chain")
     assert "mine" not in page.inner_text("#pad-values")
-    page.reload()
-    page.wait_for_selector("body.ready")
+    reload(page)
     page.select_option("#pad-example", "own")
     assert page.input_value("#pad-text") == "mine = Value(7.5)"
     assert "7.5" in page.inner_text("#pad-values")
@@ -1506,6 +1539,46 @@ def test_chinese_has_no_english_left_over(page):
     assert page.title().startswith("micrograd: ")
 
 
+def test_what_has_been_said_follows_the_language(page):
+    page.check("[name=tool][value='1']")
+    page.mouse.click(*place(page, 1.9, -1.9))
+    page.select_option("#optimizer", "sgd")
+    enter(page, "lr", "1e305")
+    page.click("#hundred")
+    wait_until(page, "micrograd.run.problem !== null")
+    enter(page, "seed", "x")
+    tab(page, "pad")
+    write(page, "a = Value(-1.0).log()")
+    tab(page, "gpt")
+    page.click("#gpt-step")
+    page.fill("#gpt-words", "ebro")
+    enter(page, "gpt-rate", "1e300")
+    page.click("#gpt-play")
+    wait_until(page, "document.getElementById('gpt-problem').innerText !== ''")
+    enter(page, "gpt-rate", "-1")
+    begins = {
+        "problem": ("It has stopped: ", "已停止："),
+        "live": ("Added: class 1.", "已添加：类别 1。"),
+        "setting-problem": ("A seed is", "种子是"),
+        "pad-problem": ("line 1, column 17: log(-1.0): only", "第 1 行第 17 列：log(-1.0)：只有"),
+        "gpt-problem": ("", ""),
+        "gpt-rate-problem": ("The learning rate is", "学习率是"),
+        "gpt-anew": ("The training has", "训练已重新开始。"),
+    }
+
+    def said():
+        return {name: page.text_content(f"#{name}") for name in begins}
+
+    english = said()
+    page.click("#language")
+    chinese = said()
+    for name, (in_english, in_chinese) in begins.items():
+        assert english[name].startswith(in_english) and chinese[name].startswith(in_chinese)
+        assert set(re.findall("[A-Za-z]{4,}", chinese[name])) <= NAMES, name
+    page.click("#language")
+    assert said() == english
+
+
 @pytest.mark.parametrize("width", [320, 2200])
 def test_very_narrow_and_very_wide(page, width):
     page.set_viewport_size({"width": width, "height": 900})
@@ -1520,5 +1593,3 @@ def test_very_narrow_and_very_wide(page, width):
 def test_the_course_is_explained(page):
     said = page.inner_text("[data-text=courseWhat]")
     assert "LLM101n" in said and "Digits that differ are no error" in said
-    numbers = page.locator("#points-layer .axes text").all_text_contents()
-    assert sorted(numbers) == sorted(["-2", "-1", "0", "1", "2", "-1", "0", "1", "2"])
