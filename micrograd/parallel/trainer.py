@@ -230,23 +230,22 @@ class Trainer:
     async def _watch(self, steps: list[Any]) -> Any:
         """Return the tasks' results, or raise a TimeoutError if there are no workers."""
         results = asyncio.ensure_future(self._client.gather(steps))
+        # if it ends later, because the tasks are cancelled, asyncio need not log that
+        results.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         loop = asyncio.get_running_loop()
         seen = loop.time()
-        try:
-            while True:
-                done, _ = await asyncio.wait({results}, timeout=min(POLL, self._timeout))
-                if done:
-                    return results.result()
-                with suppress(OSError):
-                    if await self._client.nthreads():
-                        seen = loop.time()
-                if loop.time() - seen >= self._timeout:
-                    raise TimeoutError(
-                        f"there has been no worker for {self._timeout:g} seconds: start some, and "
-                        "call backward() again"
-                    )
-        finally:
-            results.cancel()
+        while True:
+            done, _ = await asyncio.wait({results}, timeout=min(POLL, self._timeout))
+            if done:
+                return results.result()
+            with suppress(OSError):  # if the connection breaks, results has an exception soon
+                if await self._client.nthreads():
+                    seen = loop.time()
+            if loop.time() - seen >= self._timeout:
+                raise TimeoutError(
+                    f"there has been no worker for {self._timeout:g} seconds: start some, and "
+                    "call backward() again"
+                )
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         raise TypeError(
