@@ -415,9 +415,38 @@ def test_the_scheduler_forgets_everything(client):
     run = small(micrograd)
     trainer = Trainer(run.model, run.train, client)
     expected = gradients(trainer, run.model)
-    sent = trainer._sent  # the client may still have these when it sends the shards again
-    client.cancel(sent, force=True)  # as another client of the cluster may
+    client.cancel(trainer._sent, force=True)  # as another client of the cluster may
     assert gradients(trainer, run.model) == expected
+
+
+class Late:
+    """An example that cannot be unpickled the first time."""
+
+    def __init__(self, path):
+        path.touch()
+        self.path = path
+
+    def __reduce__(self):
+        return unpickled, (self.path,)
+
+
+def unpickled(path):
+    if path.exists():
+        path.unlink()
+        raise OSError("at first")
+    return 2.0
+
+
+def test_shards_that_could_not_be_made_are_made_anew(client, tmp_path, monkeypatch):
+    """Also while the client has not let go of the first ones."""
+    model, sent = Weight(micrograd), []
+    loss = lambda model, xs: model.w * xs[0]  # noqa: E731
+    trainer = Trainer(model, [Late(tmp_path / "number")], client, shards=1, loss=loss)
+    send = trainer._send
+    monkeypatch.setattr(trainer, "_send", lambda: sent.append(send()) or sent[-1])
+    with pytest.raises(OSError, match="at first"):
+        trainer.backward()
+    assert trainer.backward() == 1.0
 
 
 def test_a_shard_may_move_to_another_worker(client):
@@ -973,6 +1002,7 @@ def in_a_fork(function):
     """Return whether the function returns True in a child process."""
     child = os.fork()
     if not child:
+        signal.alarm(20)  # it may wait for a thread that is not there
         try:
             os._exit(0 if function() is True else 1)
         finally:
@@ -1031,9 +1061,13 @@ def test_copies_and_pickles(engine, client):
 def test_under_no_grad(engine, client):
     run = small(engine)
     expected = gradients(Trainer(run.model, run.train), run.model)
+    one_by_one = in_shards(Line(), 1)
     with no_grad():
         for where in None, client:
             assert gradients(Trainer(run.model, run.train, where), run.model) == expected
+        model = Line()
+        trainer = Trainer(model, POINTS, shards=1, loss=squares)  # which nothing records
+        assert gradients(trainer, model) == one_by_one
 
 
 def test_in_a_recorded_function(engine):
