@@ -23,14 +23,11 @@ EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 sys.path.insert(0, str(EXAMPLES))
 
 from gpt import GPT, read  # noqa: E402
+from gpt_parallel import losses  # noqa: E402
 
 WORDS = read(EXAMPLES / "rivers.txt")
 SHARDS = 8
 WORKERS = 1, 2, 4, 8
-
-
-def losses(model, words):
-    return map(model.loss, words)
 
 
 def training(client, times=1, steps=30):

@@ -366,15 +366,29 @@ def check_radii(r_small: Number, r_big: Number) -> tuple[float, float]:
     return r_small, r_big
 
 
-def check_split(split: Iterable[T]) -> list[T]:
+def check_examples(split: Iterable[T]) -> list[T]:
     """Return the split as a list, or raise a ValueError if it is empty, a TypeError if it is none.
 
-    Of its points only the first one is looked at.
+    A dict or a set is none: a sum depends on the order of what is added.
     """
     if hasattr(type(split), "parameters"):
         raise TypeError(f"a data set was expected, not {type(split).__name__}: the model is first")
+    if isinstance(split, (dict, set, frozenset)):
+        instead = "list(d.items())" if isinstance(split, dict) else "sorted(s)"
+        raise TypeError(f"split must be a list, not a {type(split).__name__}: write {instead}")
+    examples = listed(split, "split")
+    if not examples:
+        raise ValueError("the split is empty: there is no mean over 0 examples")
+    return examples
+
+
+def check_split(split: Iterable[T]) -> list[T]:
+    """Return a split of points and labels as a list, or raise what `check_examples` raises.
+
+    Of its points only the first one is looked at.
+    """
     try:
-        points = list(split)
+        points = check_examples(split)
     except TypeError:
         if is_number(split) or hasattr(type(split), "backward"):
             raise TypeError(
@@ -382,8 +396,6 @@ def check_split(split: Iterable[T]) -> list[T]:
                 f"{shown(split)}: of one point's logits write cross_entropy(logits, target)"
             ) from None
         raise
-    if not points:
-        raise ValueError("the split is empty: there is no mean over 0 points")
     if _is_no_point(points[0]):
         raise TypeError(
             "a data set is a list of points and labels, such as [([0.5, -1.0], 1)], and its first "

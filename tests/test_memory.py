@@ -53,6 +53,7 @@ def test_every_allocation_fails_once(failing_malloc):
         from test_value import sine
         from micrograd import compiled, pure
         from micrograd.compiled import live_nodes
+        from micrograd.parallel import Trainer
 
         malloc = ctypes.CDLL(None)
         malloc.fail_at.argtypes, malloc.fail_at.restype = [ctypes.c_long], ctypes.c_long
@@ -108,6 +109,9 @@ def test_every_allocation_fails_once(failing_malloc):
                 yield keep("loss", lambda: engine.mean_cross_entropy(kept["model"], split))
                 yield call("loss", "backward")
                 yield call("adamw", "step")
+            yield keep("trainer", lambda: Trainer(kept["model"], split, shards=3))
+            for _ in range(3):
+                yield keep("shards", lambda: [kept["trainer"].backward(), *kept["p"]])
 
         def numbers(values):
             seen = []
@@ -132,7 +136,8 @@ def test_every_allocation_fails_once(failing_malloc):
                     failures += 1
                     del problem
                     gc.collect()
-                    if name != "adamw":  # some parameters may have their moments already
+                    # some parameters may have their moments already, some shards their recordings
+                    if name not in ("adamw", "shards"):
                         assert live_nodes() == before, name
                     result = step()
                 seen += numbers(result)

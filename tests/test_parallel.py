@@ -13,20 +13,19 @@ import sys
 import threading
 import time
 from array import array
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import ENGINES, bits, collect_garbage, live_nodes, needs_c
+from conftest import ENGINES, ROOT, bits, collect_garbage, live_nodes, needs_c
+from programs import run as run_program
 
 import micrograd
-from micrograd import RecordingError, cli, no_grad
-from micrograd.parallel import Trainer, local_client
+from micrograd import RecordingError, backends, cli, no_grad
+from micrograd.parallel import Trainer, local_client, workers
 from micrograd.parallel.shards import differentiate
 from micrograd.run import CourseRun
 
 pytestmark = pytest.mark.unsanitized  # of which many processes take long
-
-ROOT = Path(__file__).parent.parent
 
 # -----------------------------------------------------------------------------
 # models and losses, which the workers import from here
@@ -93,6 +92,15 @@ def alone(loss, model, examples):
         return loss(model, examples)
     finally:
         running.pop()
+
+
+def once(flags, act, loss, model, examples):
+    """A loss that acts when it has computed its first number."""
+    found = loss(model, examples)
+    if flags:
+        flags.pop()
+        act()
+    return found
 
 
 def logarithm(model, examples):
@@ -235,6 +243,24 @@ def in_shards(model, shards):
     return all_bits([functools.reduce(operator.add, numbers) for numbers in zip(*parts)])
 
 
+class Weight:
+    """A model of one parameter."""
+
+    def __init__(self, engine):
+        self.w = engine.Value(0.5)
+
+    def parameters(self):
+        return [self.w]
+
+
+def test_many_shards():
+    """More than C's stack would bear calls, and than could be compared in pairs."""
+    n, model = 100_000, Weight(micrograd)
+    trainer = Trainer(model, range(n), shards=n, loss=lambda model, xs: model.w * xs[0])
+    assert trainer.backward() == pytest.approx(0.25 * (n - 1), rel=1e-9)
+    assert model.w.grad == pytest.approx(0.5 * (n - 1), rel=1e-9)
+
+
 def test_losses_one_by_one(client):
     """What recorded functions return, whose results are one Value, from a generator."""
     model = Line()
@@ -339,7 +365,7 @@ def test_what_dask_gives_up_is_sent_again(tmp_path):
         assert all_bits([p.grad for p in run.model.parameters()]) == before[1:]
 
 
-def test_there_are_no_workers():
+def test_there_are_no_workers(caplog):
     """They may come later."""
     distributed = pytest.importorskip("distributed")
     with (
@@ -352,6 +378,8 @@ def test_there_are_no_workers():
         trainer = Trainer(run.model, run.train, client, timeout=0.2)
         with pytest.raises(TimeoutError, match=r"there has been no worker for 0\.2 seconds"):
             trainer.backward()
+        collect_garbage()
+        assert "never retrieved" not in caplog.text
         assert not any(p.grad for p in run.model.parameters())
         cluster.scale(1)
         client.wait_for_workers(1)
@@ -369,12 +397,57 @@ def test_a_slow_step_is_no_lack_of_workers(client, tmp_path):
     timer.join()
 
 
+def test_a_connection_that_breaks_while_workers_are_counted(client, tmp_path, monkeypatch):
+    """Dask raises an OSError then, and connects again."""
+
+    async def nthreads():
+        (tmp_path / "go").touch()
+        raise OSError
+
+    monkeypatch.setattr(client, "nthreads", nthreads)
+    monkeypatch.setattr("micrograd.parallel.trainer.POLL", 0.05)
+    run = small(micrograd)
+    loss = functools.partial(waiting, tmp_path, micrograd.mean_cross_entropy)
+    trainer = Trainer(run.model, run.train, client, loss=loss)
+    assert gradients(trainer, run.model) == gradients(Trainer(run.model, run.train), run.model)
+
+
 def test_the_scheduler_forgets_everything(client):
     run = small(micrograd)
     trainer = Trainer(run.model, run.train, client)
     expected = gradients(trainer, run.model)
     client.cancel(trainer._sent, force=True)  # as another client of the cluster may
     assert gradients(trainer, run.model) == expected
+
+
+class Late:
+    """An example that cannot be unpickled the first time."""
+
+    def __init__(self, path):
+        path.touch()
+        self.path = path
+
+    def __reduce__(self):
+        return unpickled, (self.path,)
+
+
+def unpickled(path):
+    if path.exists():
+        path.unlink()
+        raise OSError("at first")
+    return 2.0
+
+
+def test_shards_that_could_not_be_made_are_made_anew(client, tmp_path, monkeypatch):
+    """Also while the client has not let go of the first ones."""
+    model, sent = Weight(micrograd), []
+    loss = lambda model, xs: model.w * xs[0]  # noqa: E731
+    trainer = Trainer(model, [Late(tmp_path / "number")], client, shards=1, loss=loss)
+    send = trainer._send
+    monkeypatch.setattr(trainer, "_send", lambda: sent.append(send()) or sent[-1])
+    with pytest.raises(OSError, match="at first"):
+        trainer.backward()
+    assert trainer.backward() == 1.0
 
 
 def test_a_shard_may_move_to_another_worker(client):
@@ -476,19 +549,27 @@ def test_what_a_replay_could_not_repeat(engine):
     assert Trainer(run.model, run.train, loss=yielding).backward() > 0.0
 
 
-@pytest.mark.parametrize("recorded", [False, True])
-def test_the_model_outside(engine, recorded):
+@pytest.mark.parametrize("what", ["recorded", "yielded", "failing"])
+def test_the_model_outside(engine, what):
     """Of which workers have a copy; without any its gradients are not touched."""
     run = small(engine)
 
+    def yielding(loss, n):
+        yield from [loss] * n
+        if what == "failing":
+            raise ZeroDivisionError
+
     def loss(model, examples):
         found = engine.mean_cross_entropy(run.model, examples)
-        return found if recorded else iter([found] * len(examples))
+        return found if what == "recorded" else yielding(found, len(examples))
 
     trainer = Trainer(run.model, run.train, loss=loss)
     for p in run.model.parameters():
         p.grad = 2.5
-    with pytest.raises(TypeError, match="the loss is computed with the trainer's own model: compu"):
+    error, match = TypeError, "^the loss is computed with the trainer's own model: compu"
+    if what == "failing":
+        error, match = ZeroDivisionError, None
+    with pytest.raises(error, match=match):
         trainer.backward()
     assert {p.grad for p in run.model.parameters()} == {2.5}
 
@@ -513,6 +594,26 @@ def test_a_loss_that_calls_its_own_trainer(engine):
                 trainer.backward()
 
 
+def test_losses_that_call_each_other_s_trainers(engine):
+    def calling(model, examples):
+        trainers[model.other].backward()
+        yield model.w
+
+    trainers, models = [], [Weight(engine), Weight(engine)]
+    for model, other in zip(models, (1, 0)):
+        model.other = other
+        trainers.append(Trainer(model, [0.0], shards=1, loss=calling))
+    for trainer in trainers:
+        with pytest.raises(RuntimeError, match="calls backward"):
+            trainer.backward()
+    assert [model.w.grad for model in models] == [0.0, 0.0]
+
+    # one may call another that does not call it
+    trainers[1] = Trainer(models[1], [0.0], shards=1, loss=lambda model, _: model.w)
+    assert trainers[0].backward() == 0.5
+    assert [model.w.grad for model in models] == [1.0, 1.0]
+
+
 # -----------------------------------------------------------------------------
 # errors, interrupts
 
@@ -523,6 +624,13 @@ class Odd(Exception):
     def __init__(self, v):
         super().__init__("odd")
         self.v = v
+
+
+class OneWay(Exception):
+    """Which can be pickled, and not unpickled."""
+
+    def __reduce__(self):
+        return operator.truediv, (1, 0)
 
 
 def stopping(kind, model, examples):
@@ -550,10 +658,12 @@ def test_exceptions_that_end_processes(client, kind):
 def test_an_exception_that_cannot_be_pickled(client):
     with pytest.raises(Odd):
         Trainer(Line(), [1], shards=1, loss=functools.partial(stopping, Odd)).backward()
-    with pytest.raises(
-        RuntimeError, match=r"^the loss raised Odd\('odd'\), which cannot be pickled"
-    ):
-        Trainer(Line(), [1], client, shards=1, loss=functools.partial(stopping, Odd)).backward()
+    for kind, text in (Odd, "'odd'"), (OneWay, "1"):
+        match = rf"^the loss raised {kind.__name__}\({text}\), which cannot be pickled"
+        with pytest.raises(RuntimeError, match=match):
+            Trainer(
+                Line(), [1], client, shards=1, loss=functools.partial(stopping, kind)
+            ).backward()
 
 
 def test_errors_of_the_loss_come_out_as_they_are(engine, client):
@@ -620,6 +730,12 @@ def test_losses_without_a_graph(engine):
         v = engine.Value(2.0) * 3.0
     leaf = r"^the loss returned Value\(data=2\.0, grad=0\.0\), which is computed from no parameter"
     refused(ValueError, leaf, lambda *_: engine.Value(2.0))
+
+    class Long(engine.Value):
+        def __repr__(self):
+            return "x" * 1000
+
+    refused(ValueError, r"^the loss returned x+ \.\.\. x+, which is computed", lambda *_: Long(2.0))
     for loss in (lambda *_: v), (lambda model, examples: iter([v] * len(examples))):
         refused(ValueError, r"^the loss was computed under no_grad\(\)", loss)
 
@@ -652,6 +768,56 @@ def test_an_interrupt(client, tmp_path):
     assert not any(p.grad for p in run.model.parameters())
     (tmp_path / "go").touch()
     assert gradients(trainer, run.model) == gradients(Trainer(run.model, run.train), run.model)
+
+
+def step_tasks(dask_scheduler):
+    return [key for key in dask_scheduler.tasks if "micrograd-step" in str(key)]
+
+
+def test_a_step_that_failed_is_cancelled(client, tmp_path, caplog):
+    """Also while its exception is kept, as a notebook keeps the last one."""
+    run = small(micrograd)
+    loss = functools.partial(waiting, tmp_path, micrograd.mean_cross_entropy)
+    trainer = Trainer(run.model, run.train, client, loss=loss)
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt) as kept:
+        trainer.backward()
+    timer.join()
+    until = time.monotonic() + 20
+    while client.run_on_scheduler(step_tasks) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert client.run_on_scheduler(step_tasks) == []
+    (tmp_path / "go").touch()
+    del kept
+    collect_garbage()
+    assert "never retrieved" not in caplog.text
+
+
+@pytest.mark.parametrize("generated", [False, True])
+def test_an_interrupt_of_a_loss_in_this_process(engine, generated):
+    def interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(10)
+
+    def one_by_one(model, examples):
+        for example in examples:
+            yield engine.mean_cross_entropy(model, [example])
+
+    def interrupted(model, examples):
+        for loss in one_by_one(model, examples):
+            yield loss
+            once(flags, interrupt, lambda *_: None, model, examples)
+
+    run, flags = small(engine), [None]
+    loss = functools.partial(once, flags, interrupt, engine.mean_cross_entropy)
+    plain, loss = (one_by_one, interrupted) if generated else (None, loss)
+    trainer = Trainer(run.model, run.train, loss=loss)
+    expected = gradients(Trainer(run.model, run.train, loss=plain), run.model)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.backward()
+    assert all_bits([p.grad for p in run.model.parameters()]) == expected[1:]
+    assert gradients(trainer, run.model) == expected
 
 
 def blocked_signals():
@@ -833,32 +999,76 @@ def test_a_closed_client(cluster):
     assert all_bits([p.grad for p in run.model.parameters()]) == before
 
 
-def test_another_process(client, monkeypatch):
+def in_a_fork(function):
+    """Return whether the function returns True in a child process."""
+    child = os.fork()
+    if not child:
+        signal.alarm(20)  # it may wait for a thread that is not there
+        try:
+            os._exit(0 if function() is True else 1)
+        finally:
+            os._exit(2)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_another_process(client):
     """After a fork the client's thread, which talks with the scheduler, is not there."""
     run = small(micrograd)
     trainer = Trainer(run.model, run.train, client)
-    monkeypatch.setattr(os, "getpid", lambda: trainer._process + 1)
-    with pytest.raises(RuntimeError, match="make a Client and a Trainer after the fork"):
-        trainer.backward()
+
+    def child():
+        with pytest.raises(RuntimeError, match="make a Client and a Trainer after the fork"):
+            trainer.backward()
+        return True
+
+    assert in_a_fork(child)
+    assert trainer.backward()
 
 
-def test_copies_and_pickles(engine):
+@needs_fork
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_without_a_client(engine):
     run = small(engine)
     trainer = Trainer(run.model, run.train)
-    for make in copy.copy, copy.deepcopy, pickle.dumps:
-        with pytest.raises(TypeError, match="a Trainer cannot be copied or pickled"):
-            make(trainer)
+    expected = gradients(trainer, run.model)
+    assert in_a_fork(lambda: gradients(trainer, run.model) == expected)
+    assert gradients(trainer, run.model) == expected
+
+
+def test_copies_and_pickles(engine, client):
+    """Of a Trainer, or of a model that has one."""
+    run = small(engine)
+    for where in None, client:
+        run.model.trainer = None
+        run.model.trainer = trainer = Trainer(run.model, run.train, where)
+        makers = copy.copy, copy.deepcopy, pickle.dumps
+        for make, x in [*[(make, trainer) for make in makers], (copy.deepcopy, run.model)]:
+            with pytest.raises(TypeError, match="a Trainer cannot be copied or pickled"):
+                make(x)
+        with pytest.raises(TypeError, match="a model that is copied must not have one as attrib"):
+            Trainer(run.model, run.train, where)
+        assert trainer.backward()
 
 
 # -----------------------------------------------------------------------------
 # pairs with the rest of the package
 
 
-def test_under_no_grad(engine):
+def test_under_no_grad(engine, client):
     run = small(engine)
     expected = gradients(Trainer(run.model, run.train), run.model)
+    one_by_one = in_shards(Line(), 1)
     with no_grad():
-        assert gradients(Trainer(run.model, run.train), run.model) == expected
+        for where in None, client:
+            assert gradients(Trainer(run.model, run.train, where), run.model) == expected
+        model = Line()
+        trainer = Trainer(model, POINTS, shards=1, loss=squares)  # which nothing records
+        assert gradients(trainer, model) == one_by_one
 
 
 def test_in_a_recorded_function(engine):
@@ -875,14 +1085,17 @@ def test_in_a_recorded_function(engine):
 
 
 def test_nothing_is_left_on_the_workers(client):
-    """Neither when a trainer is dropped nor when it is kept in vain by a failed call."""
+    """When a trainer is dropped, also after a call that failed."""
     before = client.run(nodes_here)
     run = small(micrograd)
     trainer = Trainer(run.model, run.train, client)
+    failing = Trainer(Line(), [5, 4, 2], client, shards=3, loss=logarithm)
     trainer.backward()
+    with pytest.raises(ValueError, match="no logarithm of 2"):
+        failing.backward()
     if micrograd.backend == "c":
         assert client.run(nodes_here) != before
-    del trainer
+    del trainer, failing
     until = time.monotonic() + 20
     while client.run(nodes_here) != before and time.monotonic() < until:
         time.sleep(0.05)
@@ -893,6 +1106,22 @@ def test_nothing_is_left_here(engine, no_new_nodes):
     run = small(engine)
     trainer = Trainer(run.model, run.train)
     trainer.backward()
+
+
+def test_garbage_cycles_after_a_failed_loss(engine, no_new_nodes):
+    def failing(model, examples):
+        model.trainers, model.loss = trainers, model.w * 2.0
+        model.problem = ValueError(model)
+        if len(trainers) > 1 and examples[0]:
+            raise model.problem
+        return model.loss * model.w
+
+    trainers = []
+    trainers += [Trainer(Weight(engine), [0, 1], shards=2, loss=failing) for _ in range(2)]
+    with pytest.raises(ValueError):
+        trainers[0].backward()
+    trainers.pop()
+    assert trainers[0].backward() == 0.5
 
 
 IN_A_SCRIPT = """
@@ -929,16 +1158,43 @@ print(model.loss.cache_info())
 def test_what_a_script_or_a_notebook_defines(tmp_path, backend):
     """Recorded functions, too, which are pickled by name otherwise."""
     pytest.importorskip("cloudpickle")
-    path = str(tmp_path / "pickle")
-    env = {**os.environ, "MICROGRAD_BACKEND": backend}
-    subprocess.run([sys.executable, "-c", IN_A_SCRIPT, path], check=True, env=env)
-    run = subprocess.run(
-        [sys.executable, "-c", ON_A_WORKER, path], capture_output=True, text=True, env=env
-    )
-    assert run.stdout.splitlines() == [
+    assert pickle.loads(workers.pickled(Line.loss)) is Line.loss
+    path = tmp_path / "pickle"
+    run_program(sys.executable, "-c", IN_A_SCRIPT, path, MICROGRAD_BACKEND=backend)
+    printed = run_program(sys.executable, "-c", ON_A_WORKER, path, MICROGRAD_BACKEND=backend)
+    assert printed.splitlines() == [
         "[3.5, 6.5, 9.5] {'maxsize': 5}",
         "CacheInfo(hits=2, misses=1, maxsize=5, currsize=1)",
-    ], run.stderr
+    ]
+
+
+class Slow(Weight):
+    """A model that takes long to unpickle."""
+
+    def __setstate__(self, state):
+        time.sleep(0.1)
+        vars(self).update(state)
+
+
+def test_threads_of_a_worker_make_one_copy_of_the_model(engine):
+    pytest.importorskip("cloudpickle")
+    sent = workers.pickled((Slow(engine), squares))
+    with ThreadPoolExecutor(4) as pool:
+        shards = [*pool.map(lambda k: workers.SentShard("a", sent, k, sent, 4), range(4))]
+    assert len({shard.replica for shard in shards}) == 1
+
+
+def sizes(dask_scheduler):
+    return [t.nbytes for k, t in dask_scheduler.tasks.items() if "micrograd-shard" in str(k)]
+
+
+def test_the_scheduler_knows_what_moving_a_shard_costs(client):
+    run = small(micrograd)
+    trainer = Trainer(run.model, run.train, client, shards=3)
+    trainer.backward()
+    sent = [len(trainer._pickled_model) + len(part) for part in trainer._pickled_parts]
+    found = client.run_on_scheduler(sizes)
+    assert len(found) == 3 and min(found) >= min(sent)
 
 
 def test_dask_is_not_imported_before_it_is_needed():
@@ -949,8 +1205,7 @@ print("micrograd.parallel" in sys.modules)
 micrograd.parallel.Trainer(MLP(2, [3]), [([1.0, 2.0], 0)], shards=1).backward()
 print({"dask", "distributed", "cloudpickle"} & {*sys.modules})
 """
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert run.stdout == "False\nset()\n", run.stderr
+    assert run_program(sys.executable, "-c", program) == "False\nset()\n"
 
 
 # -----------------------------------------------------------------------------
@@ -964,8 +1219,7 @@ def test_the_command_line(capsys, n, words):
     """With 6 points there are 4 to train with, and as many shards."""
     pytest.importorskip("distributed")
     assert cli.main(["--workers", str(n), "--steps", "2", *words]) == 0
-    engine = micrograd.compiled if micrograd.backend == "c" else micrograd.pure
-    run = CourseRun(engine, points=6 if words else 100)
+    run = CourseRun(backends.engine, points=6 if words else 100)
     run.backward = Trainer(run.model, run.train, shards=4 if words else 8).backward
     assert capsys.readouterr().out == "".join(f"{line}\n" for line in run.lines(2))
 
@@ -995,11 +1249,6 @@ def test_the_example(tmp_path):
     for n in 1, 3:
         program = ROOT / "examples" / "gpt_parallel.py"
         options = ["--data", words, "--steps", 3, "--shards", 4, "--workers", n]
-        run = subprocess.run(
-            [sys.executable, "-W", "error", program, *map(str, options)],
-            capture_output=True,
-            text=True,
-        )
-        assert run.returncode == 0, run.stderr
-        outputs.append(run.stdout)
+        command = [sys.executable, "-W", "error", program, *map(str, options)]
+        outputs.append(subprocess.check_output(command, text=True))  # Dask's log is apart
     assert outputs[0] == outputs[1] and outputs[0].startswith("step 3, loss ")

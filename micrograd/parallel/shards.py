@@ -9,6 +9,7 @@ from array import array
 from contextvars import Context, ContextVar
 
 from .. import pure
+from ..checks import PACKAGE
 from ..grad_mode import recording_into
 from ..recorder import Recorder
 from ..recording_errors import RecordingError
@@ -22,14 +23,12 @@ if TYPE_CHECKING:
 
     Part = tuple[float, array[float]]  # a shard's part of the mean loss, and of its gradients
 
-_PACKAGE = __name__.partition(".")[0]
-
 
 def engine_of(parameter: object) -> ModuleType:
     """Return the engine whose Value this is, or raise a TypeError."""
     if isinstance(parameter, pure.Value):
         return pure
-    compiled = sys.modules.get(f"{_PACKAGE}.compiled")  # it is there if it has made a Value
+    compiled = sys.modules.get(f"{PACKAGE}compiled")  # it is there if it has made a Value
     if compiled is not None and isinstance(parameter, compiled.Value):
         return compiled
     raise TypeError(f"a parameter must be a Value, not {shown(parameter)}")
@@ -43,8 +42,8 @@ class Replica:
         self.parameters = [*model.parameters()]
         self.kind = engine_of(self.parameters[0]).Value
         self.lock = threading.Lock()  # two threads may compute two shards, or one shard twice
-        # the recorded losses: no two shards may have the same
-        self.recorded: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+        # shards by the ids of their recorded losses: no two may have the same
+        self.recorded: weakref.WeakValueDictionary[int, Shard] = weakref.WeakValueDictionary()
 
 
 class Shard:
@@ -57,7 +56,6 @@ class Shard:
     def differentiate(self, numbers: array[float]) -> Part:
         """Return this shard's part of the mean loss, and of its gradients, at these parameters."""
         replica = self.replica
-        _computing.set(replica)
         with replica.lock:
             for p, x in zip(replica.parameters, numbers):
                 p.data = x
@@ -72,7 +70,8 @@ class Shard:
             if hasattr(type(found), "__next__"):
                 return self._one_by_one(found), 1.0 / self.total
             self.recorded = self._checked(found)
-        # the first time, too: a Value that the model keeps may be of other numbers, and have a grad
+        # also the first time: a Value that the model has kept since an earlier call may have old
+        # data and a gradient
         self.recorded.forward()
         self.recorded.backward()
         return self.recorded.data, len(self.examples) / self.total
@@ -108,17 +107,16 @@ class Shard:
         self._check_kind(loss)
         if loss._is_leaf and not any(loss is p for p in self.replica.parameters):
             raise ValueError(
-                f"the loss returned {loss!r}, which is computed from no parameter: compute it with "
-                "the model it is given"
+                f"the loss returned {shown(loss)}, which is computed from no parameter: compute it "
+                "with the model it is given"
             )
-        others = self.replica.recorded
-        for other, recorded in [*others.items()]:
-            if recorded is loss and other != self.index:
-                raise TypeError(
-                    f"the loss returned one Value for shards {min(other, self.index)} and "
-                    f"{max(other, self.index)}: compute one for each"
-                )
-        others[self.index] = loss
+        other = self.replica.recorded.get(id(loss))
+        if other is not None and other.recorded is loss and other.index != self.index:
+            first, second = sorted([other.index, self.index])
+            raise TypeError(
+                f"the loss returned one Value for shards {first} and {second}: compute one for each"
+            )
+        self.replica.recorded[id(loss)] = self
         return loss
 
     def _check_kind(self, loss: Any) -> None:
@@ -133,11 +131,15 @@ class Shard:
             )
 
 
-_computing: ContextVar[Replica | None] = ContextVar("micrograd.computing", default=None)
+# the replicas whose losses are being computed, one inside another
+_computing: ContextVar[tuple[Replica, ...]] = ContextVar("micrograd.computing", default=())
 
 
 def differentiate(shard: Shard, numbers: array[float]) -> Part:
-    """Do so in a context of its own, without the caller's no_grad."""
-    if _computing.get() is shard.replica:
+    """Compute a shard's part in an empty context, in which no no_grad of the caller is open."""
+    outer = _computing.get()
+    if shard.replica in outer:
         raise RuntimeError("the loss calls backward() of the Trainer that computes it")
-    return Context().run(shard.differentiate, numbers)
+    context = Context()
+    context.run(_computing.set, (*outer, shard.replica))
+    return context.run(shard.differentiate, numbers)

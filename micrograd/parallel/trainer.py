@@ -11,7 +11,7 @@ import uuid
 from array import array
 from contextlib import suppress
 
-from ..checks import check_parameters, count, is_number, listed, number
+from ..checks import check_examples, check_parameters, count, is_number, listed, number
 from ..grad_mode import refuse
 from ..shown import shown
 from .shards import Replica, Shard, differentiate, engine_of
@@ -48,7 +48,8 @@ class Trainer:
         timeout: for how many seconds there may be no worker before `backward()` gives up.
 
     Raises:
-        TypeError: model, client or loss is none, or a number is no number.
+        TypeError: model, split, client or loss is of another type, or shards or timeout is no
+            number.
         ValueError: there are no parameters or examples, more shards than examples, or shards or
             timeout is out of range.
         ImportError: there is a client, but no `distributed`.
@@ -75,10 +76,6 @@ class Trainer:
                 f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
             )
             raise TypeError(f"a model with parameters() was expected, not {given}")
-        if hasattr(type(split), "parameters"):
-            raise TypeError(
-                f"a data set was expected, not {type(split).__name__}: the model is first"
-            )
         parameters = _parameters_of(model)
         engine = engine_of(parameters[0])
         if loss is None:
@@ -86,7 +83,7 @@ class Trainer:
         if not callable(loss):
             raise TypeError(f"loss must be a function of a model and a list, not {shown(loss)}")
         self._timeout = _seconds(timeout)
-        parts = _divided(_listed(split), count(shards, "shards", least=1))
+        parts = _divided(check_examples(split), count(shards, "shards", least=1))
         self._model, self._places, self._client = model, _places(parameters), client
         self._total = sum(map(len, parts))
         self._local: list[Shard] = []
@@ -123,21 +120,37 @@ class Trainer:
         parameters = _parameters_of(self._model)
         self._check_places(_places(parameters))
         numbers = array("d", [p.data for p in parameters])
-        if self._client is None:
-            parts = self._from_here(parameters, numbers)
-        else:
-            parts = []
-            for found in self._from_workers(numbers):
-                if isinstance(found, bytes):
-                    raise pickle.loads(found)
-                parts.append(found)
-        loss, gradients = parts[0]
-        total: Iterable[float] = gradients
-        for part, gradients in parts[1:]:
-            loss += part
-            total = map(operator.add, total, gradients)
-        _add_gradients(parameters, [*total])
+        before = array("d", [p.grad for p in parameters])  # of all first: one may be listed twice
+        try:
+            (loss, gradients), *others = self._parts(numbers)
+            now = array("d", [p.grad for p in parameters])
+            if self._client is None and now.tobytes() != before.tobytes():
+                raise TypeError(
+                    "the loss is computed with the trainer's own model: compute it with the model "
+                    "that it is given, which is a copy"
+                )
+            total = [*gradients]
+            for part, gradients in others:
+                loss += part
+                total = [*map(operator.add, total, gradients)]
+            for p, x, gradient in zip(parameters, before, total):
+                p.grad = x + gradient
+        except BaseException:
+            for p, x in zip(parameters, before):
+                p.grad = x
+            raise
         return loss
+
+    def _parts(self, numbers: array[float]) -> list[Part]:
+        """Return the shards' losses and gradients, in order, or raise what the first one raised."""
+        if self._client is None:
+            return [differentiate(shard, numbers) for shard in self._local]
+        parts = []
+        for found in self._from_workers(numbers):
+            if isinstance(found, bytes):
+                raise pickle.loads(found)
+            parts.append(found)
+        return parts
 
     def _check_places(self, places: list[int]) -> None:
         """Raise a ValueError unless the parameters are as many, and shared, as at the beginning."""
@@ -153,23 +166,6 @@ class Trainer:
                 f"own, and {len({*had})} were, or others, when the trainer was made: make a new "
                 "Trainer"
             )
-
-    def _from_here(self, parameters: list[Any], numbers: array[float]) -> list[Part]:
-        """Return the shards' losses and gradients, in order."""
-        before = array("d", [p.grad for p in parameters])
-        try:
-            parts = [differentiate(shard, numbers) for shard in self._local]
-        finally:
-            touched = array("d", [p.grad for p in parameters]).tobytes() != before.tobytes()
-            if touched:
-                for p, x in zip(parameters, before):
-                    p.grad = x
-        if touched:
-            raise TypeError(
-                "the loss is computed with the trainer's own model: compute it with the model that "
-                "it is given, which is a copy"
-            )
-        return parts
 
     def _from_workers(self, numbers: array[float]) -> list[Part | bytes]:
         """Return the shards' losses and gradients, in order, whatever happens to workers.
@@ -207,7 +203,8 @@ class Trainer:
             if not self._sent:
                 self._sent = self._send()
             sent = client.submit(same, numbers, key=f"micrograd-numbers-{name}")
-            # a group of tasks of its own, with a name of its own
+            # a group for each step: tasks of a group that outgrows the cluster may be placed
+            # anywhere, and not where their shards are
             keys = [(f"micrograd-step-{name}", k) for k in range(len(self._sent))]
             steps = client.map(differentiate_here, self._sent, numbers=sent, key=keys)
             found: list[Part | bytes] = client.sync(self._watch, steps)
@@ -233,28 +230,27 @@ class Trainer:
     async def _watch(self, steps: list[Any]) -> Any:
         """Return the tasks' results, or raise a TimeoutError if there are no workers."""
         results = asyncio.ensure_future(self._client.gather(steps))
+        # if it ends later, because the tasks are cancelled, asyncio need not log that
+        results.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         loop = asyncio.get_running_loop()
         seen = loop.time()
-        try:
-            while True:
-                done, _ = await asyncio.wait({results}, timeout=min(POLL, self._timeout))
-                if done:
-                    return results.result()
-                with suppress(OSError):
-                    if await self._client.nthreads():
-                        seen = loop.time()
-                if loop.time() - seen >= self._timeout:
-                    raise TimeoutError(
-                        f"there has been no worker for {self._timeout:g} seconds: start some, and "
-                        "call backward() again"
-                    )
-        finally:
-            results.cancel()
+        while True:
+            done, _ = await asyncio.wait({results}, timeout=min(POLL, self._timeout))
+            if done:
+                return results.result()
+            with suppress(OSError):  # if the connection breaks, results has an exception soon
+                if await self._client.nthreads():
+                    seen = loop.time()
+            if loop.time() - seen >= self._timeout:
+                raise TimeoutError(
+                    f"there has been no worker for {self._timeout:g} seconds: start some, and "
+                    "call backward() again"
+                )
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         raise TypeError(
-            "a Trainer cannot be copied or pickled, because its shards belong to its client: save "
-            "the model, and make a new Trainer"
+            "a Trainer cannot be copied or pickled (a model that is copied must not have one as "
+            "attribute): make a new one"
         )
 
 
@@ -287,32 +283,9 @@ def _seconds(timeout: Number) -> float:
     return seconds
 
 
-def _listed(split: Any) -> list[Any]:
-    """Return the examples, or raise a TypeError if they have no order."""
-    if isinstance(split, (dict, set, frozenset)):
-        instead = "list(d.items())" if isinstance(split, dict) else "sorted(s)"
-        raise TypeError(f"split must be a list, not a {type(split).__name__}: write {instead}")
-    examples: list[Any] = listed(split, "split")
-    return examples
-
-
 def _divided(examples: list[Any], shards: int) -> list[list[Any]]:
     """Divide examples into runs of neighbours, whose lengths differ by 1 at most."""
     n = len(examples)
-    if n == 0:
-        raise ValueError("the split is empty: there is no mean over 0 examples")
     if shards > n:
         raise ValueError(f"{n} examples cannot be divided into {shards} shards: take at most {n}")
     return [examples[n * k // shards : n * (k + 1) // shards] for k in range(shards)]
-
-
-def _add_gradients(parameters: list[Any], gradients: list[float]) -> None:
-    """Add to all gradients or, if there is an interrupt, to none."""
-    before = [p.grad for p in parameters]  # of all first: one may be listed twice
-    try:
-        for p, x, gradient in zip(parameters, before, gradients):
-            p.grad = x + gradient
-    except BaseException:
-        for p, x in zip(parameters, before):
-            p.grad = x
-        raise

@@ -1,11 +1,10 @@
-"""The workers: a shard in one's process, what travels to it and back, and a way to start some.
+"""The workers: a shard in a worker's process, what is sent to it and back, and a way to start some.
 
-What travels is bytes, so that the scheduler makes no Values of it.
+Everything is sent as bytes, so that the scheduler unpickles no Values.
 """
 
 from __future__ import annotations
 
-import importlib
 import io
 import pickle
 import signal
@@ -14,7 +13,6 @@ import weakref
 from collections import ChainMap
 from contextlib import ExitStack, contextmanager
 
-from .. import pure
 from ..checks import count
 from ..recorder import RecordedFunction
 from ..shown import shown
@@ -23,12 +21,10 @@ from .shards import Replica, Shard, differentiate
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from array import array
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import Any, SupportsIndex
 
     from .shards import Part
-
-_PACKAGE = __name__.partition(".")[0]
 
 
 class SentShard(Shard):
@@ -64,7 +60,10 @@ def same(x: Any) -> Any:
 
 
 def differentiate_here(shard: Shard, numbers: array[float]) -> Part | bytes:
-    """Return what a worker gives back. Some exceptions would end it: they are pickled instead."""
+    """Return what a worker gives back.
+
+    Exceptions are returned as pickles: some, if raised, would end the worker.
+    """
     try:
         return differentiate(shard, numbers)
     except BaseException as problem:
@@ -98,12 +97,8 @@ def _reduced(function: RecordedFunction) -> str | tuple[Any, ...]:
     """Reduce a recorded function of a script to what it is made of, others to their names."""
     if function.__module__ != "__main__":
         return function.__reduce__()
-    engine = "pure" if function._kind is pure.Value else "compiled"
-    return _recorded_again, (engine, function.__wrapped__, function._maxsize)
-
-
-def _recorded_again(engine: str, function: Callable[..., Any], maxsize: int | None) -> Any:
-    return importlib.import_module(f"{_PACKAGE}.{engine}").recorded(function, maxsize=maxsize)
+    how = function._maxsize, function._kind, function._new_recording
+    return RecordedFunction, (function.__wrapped__, *how)
 
 
 # -----------------------------------------------------------------------------
