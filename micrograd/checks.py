@@ -367,15 +367,9 @@ def check_radii(r_small: Number, r_big: Number) -> tuple[float, float]:
 
 
 def check_examples(split: Iterable[T]) -> list[T]:
-    """Return the split as a list, or raise a ValueError if it is empty, a TypeError if it is none.
-
-    A dict or a set is none: a sum depends on the order of what is added.
-    """
+    """List the split, or raise a TypeError if it is none, a ValueError if it is empty."""
     if hasattr(type(split), "parameters"):
         raise TypeError(f"a data set was expected, not {type(split).__name__}: the model is first")
-    if isinstance(split, (dict, set, frozenset)):
-        instead = "list(d.items())" if isinstance(split, dict) else "sorted(s)"
-        raise TypeError(f"split must be a list, not a {type(split).__name__}: write {instead}")
     examples = listed(split, "split")
     if not examples:
         raise ValueError("the split is empty: there is no mean over 0 examples")

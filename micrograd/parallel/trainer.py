@@ -83,7 +83,7 @@ class Trainer:
         if not callable(loss):
             raise TypeError(f"loss must be a function of a model and a list, not {shown(loss)}")
         self._timeout = _seconds(timeout)
-        parts = _divided(check_examples(split), count(shards, "shards", least=1))
+        parts = _divided(_examples(split), count(shards, "shards", least=1))
         self._model, self._places, self._client = model, _places(parameters), client
         self._total = sum(map(len, parts))
         self._local: list[Shard] = []
@@ -281,6 +281,14 @@ def _seconds(timeout: Number) -> float:
     if not seconds > 0:
         raise ValueError(f"timeout must be above 0 seconds, not {seconds}")
     return seconds
+
+
+def _examples(split: Any) -> list[Any]:
+    """Return the examples, or raise a TypeError if they have no order."""
+    if isinstance(split, (dict, set, frozenset)):
+        instead = "list(d.items())" if isinstance(split, dict) else "sorted(s)"
+        raise TypeError(f"split must be a list, not a {type(split).__name__}: write {instead}")
+    return check_examples(split)
 
 
 def _divided(examples: list[Any], shards: int) -> list[list[Any]]:
