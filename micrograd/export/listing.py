@@ -169,10 +169,10 @@ class _Compiled:
     """Reads the nodes of the compiled engine on the tape, by their indices."""
 
     def __init__(self) -> None:
-        from ..compiled.binding import ffi, lib, tape
+        from ..compiled.binding import ffi, lib
         from ..compiled.value import Value, index_of
 
-        self.kind, self.ffi, self.lib, self.tape = Value, ffi, lib, tape
+        self.kind, self.ffi, self.lib = Value, ffi, lib
         self.index_of = index_of
 
     def check(self, v: object, what: str) -> None:
@@ -187,23 +187,23 @@ class _Compiled:
         return node
 
     def find(self, i: int, roots: list[Any]) -> Found:
-        lib, node = self.lib, self.tape.nodes[i]
+        lib, node = self.lib, self.lib.shared_node(i)
         if node.flags & lib.NODE_FUNCTION or node.op in (lib.OP_USER, lib.OP_LINEAR):
             nodes = (v for root in roots for v in trace(root)[0])
             raise _own_node(next((v._op for v in nodes if self.index_of(v) == i), ""))
         if node.op == lib.OP_LEAF:
-            return "leaf", (), lib.tape_data(self.tape, i)[0]
+            return "leaf", (), lib.shared_number(i)
         if node.op == lib.OP_SHIFT:
             return "minus", (node.a,), None
         if node.op == lib.OP_LARGER:  # a chain of them, which nothing else uses
             items = []
             while node.op == lib.OP_LARGER:
                 items.append(node.b)
-                i, node = node.a, self.tape.nodes[node.a]
+                i, node = node.a, lib.shared_node(node.a)
             return "largest", (*[i, *reversed(items)],), None
         op = self.ffi.string(lib.op_name(node.op)).decode()
         if node.op == lib.OP_POW:
-            return op, (node.a,), lib.tape_data(self.tape, node.b)[0]
+            return op, (node.a,), lib.shared_number(node.b)
         return op, (node.a, node.b) if node.b else (node.a,), None
 
 
