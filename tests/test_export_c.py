@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from random import Random
 
@@ -490,10 +491,11 @@ def grow(engine, kept):
         kept.clear()
 
 
-@times(20, 1000)
+@times(2, 20)
 def test_while_another_thread_makes_values(engine, n, switches, no_new_nodes):
+    """For n seconds. A reference into the tape's arrays would be out of date now and then."""
     root, inputs = chain(engine)
-    expected, kept, is_done = to_c(root, inputs), [], threading.Event()
+    expected, kept, is_done = Listing(root, inputs, None).nodes, [], threading.Event()
 
     def work():
         while not is_done.is_set():
@@ -502,8 +504,9 @@ def test_while_another_thread_makes_values(engine, n, switches, no_new_nodes):
     thread = threading.Thread(target=work)
     thread.start()
     try:
-        for _ in range(n):
-            assert to_c(root, inputs) == expected
+        end = time.monotonic() + n
+        while time.monotonic() < end:
+            assert Listing(root, inputs, None).nodes == expected
     finally:
         is_done.set()
         thread.join()

@@ -14,6 +14,7 @@ from random import Random
 import pytest
 from conftest import ENGINES, bits, needs_c, outcome, times
 from test_export_c import course_point, random_graph
+from test_export_c import switches as switches
 from test_parity import OPERATIONS
 
 import micrograd
@@ -208,6 +209,7 @@ def test_in_a_recorded_function(engine):
         f(1.0)
 
 
+@pytest.mark.usefixtures("switches")
 def test_in_threads(engine):
     loss, x, _ = course_point(engine)
     function, points = numpy_function(loss, x), numpy.linspace(-2, 2, 100)
