@@ -20,6 +20,7 @@ from programs import run
 from test_parity import OPERATIONS
 
 import micrograd
+from micrograd import pure
 from micrograd.export import listing, to_c
 from micrograd.export.listing import Listing
 
@@ -640,6 +641,14 @@ def test_mistakes(engine, what):
     y = (x * 3).tanh()
     with pytest.raises(kind, match=text):
         mistake(engine, x, y)
+
+
+def test_a_leaf_that_another_function_recomputes():
+    """There is none, so that it is not taken for one of those."""
+    x, leaf = pure.Value(1.0), pure.Value(1.0)
+    leaf._source = min, [x]
+    with pytest.raises(KeyError, match="min"):
+        to_c(leaf * x, [x])
 
 
 @needs_c
