@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 from ..colors import FAINTEST, NEGATIVE, POSITIVE, THINNEST, WIDEST
-from ..pure.nn import layers_of
 from .svg import LETTER, LINE, coordinate, document, in_notebook, text_at, width_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 MOST_NEURONS = 20  # that are drawn of a layer
@@ -23,8 +23,7 @@ POINT = 4 / 3  # pixels
 class _Network:
     """What is drawn of a module: its layers, lists of neurons, each (weights, bias)."""
 
-    def __init__(self, module: Any) -> None:
-        layers = layers_of(module)
+    def __init__(self, module: Any, layers: list[list[Any]]) -> None:
         first = layers[0][0]
         self.nin = len(first.w)
         self.layers = [
@@ -41,10 +40,14 @@ class _Network:
         self.text = f"{kind}({arguments}, {activation}), {n} parameters"
 
 
-def network_in_notebook(module: Any) -> str:
-    """Return the HTML that a notebook shows for a network, or for what is none any more."""
+def network_in_notebook(module: Any, layers_of: Callable[[Any], list[list[Any]]]) -> str:
+    """Return the HTML that a notebook shows for a network, or for what is none any more.
+
+    Args:
+        layers_of: that of `micrograd/pure/nn.py`, which imports this module.
+    """
     try:
-        network = _Network(module)
+        network = _Network(module, layers_of(module))
     except (AttributeError, TypeError, ValueError) as problem:
         # a part has been replaced by something else
         return in_notebook("", f"{module!r}\nNo picture: {problem}.")

@@ -68,7 +68,7 @@ class _Drawn(Module):
     def _repr_html_(self) -> str:
         from ..pictures.network import network_in_notebook
 
-        return network_in_notebook(self)
+        return network_in_notebook(self, layers_of)
 
 
 class Neuron(_Drawn):
