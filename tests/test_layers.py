@@ -7,6 +7,7 @@ from conftest import ENGINES, needs_c
 from test_picture import why_not
 
 import micrograd.nn
+from micrograd import plot
 from micrograd.export import to_torch
 from micrograd.pure.nn import is_called_as, layers_of
 
@@ -107,7 +108,6 @@ def in_a_notebook(model):
 
 def in_a_plot(model):
     """Nothing is drawn, and no figure is made."""
-    plot = pytest.importorskip("micrograd.plot")
     pytest.importorskip("matplotlib", reason="matplotlib is optional")
     from matplotlib import pyplot
     from matplotlib.figure import Figure
