@@ -6,6 +6,7 @@ an exception that names the numbers.
 
 from __future__ import annotations
 
+import importlib
 import operator
 
 from .grad_mode import current_recorder, refuse
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
     from .types import AnyValue, Number, T
 
 PACKAGE = __name__.partition(".")[0] + "."  # what the modules of our own classes begin with
+
+
+def needed(module: str, problem: str) -> Any:
+    """Return an optional module, or raise an ImportError of this text if it is missing."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(problem) from error
+
 
 # -----------------------------------------------------------------------------
 # numbers

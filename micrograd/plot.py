@@ -16,7 +16,16 @@ import warnings
 from collections.abc import Mapping
 
 from . import Value, no_grad
-from .checks import check_split, check_target, check_threshold, check_weights, count, listed, number
+from .checks import (
+    check_split,
+    check_target,
+    check_threshold,
+    check_weights,
+    count,
+    listed,
+    needed,
+    number,
+)
 from .colors import (
     BLUE,
     FAINTEST,
@@ -32,7 +41,7 @@ from .colors import (
     WIDEST,
     YELLOW,
 )
-from .pure import MLP, Layer, Neuron
+from .pure.nn import layers_of
 from .shown import shown
 
 TYPE_CHECKING = False
@@ -42,6 +51,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
+    from .pure.nn import MLP, Layer, Neuron
     from .types import AnyValue, Curve, Model, Number, Split
 
 __all__ = ["decision_surface", "loss_curve", "network"]
@@ -51,6 +61,7 @@ CLASS_MARKERS = "os^Dvp*"
 OPACITY = 0.4  # where a model is sure
 FEW_LOSSES = 30  # so many are drawn as dots, too
 NO_LINE_STYLE = ("scalex", "scaley", "data")  # which `Axes.plot` takes, and a line does not
+MOST = 1e300  # so large a weight can be
 MANY_COLUMNS = 7  # so many have their names turned, which overlap otherwise
 
 # -----------------------------------------------------------------------------
@@ -228,6 +239,7 @@ def _check_sides(scores: list[float], threshold: float, classes: list[int]) -> N
 def _leaf(model: Any) -> Any:
     """Return a Value of the engine that the model's parameters are of."""
     parameters = [*model.parameters()] if hasattr(model, "parameters") else []
+    check_weights(parameters[:1])
     return parameters[0].detach() if parameters else Value(0)
 
 
@@ -371,14 +383,15 @@ def network(model: Neuron | Layer | MLP, ax: Axes | None = None, *, colorbar: bo
 
     Raises:
         TypeError: the model is none of the three, a weight or a bias no Value, or ax no Axes.
-        ValueError: a layer has no neurons, or not as many inputs as the layer before has neurons.
+        ValueError: there is no layer, a layer has no neurons, or not as many inputs as the layer
+            before has neurons; or the largest weight or bias is above 1e300.
         ImportError: matplotlib is missing.
 
     Example:
         network(MLP(2, [16, 3]))
     """
     _check_matplotlib()
-    layers = _layers(model)
+    layers = layers_of(model)
     sizes = [len(layers[0][0].w), *map(len, layers)]
     places = [[(x, (n - 1) / 2 - i) for i in range(n)] for x, n in enumerate(sizes)]
     lines, weights = [], []
@@ -396,10 +409,12 @@ def network(model: Neuron | Layer | MLP, ax: Axes | None = None, *, colorbar: bo
     lines = [line for line, w in zip(lines, weights) if math.isfinite(w)]
     weights = [w for w in weights if math.isfinite(w)]
     biases = [b if math.isfinite(b) else math.nan for b in biases]
+    largest = max((abs(x) for x in weights + biases if math.isfinite(x)), default=0.0) or 1.0
+    if largest > MOST:
+        raise ValueError(f"a weight or bias is too large for a picture: {largest}")
     axes = _axes(ax)
     background, ink = axes.get_facecolor(), axes.xaxis.label.get_color()  # white and black, or not
     pale = [(1 - FAINTEST) * a + FAINTEST * b for a, b in zip(to_rgba(background), to_rgba(ink))]
-    largest = max((abs(x) for x in weights + biases if math.isfinite(x)), default=0.0) or 1.0
     colormap = LinearSegmentedColormap.from_list("weights", [NEGATIVE, pale, POSITIVE])
     scale: dict[str, Any] = {
         "cmap": colormap.with_extremes(bad=GREY),
@@ -433,32 +448,6 @@ def network(model: Neuron | Layer | MLP, ax: Axes | None = None, *, colorbar: bo
     return axes
 
 
-def _layers(model: Any) -> list[list[Any]]:
-    """Return a model's layers as lists of neurons."""
-    if isinstance(model, Neuron):
-        layers = [[model]]
-    elif isinstance(model, Layer):
-        layers = [[*model.neurons]]
-    elif isinstance(model, MLP):
-        layers = [[*layer.neurons] for layer in model.layers]
-    else:
-        raise TypeError(f"network draws an MLP, a Layer or a Neuron, not {shown(model)}")
-    if not layers or not all(layers):
-        raise ValueError(f"there is nothing to draw: a layer of {shown(model)} has no neurons")
-    for neuron in itertools.chain(*layers):
-        check_weights(listed(neuron.w, "a neuron's w"), "a neuron's w[{}]")
-        check_weights([neuron.b], "a neuron's b")
-    inputs = len(layers[0][0].w)
-    for i, neurons in enumerate(layers):
-        for neuron in neurons:
-            if len(neuron.w) != inputs:
-                raise ValueError(
-                    f"a neuron of layer {i} has {len(neuron.w)} weights for {inputs} inputs"
-                )
-        inputs = len(neurons)
-    return layers
-
-
 def _description(neurons: list[Any]) -> str:
     """Say how many neurons a layer has, and of what kind: "16 tanh", "3 linear"."""
     kinds = {neuron.activation if neuron.nonlin else "linear" for neuron in neurons}
@@ -471,10 +460,7 @@ def _description(neurons: list[Any]) -> str:
 
 def _check_matplotlib() -> None:
     """Raise an ImportError that says what to install if matplotlib is missing."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as problem:
-        raise ImportError("plots need matplotlib: pip install matplotlib") from problem
+    needed("matplotlib", "plots need matplotlib: pip install matplotlib")
 
 
 def _axes(ax: Axes | None) -> Axes:

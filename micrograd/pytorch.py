@@ -7,7 +7,7 @@ when something is used, not before.
 
 from __future__ import annotations
 
-from .checks import check_split, check_target, check_threshold
+from .checks import check_split, check_target, check_threshold, needed
 from .pure import RNG, gen_data, gen_data_circles, gen_data_yinyang
 from .pure.loss import is_hit
 
@@ -32,12 +32,9 @@ __all__ = [
 ]
 
 
-def _torch() -> Any:
-    try:
-        import torch
-    except ImportError as problem:
-        raise ImportError("this needs PyTorch: pip install torch") from problem
-    return torch
+def torch_package() -> Any:
+    """Return PyTorch, or raise an ImportError that says how to install it."""
+    return needed("torch", "this needs PyTorch: pip install torch")
 
 
 class MLP:
@@ -51,7 +48,7 @@ class MLP:
     """
 
     def __init__(self, nin: int, nouts: list[int], rng: SupportsUniform) -> None:
-        torch = _torch()
+        torch = torch_package()
         self.layers: list[tuple[Any, Any]] = []
         for n, nout in zip([nin, *nouts], nouts):
             rows = [[rng.uniform(-1, 1) * n**-0.5 for _ in range(n)] for _ in range(nout)]
@@ -85,7 +82,7 @@ def cross_entropy(logits: Any, target: int) -> Any:
 
 def mean_cross_entropy(model: Callable[[Any], Any], split: Iterable[Point]) -> Any:
     """The model's mean cross-entropy over a list of (x, label): a tensor with no dimensions."""
-    torch = _torch()
+    torch = torch_package()
     xs, labels = zip(*check_split(split))
     logits = model(torch.tensor(xs, dtype=torch.float64))
     return torch.nn.functional.cross_entropy(logits, torch.tensor(labels))
@@ -93,14 +90,14 @@ def mean_cross_entropy(model: Callable[[Any], Any], split: Iterable[Point]) -> A
 
 def eval_split(model: Callable[[Any], Any], split: Iterable[Point]) -> float:
     """The number that `mean_cross_entropy` computes (a float), without a graph."""
-    with _torch().no_grad():
+    with torch_package().no_grad():
         loss: float = mean_cross_entropy(model, split).item()
     return loss
 
 
 def accuracy(model: Callable[[Any], Any], split: Iterable[Point], threshold: Number = 0.0) -> float:
     """The share of points that the model has right, as `micrograd.accuracy` counts them."""
-    torch, threshold = _torch(), check_threshold(threshold)
+    torch, threshold = torch_package(), check_threshold(threshold)
     xs, labels = zip(*check_split(split))
     with torch.no_grad():
         logits = model(torch.tensor(xs, dtype=torch.float64))
@@ -118,4 +115,6 @@ def AdamW(
     weight_decay: float = 0.0,
 ) -> Any:
     """torch.optim.AdamW with micrograd's default arguments."""
-    return _torch().optim.AdamW(parameters, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+    return torch_package().optim.AdamW(
+        parameters, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay
+    )

@@ -1,19 +1,26 @@
 """Graphs as NumPy functions, by a tolerance: NumPy's tanh and exp have other last digits."""
 
 import copy
+import gc
 import math
+import operator
 import pickle
 import sys
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from random import Random
 
 import pytest
 from conftest import ENGINES, bits, needs_c, outcome, times
 from test_export_c import course_point, random_graph
+from test_export_c import switches as switches
 from test_parity import OPERATIONS
 
 import micrograd
 from micrograd.export import numpy_function
+from micrograd.export.evaluate import evaluate
+from micrograd.export.listing import Listing
 
 numpy = pytest.importorskip("numpy")
 
@@ -45,16 +52,20 @@ def test_random_graphs(engine, n):
     assert compared > 3 * n
 
 
-@pytest.mark.parametrize("name", [name for name in OPERATIONS if "detach" not in name])
+@pytest.mark.parametrize(
+    "name", [name for name in OPERATIONS if "detach" not in name and "without" not in name]
+)
 def test_single_operations(engine, name):
+    compared = 0
     for x, y, k in (0.7, 1.3, 2.5), (2.0, 0.5, 3.0), (1.5, 2.0, -1.0), (1e3, 0.1, 0.5):
         a, b = engine.Value(x), engine.Value(y)
         what, out = outcome(OPERATIONS[name], a * 1, b * 1, k)
-        if what != "is" or "without" in name:
-            continue
-        inputs = [v for v in (a, b) if v in micrograd.trace(out)[0]]
-        found = numpy_function(out, inputs)(*[v.data for v in inputs])
-        assert close(out.data, float(found))
+        if what == "is":
+            inputs = [v for v in (a, b) if v in micrograd.trace(out)[0]]
+            found = numpy_function(out, inputs)(*[v.data for v in inputs])
+            assert close(out.data, float(found))
+            compared += 1
+    assert compared >= 3
 
 
 def test_sums_and_products_have_the_same_bits(engine):
@@ -187,6 +198,58 @@ def test_without_numpy(engine, monkeypatch):
     x = engine.Value(1.0)
     with pytest.raises(ImportError, match="this needs NumPy: pip install numpy"):
         numpy_function(x * 2, [x])
+
+
+def test_in_a_recorded_function(engine):
+    @engine.recorded
+    def f(x):
+        return numpy_function(x * 2, [x])
+
+    with pytest.raises(engine.RecordingError, match=r"exports a Value .* after the call"):
+        f(1.0)
+
+
+@pytest.mark.usefixtures("switches")
+def test_in_threads(engine):
+    loss, x, _ = course_point(engine)
+    function, points = numpy_function(loss, x), numpy.linspace(-2, 2, 100)
+    with ThreadPoolExecutor(4) as pool:
+        found = [*pool.map(lambda y: function(points, y).tolist(), [0.5, -1.0] * 8)]
+    assert found == [function(points, y).tolist() for y in [0.5, -1.0] * 8]
+
+
+class Counted:
+    """A number of a kind whose objects can be counted."""
+
+    def __init__(self, x):
+        self.x = x
+        living.add(self)
+
+
+living = weakref.WeakSet()
+
+
+def test_what_is_not_needed_any_more_is_freed(engine):
+    """It may be a large array. What is an output stays."""
+    x = y = engine.Value(1.0)
+    outs = []
+    for i in range(30):
+        y = y * x + 1.0
+        outs += [y] * (i == 3)
+    listing, most = Listing([*outs, y], [x], None), 0
+
+    def function(a, b, of):
+        nonlocal most
+        gc.collect()
+        most = max(most, len(living))
+        return Counted(of(a.x, b.x))
+
+    functions = {
+        "+": lambda a, b: function(a, b, operator.add),
+        "*": lambda a, b: function(a, b, operator.mul),
+    }
+    found = evaluate(listing, functions, [Counted(1.0)], [], Counted)
+    assert [out.x for out in found] == [5.0, 31.0] and most <= 6
 
 
 @needs_c

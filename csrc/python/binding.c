@@ -51,6 +51,14 @@ static int give_float(double x, Object out) {
     return failed ? give_problem(out) : 0;
 }
 
+Node shared_node(Index i) {
+    return tape.nodes[i];
+}
+
+double shared_number(Index i) {
+    return *tape_data(&tape, i);
+}
+
 int shared_are_plain(Object xs) {
     PyObject *list = (PyObject *)xs;
     int plain = 2;

@@ -14,6 +14,10 @@ typedef uintptr_t Object;
 // The tape. Functions that take only indices and numbers are called on it directly.
 Tape *shared_tape(void);
 
+// A node, and its number, by value: the arrays that they are in move while Python works.
+Node shared_node(Index i);
+double shared_number(Index i);
+
 // Make the type Value (handle.c) and append it to the list `out`; 0, or -1. `hooks` is a tuple of
 // what C needs of Python:
 //     error(code, op, operands, a, b, out)   the exception for a fault

@@ -5,10 +5,11 @@ from __future__ import annotations
 from ..checks import check_inputs, check_split, check_target, check_threshold, improbable, number
 from ..grad_mode import current_recorder, no_grad
 from ..pure import loss as pure
+from ..pure.nn import is_called_as
 from ..recorder import Integer
 from .binding import call, lib, raise_from
 from .functions import choose, values_of
-from .nn import MLP, is_called_as
+from .nn import MLP
 from .value import Value
 
 TYPE_CHECKING = False

@@ -8,6 +8,7 @@ from ..checkpoint import load_network
 from ..checks import check_activation, check_inputs, check_numbers, check_point, check_weights
 from ..grad_mode import refuse
 from ..pure import nn as pure
+from ..pure.nn import is_called_as
 from .binding import call, ffi, lib, tape
 from .rng import RNG, random
 from .value import Value, index_of, place_of
@@ -107,11 +108,6 @@ def _network(module: Module, layers: Sequence[list[pure.Neuron]]) -> _Found | No
         known = _Network(shape, parameters)
         _keep(module, known)
     return known, parameters
-
-
-def is_called_as(x: object, kind: type[Module]) -> bool:
-    """Tell whether x is of this kind, or of a subclass that has no __call__ of its own."""
-    return type(x) is kind or (isinstance(x, kind) and type(x).__call__ is kind.__call__)
 
 
 # -----------------------------------------------------------------------------

@@ -145,12 +145,13 @@ def __reduce_ex__(self: Value, protocol: int) -> tuple[Any, ...]:
 # second is for an array that is kept: the Value cannot be made anew from then on.
 _handle: Any = Value
 index_of, place_of = _handle._index.__get__, _handle._place.__get__
+_first_moment, _second_moment = _handle.m.__get__, _handle.v.__get__
 
 
 def _moments(value: Value) -> tuple[float, float] | None:
     """Return the two moments of a leaf that an Adam has, else None."""
-    moments = lib.tape_moments(tape, index_of(value))
-    return (tape.data[moments], tape.grad[moments]) if moments else None
+    has_moments = lib.tape_moments(tape, index_of(value))
+    return (_first_moment(value), _second_moment(value)) if has_moments else None
 
 
 def _leaf(

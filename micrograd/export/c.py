@@ -5,11 +5,11 @@ same bits. Three things make the source short, and change no bits:
 
 - A sum whose partial sums nothing else uses is one expression, or a loop where its terms stand side
   by side in the arrays. The gradient of each term is that of the sum.
-- A sum that only a tanh uses, or another function whose slope goes by its result, has no place of
-  its own: the gradient of the result is multiplied by the slope, and is then that of the sum.
+- A sum that only a tanh uses, or another function whose slope goes by its result, has no element
+  of v: the gradient of the result is multiplied by the slope, and is then that of the sum.
 - What is no function of inputs or parameters gets no gradient.
 
-Where the engine adds 0.0 to a gradient of -0.0 first, and these do not, no sum can tell: the
+Where the engine adds 0.0 to a gradient of -0.0 first, and these do not, no result differs: the
 gradients that they are added to begin at 0.0, and no sum of theirs is ever -0.0.
 """
 
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 
+from ..shown import shown
 from .c_file import CFile
 from .c_text import WIDTH, addition_statements, largest_statements, literal, sum_statements, text_of
 from .listing import NO_SLOPE, Listing
@@ -44,7 +45,8 @@ FUNCTIONS = {
     "abs": ("fabs({a})", "(({a} > 0) - ({a} < 0))"),
     "take": ("{a}", ""),
 }
-BY_RESULT = ("tanh", "exp", "sigmoid", "sqrt")  # whose slopes need the result only
+# whose slopes need the result only, and whose operand stands once in the text
+BY_RESULT = ("tanh", "exp", "sigmoid", "sqrt")
 
 
 def to_c(
@@ -84,9 +86,9 @@ def to_c(
         >>> source = to_c((x * w).tanh(), [x], {"w": w}, name="neuron")
     """
     if not isinstance(name, str):
-        raise TypeError(f"name must be a text, not {name!r}")
+        raise TypeError(f"name must be a text, not {shown(name)}")
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
-        raise ValueError(f"name must be letters, digits and _, a letter first, not {name!r}")
+        raise ValueError(f"name must be letters, digits and _, a letter first, not {shown(name)}")
     listing = Listing(output, inputs, parameters)
     passes = _Passes(listing, name)
     file = CFile(listing, name, len(passes.slots))
@@ -133,13 +135,12 @@ class _Passes:
         """Return where the number of a node is."""
         op, operands, number = self.nodes[i]
         if op == "constant":
-            assert number is not None
             return literal(number), None
         if op == "minus":
             array, index = self.ref(operands[0])
             return array[1:] if array[0] == "-" else f"-{array}", index
         if op in ("input", "parameter"):
-            return "x" if op == "input" else "p", int(number or 0)
+            return "x" if op == "input" else "p", int(number)
         return "v", self.slots[i]
 
     def gradient(self, i: int) -> Ref | None:
@@ -184,7 +185,6 @@ class _Passes:
             elif op == "*":
                 yield f"{v} = {text_of(self.ref(a))} * {text_of(self.ref(operands[1]))};"
             elif op == "**k":
-                assert number is not None
                 yield f"{v} = power({text_of(self.ref(a))}, {literal(number)});"
             elif op == "**":
                 yield f"{v} = power({', '.join(text_of(self.ref(j)) for j in operands)});"
@@ -259,7 +259,6 @@ class _Passes:
             return
         x = text_of(self.ref(a))
         if op == "**k":
-            assert number is not None
             slopes = [f"({literal(number)} * power({x}, {literal(number - 1)}))"]
         elif op == "**":
             y = text_of(self.ref(operands[1]))

@@ -200,7 +200,7 @@ def _following(name: str) -> str:
     Without a number there, or with one of more than 9 digits, return "".
     """
     before, end = name[:-10], name[-10:]
-    stem, digits = re.fullmatch(r"(.*?)(0|[1-9]\d*|)", end, re.DOTALL).groups()  # type: ignore
+    stem, digits = re.fullmatch(r"(.*?)(0|[1-9]\d*|)", end, re.DOTALL).groups()  # type: ignore[union-attr]
     return f"{before}{stem}{int(digits) + 1}" if 0 < len(digits) < 10 else ""
 
 

@@ -118,18 +118,11 @@ def _runs(items: Sequence[Any]) -> Iterator[list[Any]]:
     run: list[Any] = []
     steps: list[int | None] | None = None
     for item in items:
-        if run:
-            following = _steps([run[-1], item])
-            if following is None or (steps is not None and following != steps):
-                if len(run) == 2 and following is not None:  # the second may begin a run
-                    yield run[:1]
-                    run = run[1:]
-                    steps = following
-                else:
-                    yield run
-                    run, steps = [], None
-            else:
-                steps = following
+        following = _steps([run[-1], item]) if run else None
+        if run and (following is None or (steps is not None and following != steps)):
+            yield run
+            run, following = [], None
+        steps = following
         run.append(item)
     if run:
         yield run

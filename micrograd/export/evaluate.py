@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..graph import is_value
+from ..shown import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,10 +31,9 @@ def evaluate(
     numbers: list[Any] = []
     for i, (op, operands, number) in enumerate(listing.nodes):
         if op == "constant":
-            assert number is not None
             x = constants(number)
         elif op in ("input", "parameter"):
-            x = (inputs if op == "input" else parameters)[int(number or 0)]
+            x = (inputs if op == "input" else parameters)[int(number)]
         else:
             xs = [numbers[j] for j in operands]
             x = functions[op](*xs, number) if op == "**k" else functions[op](*xs)
@@ -54,4 +54,6 @@ def check_arguments(listing: Listing, arguments: Sequence[Any]) -> None:
         )
     for name, x in zip(names, arguments):
         if is_value(x) and not hasattr(x, "dtype"):  # as tensors have
-            raise TypeError(f"argument {name} must be numbers, not {x!r}, of which .data is one")
+            raise TypeError(
+                f"argument {name} must be numbers, not {shown(x)}, of which .data is one"
+            )

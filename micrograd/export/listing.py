@@ -11,18 +11,19 @@ from typing import NamedTuple
 from ..checkpoint import SavedModule
 from ..grad_mode import refuse
 from ..graph import is_value, trace
+from ..pure.functions import _minus
 from ..pure.value import Value as PureValue
 from ..shown import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
-    from typing import Any, Optional
+    from typing import Any
 
     from ..types import Leaves
 
     # a node as the engine has it: its op, its operands, which are such nodes, too, and its number
-    Found = tuple[str, tuple[Any, ...], Optional[float]]
+    Found = tuple[str, tuple[Any, ...], float]
 
 
 class Node(NamedTuple):
@@ -37,10 +38,11 @@ class Node(NamedTuple):
 
     op: str
     operands: tuple[int, ...]  # by their positions in the listing
-    number: float | None  # the k of an a**k, too
+    number: float  # the k of an a**k, too; of others 0.0
 
 
-NO_SLOPE = ("largest", "minus")  # no gradient passes through these
+SOURCES: dict[Any, str] = {max: "largest", _minus: "minus"}  # by what recomputes such a leaf
+NO_SLOPE = (*SOURCES.values(),)  # no gradient passes through these
 
 
 class Listing:
@@ -150,11 +152,11 @@ class _Pure:
     def find(self, v: PureValue, roots: list[PureValue]) -> Found:
         if v._source is not None:
             function, values = v._source
-            if function is max:
-                return "largest", tuple(values), None
-            of = values[0]  # the largest; where there is one number only, it is that
-            source = of._source
-            return "minus", tuple(source[1]) if source and len(source[1]) == 1 else (of,), None
+            op = SOURCES[function]
+            if op == "minus":  # of the largest, or of the one number there is
+                source = values[0]._source
+                values = source[1] if source and len(source[1]) == 1 else values
+            return op, tuple(values), 0.0
         kind: Any = type(v)
         ours: Any = PureValue
         is_ours = kind._backward is ours._backward and "_backward" not in vars(v)
@@ -162,17 +164,17 @@ class _Pure:
             raise _own_node(v._op)
         if v._rule is None:
             return "leaf", (), v._data
-        return v._rule, v._prev, v._exponent
+        return v._rule, v._prev, 0.0 if v._exponent is None else v._exponent
 
 
 class _Compiled:
     """Reads the nodes of the compiled engine on the tape, by their indices."""
 
     def __init__(self) -> None:
-        from ..compiled.binding import ffi, lib, tape
+        from ..compiled.binding import ffi, lib
         from ..compiled.value import Value, index_of
 
-        self.kind, self.ffi, self.lib, self.tape = Value, ffi, lib, tape
+        self.kind, self.ffi, self.lib = Value, ffi, lib
         self.index_of = index_of
 
     def check(self, v: object, what: str) -> None:
@@ -187,24 +189,24 @@ class _Compiled:
         return node
 
     def find(self, i: int, roots: list[Any]) -> Found:
-        lib, node = self.lib, self.tape.nodes[i]
+        lib, node = self.lib, self.lib.shared_node(i)
         if node.flags & lib.NODE_FUNCTION or node.op in (lib.OP_USER, lib.OP_LINEAR):
             nodes = (v for root in roots for v in trace(root)[0])
             raise _own_node(next((v._op for v in nodes if self.index_of(v) == i), ""))
         if node.op == lib.OP_LEAF:
-            return "leaf", (), lib.tape_data(self.tape, i)[0]
+            return "leaf", (), lib.shared_number(i)
         if node.op == lib.OP_SHIFT:
-            return "minus", (node.a,), None
+            return "minus", (node.a,), 0.0
         if node.op == lib.OP_LARGER:  # a chain of them, which nothing else uses
             items = []
             while node.op == lib.OP_LARGER:
                 items.append(node.b)
-                i, node = node.a, self.tape.nodes[node.a]
-            return "largest", (*[i, *reversed(items)],), None
+                i, node = node.a, lib.shared_node(node.a)
+            return "largest", (i, *reversed(items)), 0.0
         op = self.ffi.string(lib.op_name(node.op)).decode()
         if node.op == lib.OP_POW:
-            return op, (node.a,), lib.tape_data(self.tape, node.b)[0]
-        return op, (node.a, node.b) if node.b else (node.a,), None
+            return op, (node.a,), lib.shared_number(node.b)
+        return op, (node.a, node.b) if node.b else (node.a,), 0.0
 
 
 def _own_node(op: str) -> ValueError:
@@ -217,7 +219,7 @@ def _own_node(op: str) -> ValueError:
 def _checked_outputs(outputs: Any) -> list[Any]:
     if isinstance(outputs, (list, tuple)) and outputs:
         return [*outputs]
-    given = "an empty list" if isinstance(outputs, (list, tuple)) else repr(outputs)
+    given = "an empty list" if isinstance(outputs, (list, tuple)) else shown(outputs)
     if callable(outputs):
         given += ": call it, and pass what it returns"
     raise TypeError(f"the output must be a Value or a list of Values, not {given}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 
-from ..checks import number
+from ..checks import needed, number
+from ..shown import shown
 from .evaluate import check_arguments, evaluate
 from .listing import Listing
 
@@ -72,11 +73,7 @@ class Function:
 
 
 def _numpy() -> Any:
-    try:
-        import numpy
-    except ImportError as problem:
-        raise ImportError("this needs NumPy: pip install numpy") from problem
-    return numpy
+    return needed("numpy", "this needs NumPy: pip install numpy")
 
 
 def _floats(numpy: Any, name: str, x: Any) -> Any:
@@ -88,7 +85,7 @@ def _floats(numpy: Any, name: str, x: Any) -> Any:
         floats = [number(item) for item in array.flat]
         array = numpy.array(floats, dtype=numpy.float64).reshape(array.shape)
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"argument {name} must be real numbers, not {x!r}")
+        raise TypeError(f"argument {name} must be real numbers, not {shown(x)}")
     return array.astype(numpy.float64, copy=False)
 
 

@@ -5,11 +5,14 @@ All numbers are float64. The course's run in PyTorch is `micrograd/pytorch.py`.
 
 from __future__ import annotations
 
+import itertools
+
+from .. import pure
 from ..backends import engine
-from ..checks import ACTIVATIONS, PACKAGE
+from ..checks import ACTIVATIONS
 from ..grad_mode import refuse
-from ..graph import is_value
-from ..pure.nn import MLP, Layer, Neuron
+from ..pure.nn import is_called_as, layers_of
+from ..pytorch import torch_package
 from ..shown import shown
 from .listing import Listing
 
@@ -18,18 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from ..pure.nn import MLP, Layer, Neuron
     from ..pure.value import Value
     from ..types import Leaves
 
 __all__ = ["from_torch", "to_torch", "torch_function"]
-
-
-def _torch() -> Any:
-    try:
-        import torch
-    except ImportError as problem:
-        raise ImportError("this needs PyTorch: pip install torch") from problem
-    return torch
 
 
 # -----------------------------------------------------------------------------
@@ -49,7 +45,8 @@ def to_torch(model: MLP | Layer | Neuron) -> Any:
 
     Raises:
         ImportError: PyTorch is missing.
-        TypeError: the model is something else, or a part of it has a `__call__` of its own.
+        TypeError: the model is something else, a part of it has a `__call__` of its own, or a
+            parameter is no Value, or one of the other engine.
         ValueError: the neurons of a layer differ in their inputs or activation or have none of
             these, a parameter is shared or computed from others, or a layer does not take what
             the one before gives.
@@ -59,11 +56,14 @@ def to_torch(model: MLP | Layer | Neuron) -> Any:
         logits = module(torch.tensor([[0.5, -1.0]], dtype=torch.float64))
     """
     refuse("export")
-    torch = _torch()
+    torch = torch_package()
     from .torch_module import float64
 
-    layers = _layers(model)
-    _check_parameters([p for neurons in layers for n in neurons for p in [*n.w, n.b]])
+    instead = ": of a Module of your own export what it computes, by torch_function"
+    layers = layers_of(model, instead)
+    _check_parts(model, [*itertools.chain(*layers)])
+    for i, neurons in enumerate(layers):
+        _check_layer(i, neurons)
     modules = []
     for neurons in layers:
         first = neurons[0]
@@ -82,75 +82,46 @@ def to_torch(model: MLP | Layer | Neuron) -> Any:
     return torch.nn.Sequential(*modules)
 
 
-def _layers(model: Any) -> list[list[Neuron]]:
-    """Return the neurons of each layer, or raise what `to_torch` raises of their shapes."""
-    layers: dict[str, Any]
-    if isinstance(model, MLP):
-        layers = {f"layers.{i}": layer for i, layer in enumerate(model.layers)}
-    elif isinstance(model, (Layer, Neuron)):
-        layers = {"the layer": model}
-    else:
-        raise TypeError(
-            f"to_torch takes an MLP, a Layer or a Neuron, not {shown(model)}: of a Module of your "
-            "own export what it computes, by torch_function"
-        )
-    _check_call(model, type(model).__name__)
-    found: list[list[Neuron]] = []
-    nin = 0
-    for name, layer in layers.items():
-        if not isinstance(layer, (Layer, Neuron)):
-            raise TypeError(f"{name} must be a Layer, not {shown(layer)}")
-        _check_call(layer, name)
-        neurons = layer.neurons if isinstance(layer, Layer) else [layer]
-        for i, n in enumerate(neurons):
-            if not isinstance(n, Neuron):
-                raise TypeError(f"{name}.neurons.{i} must be a Neuron, not {shown(n)}")
-            _check_call(n, f"{name}.neurons.{i}")
-            if n.nonlin and n.activation not in [*ACTIVATIONS]:
-                raise ValueError(
-                    f"{name}.neurons.{i} has the activation {n.activation!r}, and to_torch knows "
-                    f"{' and '.join(ACTIVATIONS)}"
-                )
-            if not n.w:
-                raise ValueError(f"{name}.neurons.{i} has no weights")
-        kinds = sorted({_kind(n) for n in neurons})
-        if len(kinds) != 1:
+def _check_layer(i: int, neurons: list[Neuron]) -> None:
+    """Raise a ValueError unless the neurons are of one kind, one that PyTorch has."""
+    for n in neurons:
+        if n.nonlin and n.activation not in [*ACTIVATIONS]:  # an activation may be unhashable
             raise ValueError(
-                f"a Linear has neurons of one kind, and {name} has {' and '.join(kinds) or 'none'}"
+                f"a neuron of layer {i} has the activation {shown(n.activation)}, and to_torch "
+                f"knows {' and '.join(ACTIVATIONS)}"
             )
-        if found and len(neurons[0].w) != nin:
-            raise ValueError(
-                f"{name} has neurons of {len(neurons[0].w)} inputs, and {nin} neurons are before it"
-            )
-        found.append(neurons)
-        nin = len(neurons)
-    if not found:
-        raise ValueError("the MLP has no layers")
-    return found
-
-
-def _kind(n: Neuron) -> str:
-    return f"{n.activation if n.nonlin else 'linear'} neurons of {len(n.w)} inputs"
-
-
-def _check_call(part: Any, name: str) -> None:
-    if not getattr(type(part).__call__, "__module__", "").startswith(PACKAGE):
-        raise TypeError(
-            f"{name} is a {type(part).__name__} with a __call__ of its own: export what it "
-            "computes, by torch_function"
+    kinds = sorted({n.activation if n.nonlin else "linear" for n in neurons})
+    if len(kinds) > 1:
+        raise ValueError(
+            f"a Linear has neurons of one kind, and layer {i} has {' and '.join(kinds)} neurons"
         )
 
 
-def _check_parameters(parameters: list[Any]) -> None:
-    seen: dict[int, Any] = {}
-    for p in parameters:
-        if not is_value(p) or not p._is_leaf:
+def _check_parts(model: Any, neurons: list[Neuron]) -> None:
+    """Raise an error if a part has a call or parameters that a Linear cannot have."""
+    own: Any = pure  # the engine that the model is of
+    if not issubclass(neurons[0]._Value, pure.Value):
+        from .. import compiled as own
+    seen = set()
+    for p in [p for n in neurons for p in [*n.w, n.b]]:
+        if not issubclass(type(p), own.Value):
+            raise TypeError(
+                f"a parameter is a Value of the other engine, not the model's: {shown(p)}"
+            )
+        if not p._is_leaf:
             raise ValueError(
                 f"a parameter must be a leaf, a Value computed from no others: {shown(p)}"
             )
         if id(p) in seen:
             raise ValueError(f"a parameter is shared, which a Linear cannot have: {shown(p)}")
-        seen[id(p)] = p
+        seen.add(id(p))
+    kinds = own.MLP, own.Layer, own.Neuron
+    for part in [model, *getattr(model, "layers", []), *neurons]:
+        if not any(is_called_as(part, kind) for kind in kinds):
+            raise TypeError(
+                f"a {type(part).__name__} has a __call__ of its own: export what it computes, by "
+                "torch_function"
+            )
 
 
 def from_torch(module: Any) -> Any:
@@ -174,7 +145,7 @@ def from_torch(module: Any) -> Any:
     Example:
         model = from_torch(torch.nn.Sequential(torch.nn.Linear(2, 3)))
     """
-    torch = _torch()
+    torch = torch_package()
     activations = {torch.nn.Tanh: "tanh", torch.nn.ReLU: "relu"}
     parts = [("", module)]
     if type(module) is torch.nn.Sequential:
@@ -242,6 +213,8 @@ def _check_forward(where: str, part: Any) -> None:
 def _check_linear(where: str, part: Any) -> None:
     """Raise an error unless the parameters of a Linear are those of a layer."""
     weight, bias = part.weight, part.bias
+    if weight is None:
+        raise ValueError(f"{where} has no weight")
     if bias is None:
         raise ValueError(f"{where} has no bias, and each neuron of an MLP has one")
     if weight.is_complex() or bias.is_complex():
@@ -286,7 +259,7 @@ def torch_function(
         function = torch_function(model(x)[0], x, model)
         optimizer = torch.optim.SGD(function.parameters(), lr=0.1)
     """
-    _torch()
+    torch_package()
     from .torch_module import Function
 
     return Function(Listing(output, inputs, parameters))

@@ -6,6 +6,7 @@ import functools
 
 import torch
 
+from ..shown import shown
 from .evaluate import check_arguments, evaluate
 
 TYPE_CHECKING = False
@@ -68,9 +69,12 @@ class Function(torch.nn.Module):
 def _argument(name: str, x: Any) -> Any:
     """Return an argument as a tensor of float64."""
     # without a dtype PyTorch rounds a Python float to float32
-    found = torch.as_tensor(x, dtype=None if hasattr(x, "dtype") else torch.float64)
-    if found.is_complex():
-        raise TypeError(f"argument {name} must be real numbers, not {x!r}")
+    try:
+        found = torch.as_tensor(x, dtype=None if hasattr(x, "dtype") else torch.float64)
+    except TypeError:
+        found = None
+    if found is None or found.is_complex():
+        raise TypeError(f"argument {name} must be real numbers, not {shown(x)}")
     return found.to(torch.float64)
 
 

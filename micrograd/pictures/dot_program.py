@@ -11,7 +11,7 @@ import subprocess
 import sys
 from tempfile import TemporaryFile
 
-from ..checks import number
+from ..checks import needed, number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,14 +24,11 @@ NOTEBOOK_FORMATS = {SVG: "svg", "image/png": "png", "image/jpeg": "jpeg"}
 
 def graphviz_package() -> Any:
     """Return the graphviz package, or raise an ImportError that says how to install it."""
-    try:
-        import graphviz
-    except ImportError as problem:
-        raise ImportError(
-            "drawing with graphviz needs its Python package: pip install graphviz. "
-            "micrograd.picture draws SVG without it"
-        ) from problem
-    return graphviz
+    return needed(
+        "graphviz",
+        "drawing with graphviz needs its Python package: pip install graphviz. "
+        "micrograd.picture draws SVG without it",
+    )
 
 
 def check_program() -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 
-from ..checks import check_weights, listed
 from ..colors import FAINTEST, NEGATIVE, POSITIVE, THINNEST, WIDEST
 from .svg import LETTER, LINE, coordinate, document, in_notebook, text_at, width_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
     from typing import Any
 
 MOST_NEURONS = 20  # that are drawn of a layer
@@ -25,19 +23,13 @@ POINT = 4 / 3  # pixels
 class _Network:
     """What is drawn of a module: its layers, lists of neurons, each (weights, bias)."""
 
-    def __init__(self, module: Any, layers: Sequence[Sequence[Any]]) -> None:
+    def __init__(self, module: Any, layers: list[list[Any]]) -> None:
         first = layers[0][0]
-        for n in itertools.chain(*layers):
-            check_weights(listed(n.w, "a neuron's w"), "a neuron's w[{}]")
-            check_weights([n.b], "a neuron's b")
         self.nin = len(first.w)
         self.layers = [
             [([w.data for w in n.w], n.b.data) for n in layer[:MOST_NEURONS]] for layer in layers
         ]
         self.sizes = [self.nin, *map(len, layers)]
-        fits = all(len(n.w) == nin for nin, layer in zip(self.sizes, layers) for n in layer)
-        if not fits or 0 in self.sizes:
-            raise ValueError("a layer has other inputs than the one before has outputs")
         shown = self.sizes[1:]
         if hasattr(module, "layers"):
             arguments, activation = f"{self.nin}, {shown}", first.activation
@@ -48,22 +40,16 @@ class _Network:
         self.text = f"{kind}({arguments}, {activation}), {n} parameters"
 
 
-def _network(module: Any) -> _Network:
-    """Return what is to be drawn of a module, or raise what says why it is nothing."""
-    if hasattr(module, "layers"):
-        layers = [[*layer.neurons] for layer in module.layers]
-    else:
-        layers = [[*module.neurons] if hasattr(module, "neurons") else [module]]
-    if not layers or not all(layers):
-        raise ValueError("a layer has no neurons, or there is no layer")
-    return _Network(module, layers)
+def network_in_notebook(module: Any, layers_of: Callable[[Any], list[list[Any]]]) -> str:
+    """Return the HTML that a notebook shows for a network, or for what is none any more.
 
-
-def network_in_notebook(module: Any) -> str:
-    """Return the HTML that a notebook shows for a network, or for what is none any more."""
+    Args:
+        layers_of: that of `micrograd/pure/nn.py`, which imports this module.
+    """
     try:
-        network = _network(module)
-    except (AttributeError, IndexError, TypeError, ValueError) as problem:  # a part is another
+        network = _Network(module, layers_of(module))
+    except (AttributeError, TypeError, ValueError) as problem:
+        # a part has been replaced by something else
         return in_notebook("", f"{module!r}\nNo picture: {problem}.")
     if len(network.layers) > MOST_LAYERS:
         return in_notebook(

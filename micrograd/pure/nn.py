@@ -14,6 +14,7 @@ from ..checks import (
     check_sizes,
     check_weights,
     count,
+    listed,
 )
 from ..grad_mode import refuse
 from ..shown import shown
@@ -67,7 +68,7 @@ class _Drawn(Module):
     def _repr_html_(self) -> str:
         from ..pictures.network import network_in_notebook
 
-        return network_in_notebook(self)
+        return network_in_notebook(self, layers_of)
 
 
 class Neuron(_Drawn):
@@ -228,6 +229,50 @@ class MLP(_Drawn):
 
     def __repr__(self) -> str:
         return f"MLP of [{', '.join(str(layer) for layer in self.layers)}]"
+
+
+def is_called_as(x: object, kind: type[Neuron | Layer | MLP]) -> bool:
+    """Tell whether x is of this kind, or of a subclass that has no __call__ of its own."""
+    return type(x) is kind or (isinstance(x, kind) and type(x).__call__ is kind.__call__)
+
+
+def layers_of(model: Any, instead: str = "") -> list[list[Neuron]]:
+    """Return the neurons of each layer of a network, or raise an error that says what is wrong.
+
+    There is a layer, each has neurons, and each of these as many weights as there are neurons
+    before it, or inputs, at least one. Weights and biases are Values.
+
+    Args:
+        instead: what is added to the message if the model is no network.
+    """
+    if not isinstance(model, (MLP, Layer, Neuron)):
+        raise TypeError(f"a network is an MLP, a Layer or a Neuron, not {shown(model)}{instead}")
+    layers: list[list[Neuron]] = []
+    inputs = 0
+    for i, layer in enumerate(model.layers if isinstance(model, MLP) else [model]):
+        if not isinstance(layer, (Layer, Neuron)):
+            raise TypeError(f"layer {i} must be a Layer or a Neuron, not {shown(layer)}")
+        neurons = [layer] if isinstance(layer, Neuron) else [*layer.neurons]
+        if not neurons:
+            raise ValueError(f"layer {i} has no neurons")
+        for n in neurons:
+            if not isinstance(n, Neuron):
+                raise TypeError(f"a neuron of layer {i} must be a Neuron, not {shown(n)}")
+            weights = listed(n.w, "a neuron's w")
+            check_weights(weights, "a neuron's w[{}]")
+            check_weights([n.b], "a neuron's b")
+            inputs = inputs or len(weights)
+            if not weights:
+                raise ValueError(f"a neuron of layer {i} has no weights")
+            if len(weights) != inputs:
+                raise ValueError(
+                    f"a neuron of layer {i} has {len(weights)} weights for {inputs} inputs"
+                )
+        layers.append(neurons)
+        inputs = len(neurons)
+    if not layers:
+        raise ValueError("the MLP has no layers")
+    return layers
 
 
 def save(model: SavedModule, path: Path, optimizer: SavedOptimizer | None = None) -> None:
