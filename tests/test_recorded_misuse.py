@@ -36,6 +36,10 @@ MISUSES = {
     "compare": lambda e, p, v: v < 1.0,
     "compare from the right": lambda e, p, v: 1.0 >= p,
     "compare two": lambda e, p, v: v <= p,
+    "compare ==": lambda e, p, v: v == 1.0,
+    "compare !=": lambda e, p, v: 2 != p,
+    "compare in a tuple": lambda e, p, v: p in (1, 2),
+    "compare in index": lambda e, p, v: [1.0, 2.0].index(v),
     "compare in max": lambda e, p, v: max([v, p]),
     "compare in sorted": lambda e, p, v: sorted([v, p]),
     "bool": lambda e, p, v: bool(p),
@@ -198,6 +202,7 @@ def test_what_may_be_done(engine, table):
         assert repr(tokens) == "[<a changing int>, <a changing int>]" and f"{i!r}"
         assert copy.copy(tokens) is not tokens and copy.deepcopy(tokens)[0] is i
         assert x is not None and x == x and x != table[0] and {x: 1}[x] == 1 and x in [x]
+        assert x != None and x != "x" and x not in (None, [1.0])  # noqa: E711
         assert x._is_leaf and x._prev == () and (x * 1)._op == "*"
         x.label = "x"
         [*reversed(tokens), *zip(tokens, tokens[1:])]
@@ -263,7 +268,7 @@ def test_another_thread_reads_while_one_records(engine):
     assert inside.wait(30)
     try:
         assert grad_mode.recorder_blocks
-        assert (p.data, float(p), bool(p), p < 3) == (2.0, 2.0, True, True)
+        assert (p.data, float(p), bool(p), p < 3, p == 2) == (2.0, 2.0, True, True, False)
         with engine.no_grad():
             assert (p * 2)._is_leaf
         assert repr(p) == "Value(data=2.0, grad=0.0)"

@@ -113,14 +113,19 @@ static int number_read_fast(PyObject *x, double *number) {
     return 0;
 }
 
+// whether x, which is no Value, is a number: 1 or 0, or -1 with an exception set
+static int is_number(PyObject *x) {
+    PyObject *answer = PyObject_CallFunctionObjArgs(tell_number, x, NULL);
+    int found = answer ? PyObject_IsTrue(answer) : -1;
+    Py_XDECREF(answer);
+    return found;
+}
+
 // x, which is no Value, as a number: 1, or 0 if it is none, or -1 with an exception set
 static int number_read(PyObject *x, double *number) {
     int found = number_read_fast(x, number);
     if (found) return found;
-    PyObject *answer = PyObject_CallFunctionObjArgs(tell_number, x, NULL);
-    int is_number = answer ? PyObject_IsTrue(answer) : -1;
-    Py_XDECREF(answer);
-    if (is_number <= 0) return is_number;
+    if ((found = is_number(x)) <= 0) return found;
     PyObject *converted = PyObject_CallFunctionObjArgs(make_number, x, NULL);
     if (!converted) return -1;
     *number = PyFloat_AsDouble(converted);
@@ -881,11 +886,20 @@ static PyObject *value_absolute(PyObject *self) {
 
 UNARY_METHODS(UNARY)
 
+// self == a number, which never holds, in a recorded function: 1 with a RecordingError set; else 0
+static int is_refused_equality(PyObject *other) {
+    if (PySet_Size(recorders) == 0) return 0;
+    int found = is_number(other);
+    return found < 0 || (found && is_refused("compare"));
+}
+
 // comparisons go by the number; == is identity, which Python falls back to
 static PyObject *value_compare(PyObject *self, PyObject *other, int comparison) {
     Index i, index;
     double b = 0.0;
-    Kind kind = comparison == Py_EQ || comparison == Py_NE ? KIND_OTHER : operand_read(other, &index, &b);
+    Kind kind = KIND_OTHER;
+    if (comparison != Py_EQ && comparison != Py_NE) kind = operand_read(other, &index, &b);
+    else if (is_refused_equality(other)) return NULL;
     if (kind == KIND_OTHER) {
         Py_INCREF(Py_NotImplemented);
         return Py_NotImplemented;

@@ -69,6 +69,13 @@ class Base:
 
     # comparisons go by the number; == is "the same node", as for any Python object
 
+    def __eq__(self, other: object) -> bool:
+        if recorder_blocks and is_number(other):  # which is never the same
+            refuse("compare")
+        return NotImplemented
+
+    __hash__ = object.__hash__
+
     def __lt__(self, other: Value | Number) -> bool:
         return _compared(self) < _compared(other) if _comparable(other) else NotImplemented
 
