@@ -310,6 +310,31 @@ def test_a_value_in_a_notebook(engine):
     assert picture_in(rnn(engine, (LARGEST_PICTURE - 4) // 7)._repr_html_())[0]
 
 
+def test_a_large_graph_in_a_notebook(engine):
+    """It is not shrunk, and opens at the result.
+
+    Notebooks have `svg {max-width: 100%; height: auto}`. Such a height is the picture's own, by
+    its viewBox, unless a flex box stretches it to the box's height.
+    """
+    tree = [engine.Value(i) for i in range(64)]
+    while len(tree) > 1:
+        tree = [a + b for a, b in zip(tree[::2], tree[1::2])]
+    root = tree[0] + rnn(engine, 3)
+    for html in root._repr_html_(), picture(root)._repr_html_():
+        frame = ElementTree.fromstring(html).find("div")
+        assert {"overflow: auto", "position: relative"} <= {*frame.get("style").split("; ")}
+        svg, place = frame
+        own = {*svg.get("style").split("; ")}
+        assert {"max-width: none", "flex: none", "align-self: flex-start"} <= own
+        style = dict(rule.split(": ") for rule in place.get("style").split("; "))
+        assert style["scroll-initial-target"] == "nearest" and style["position"] == "absolute"
+        op, box, *_ = svg.findall(f".//{SVG}g[@fill='#ffffff']/{SVG}rect")  # the root's is first
+        middle = float(box.get("y")) + float(box.get("height")) / 2
+        top = middle - float(svg.get("viewBox").split()[1])
+        assert style["top"] == f"{top:g}px" and abs(top - float(svg.get("height")) / 2) > 500
+    assert "<i " not in engine.MLP(1, [1])._repr_html_()
+
+
 def test_subclasses(engine):
     class Named(engine.Value):
         def __repr__(self):
