@@ -86,7 +86,7 @@ def test_completion_offers_public_names_only(word):
     run = python(
         """
         import micrograd
-        for module in (micrograd, micrograd.pure, micrograd.engine, micrograd.nn):
+        for module in (micrograd, micrograd.pure, micrograd.engine, micrograd.nn, micrograd.plot):
             print(*dir(module))
         if micrograd.backend == "c":
             print(*dir(micrograd.compiled))
@@ -102,6 +102,7 @@ def test_completion_offers_public_names_only(word):
         both,
         ["Value", "no_grad"],
         ["Layer", "MLP", "Module", "Neuron", "Value"],
+        ["decision_surface", "loss_curve", "network"],
         *([both] if word == "c" else []),
     ]
 
