@@ -86,6 +86,8 @@ def test_completion_offers_public_names_only(word):
     run = python(
         """
         import micrograd
+        if micrograd.backend == "c":
+            assert micrograd.value.live_nodes() == 0
         for module in (micrograd, micrograd.pure, micrograd.engine, micrograd.nn, micrograd.plot):
             print(*dir(module))
         if micrograd.backend == "c":
@@ -96,7 +98,7 @@ def test_completion_offers_public_names_only(word):
     shown = [line.split() for line in run.stdout.splitlines()]
     both = sorted([*pure.__all__, *HIDING])
     modules = ["engine", "export", "nn", "parallel", "plot", "pure"]
-    modules += ["compiled"] if word == "c" else []
+    modules += ["compiled", "value"] if word == "c" else []
     assert shown == [
         sorted([*micrograd.__all__, *HIDING, *ELEMENTARY, *modules]),
         both,
