@@ -70,7 +70,7 @@ def in_notebook(svg: str, text: str, result: float | None = None) -> str:
     """Return HTML: a picture, in a frame that scrolls if it is large, and text below.
 
     The frame shows the upper left corner at first; or, if there is one, the result at the right
-    end, so many pixels down. (Firefox and Safari show the upper right corner then.)
+    end, so many pixels down. Browsers without scroll-initial-target show the upper right corner.
     """
     # notebooks have `svg {max-width: 100%; height: auto}`, and would shrink it
     style = "max-width: none; flex: none; align-self: flex-start; margin-right: auto"
