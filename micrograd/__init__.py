@@ -45,7 +45,7 @@ __all__ += ["gradcheck", "GradcheckError", "trace", "draw_dot", "picture", "vis_
 __all__ += pure.__all__
 
 # modules that are imported when they are used: some take longer than all the rest
-_ON_USE = "engine", "export", "nn", "parallel", "plot"
+_ON_USE = ["engine", "export", "nn", "parallel", "plot"] + ["value"] * (backend == "c")
 
 
 def __getattr__(name: str) -> _ModuleType:

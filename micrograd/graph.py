@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["trace", "draw_dot", "vis_color"]
 
-LARGEST_PICTURE = 300  # nodes, unless one asks for more; a notebook shows a larger graph as text
+LARGEST_PICTURE = 400  # nodes, unless one asks for more; a notebook shows a larger graph as text
 MOST_COUNTED = 10_000  # nodes of a graph that is too large
 
 
@@ -110,7 +110,8 @@ def nodes_below(root: Any, max_nodes: int | None, caller: str = "picture") -> li
         size, instead = f"{n}", f"{caller}(..., max_nodes={n}) draws it all the same"
     else:
         size = f"at least {n}"
-        instead = "draw a part of it, such as the loss of one point, or all with max_nodes=None"
+        part = "the loss of one point or the output of one neuron"
+        instead = f"draw a part of it, such as {part}, or all with max_nodes=None"
     raise ValueError(f"the graph has {size} nodes, more than {max_nodes}: {instead}")
 
 

@@ -56,6 +56,11 @@ if TYPE_CHECKING:
 
 __all__ = ["decision_surface", "loss_curve", "network"]
 
+
+def __dir__() -> list[str]:
+    return [*__all__]
+
+
 CLASS_COLORS = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW)
 CLASS_MARKERS = "os^Dvp*"
 OPACITY = 0.4  # where a model is sure

@@ -86,7 +86,9 @@ def test_completion_offers_public_names_only(word):
     run = python(
         """
         import micrograd
-        for module in (micrograd, micrograd.pure, micrograd.engine, micrograd.nn):
+        if micrograd.backend == "c":
+            assert micrograd.value.live_nodes() == 0
+        for module in (micrograd, micrograd.pure, micrograd.engine, micrograd.nn, micrograd.plot):
             print(*dir(module))
         if micrograd.backend == "c":
             print(*dir(micrograd.compiled))
@@ -96,12 +98,13 @@ def test_completion_offers_public_names_only(word):
     shown = [line.split() for line in run.stdout.splitlines()]
     both = sorted([*pure.__all__, *HIDING])
     modules = ["engine", "export", "nn", "parallel", "plot", "pure"]
-    modules += ["compiled"] if word == "c" else []
+    modules += ["compiled", "value"] if word == "c" else []
     assert shown == [
         sorted([*micrograd.__all__, *HIDING, *ELEMENTARY, *modules]),
         both,
         ["Value", "no_grad"],
         ["Layer", "MLP", "Module", "Neuron", "Value"],
+        ["decision_surface", "loss_curve", "network"],
         *([both] if word == "c" else []),
     ]
 

@@ -153,7 +153,7 @@ def calls(engine, folder):
     adam, adamw, sgd = [optimiser(e, kind) for kind in ("Adam", "AdamW", "SGD")]
     path = folder / "model.json"
     if not path.exists():
-        model.save(path, optimizer=adamw)
+        model.save(path, optimizer=e.AdamW(neuron.w))  # of two parameters, too
     rates = {"lr": 0.1, "betas": (0.9, 0.95), "eps": 1e-8, "weight_decay": 0.1}
     neurons = {"nonlin": True, "activation": "relu", "rng": rng}
     others = {"children": None, "_children": None, "local_grads": None}

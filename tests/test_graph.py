@@ -93,10 +93,10 @@ def test_limits(engine):
     v = engine.Value(1.0)
     for _ in range(200):
         v = v + 1.0
-    with pytest.raises(ValueError, match=r"has 401 nodes, more than 300: draw_dot\(.*nodes=401\)"):
+    with pytest.raises(ValueError, match=r"has 401 nodes, more than 400: draw_dot\(.*nodes=401\)"):
         draw_dot(v, outfile=None)
-    with pytest.raises(ValueError, match="401 nodes, more than 400"):
-        draw_dot(v, outfile=None, max_nodes=400)
+    with pytest.raises(ValueError, match="401 nodes, more than 300"):
+        draw_dot(v, outfile=None, max_nodes=300)
     for enough in (401, None):
         assert draw_dot(v, outfile=None, max_nodes=enough).source.count("shape=box") == 401
     for wrong in (0, -1.0, math.nan):

@@ -6,6 +6,7 @@ from .layout import layout
 from .svg import (
     FAINT_INK,
     LINE,
+    MARGIN,
     coordinate,
     document,
     escaped,
@@ -90,8 +91,12 @@ def _at(x: float, y: float, width: float, height: float) -> str:
 # the whole
 
 
-def graph_svg(nodes: list[Any], names: dict[int, str]) -> str:
-    """Draw the graph of a list of Values, the result first; names are by their ids."""
+def graph_svg(nodes: list[Any], names: dict[int, str]) -> tuple[str, float]:
+    """Draw the graph of a list of Values, the result first; names are by their ids.
+
+    Returns:
+        The SVG, and how far down the result is in it.
+    """
     boxes = [_Box(v, names.get(id(v), "")) for v in nodes]
     places = {id(v): i for i, v in enumerate(nodes)}
     edges = [(places[id(x)], i) for i, v in enumerate(nodes) for x in v._prev]
@@ -119,7 +124,8 @@ def graph_svg(nodes: list[Any], names: dict[int, str]) -> str:
     called = f" {root.label}" if root.label else ""
     data = root.rows[0][1]
     title = f"Graph of the Value{called}, data {data}; nodes: {len(nodes)}"
-    return document(drawing.width, drawing.height, title, body)
+    svg = document(drawing.width, drawing.height, title, body)
+    return svg, MARGIN + drawing.corners[0][1] + root.height / 2
 
 
 def _curves(lines: list[Line]) -> str:

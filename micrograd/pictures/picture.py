@@ -24,8 +24,9 @@ class Picture:
         svg: the picture as text, a whole SVG document.
     """
 
-    def __init__(self, svg: str, nodes: int) -> None:
+    def __init__(self, svg: str, result: float, nodes: int) -> None:
         self.svg = svg
+        self._result = result  # how far down it is
         self._nodes = nodes
 
     def save(self, path: TextPath) -> None:
@@ -62,7 +63,7 @@ class Picture:
     def _repr_html_(self) -> str:  # notebooks shrink an SVG to their width, and scroll HTML
         from .svg import in_notebook
 
-        return in_notebook(self.svg, "", at_the_end=True)
+        return in_notebook(self.svg, "", self._result)
 
 
 def picture(
@@ -94,7 +95,7 @@ def picture(
     from .boxes import graph_svg  # only when it is needed: importing micrograd is to be quick
 
     nodes = nodes_below(root, max_nodes)
-    return Picture(graph_svg(nodes, names_by_id(names)), len(nodes))
+    return Picture(*graph_svg(nodes, names_by_id(names)), len(nodes))
 
 
 def shown_in_notebook(root: Any) -> str:
@@ -104,7 +105,7 @@ def shown_in_notebook(root: Any) -> str:
 
     text = repr(root)
     try:
-        svg = graph_svg(nodes_below(root, LARGEST_PICTURE), {})
-        return in_notebook(svg, text, at_the_end=True)  # there is the root
+        svg, result = graph_svg(nodes_below(root, LARGEST_PICTURE), {})
+        return in_notebook(svg, text, result)
     except ValueError as problem:  # it is too large, or no graph without cycles
         return in_notebook("", f"{text}\nNo picture: {problem}.")

@@ -16,6 +16,7 @@ INK = "#212529"  # on what is light
 FAINT_INK = "#495057"
 FONT = 'font-family="ui-monospace, Menlo, Consolas, \'DejaVu Sans Mono\', monospace" font-size="11"'
 LETTER = 6.7  # how wide a letter of it is, at most
+MARGIN = 6
 
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})
 
@@ -53,12 +54,11 @@ def text_at(
 
 def document(width: float, height: float, title: str, body: list[str], left: float = 0.0) -> str:
     """Return a whole picture as SVG, with a margin around; left of x = 0 there is some more."""
-    margin = 6
-    w, h = coordinate(width + 2 * margin), coordinate(height + 2 * margin)
+    w, h = coordinate(width + 2 * MARGIN), coordinate(height + 2 * MARGIN)
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{w}" height="{h}" '
-            f'viewBox="{coordinate(-left - margin)} {-margin} {w} {h}" {FONT}>',
+            f'viewBox="{coordinate(-left - MARGIN)} {-MARGIN} {w} {h}" {FONT}>',
             f"<title>{escaped(title)}</title>",
             *body,
             "</svg>\n",
@@ -66,15 +66,21 @@ def document(width: float, height: float, title: str, body: list[str], left: flo
     )
 
 
-def in_notebook(svg: str, text: str, at_the_end: bool = False) -> str:
+def in_notebook(svg: str, text: str, result: float | None = None) -> str:
     """Return HTML: a picture, in a frame that scrolls if it is large, and text below.
 
-    The frame of a wide picture shows its left end at first, or the right one.
+    The frame shows the upper left corner at first; or, if there is one, the result at the right
+    end, so many pixels down. Browsers without scroll-initial-target show the upper right corner.
     """
-    # notebooks would shrink it
-    svg = svg.replace("<svg ", '<svg style="max-width: none; flex: none; margin-right: auto" ', 1)
-    direction = "row-reverse" if at_the_end else "row"  # from which end scrolling begins
+    # notebooks have `svg {max-width: 100%; height: auto}`, and would shrink it
+    style = "max-width: none; flex: none; align-self: flex-start; margin-right: auto"
+    svg = svg.replace("<svg ", f'<svg style="{style}" ', 1)
+    direction = "row"  # from which end scrolling begins
+    if result is not None:
+        direction = "row-reverse"
+        place = f"position: absolute; right: 0; top: {coordinate(result)}px"
+        svg += f'<i style="{place}; scroll-initial-target: nearest; scroll-snap-align: center"></i>'
     style = f"display: flex; flex-direction: {direction}; overflow: auto; max-height: 80vh"
-    frame = f'<div style="{style}">{svg}</div>' if svg else ""
+    frame = f'<div style="{style}; position: relative">{svg}</div>' if svg else ""
     lines = "\n".join([escaped(line) for line in text.splitlines()])
     return f'<div>{frame}<pre style="white-space: pre-wrap">{lines}</pre></div>'
