@@ -420,6 +420,7 @@ def _is_no_point(x: Any) -> bool:
 
 # the names that an activation has in a neuron's repr
 ACTIVATIONS = {"tanh": "TanH", "relu": "ReLU"}
+LINEAR = ("linear", "identity", "none", None)  # what others call it to have none
 
 
 def check_weights(values: Iterable[Any], name: str = "a parameter") -> None:
@@ -439,8 +440,19 @@ def check_weights(values: Iterable[Any], name: str = "a parameter") -> None:
 def check_activation(activation: str) -> str:
     """Return the activation's name, or raise a ValueError that lists the two."""
     if activation not in ACTIVATIONS:
-        raise ValueError(f"activation must be 'tanh' or 'relu', not {shown(activation)}")
+        instead = ": a linear Neuron or Layer has nonlin=False" if activation in LINEAR else ""
+        raise ValueError(f"activation must be 'tanh' or 'relu', not {shown(activation)}{instead}")
     return activation
+
+
+def check_nonlin(nonlin: object) -> bool:
+    """Return whether a neuron has an activation, or raise a TypeError for the name of one."""
+    if isinstance(nonlin, str):
+        name = nonlin.lower()
+        instead = f"activation={name!r}" if name in ACTIVATIONS else "activation='tanh' or 'relu'"
+        instead = "nonlin=False" if name in LINEAR else instead
+        raise TypeError(f"nonlin is True or False, not {shown(nonlin)}: write {instead}")
+    return bool(nonlin)
 
 
 def check_sizes(nin: SupportsIndex, nouts: Iterable[SupportsIndex], *others: object) -> list[int]:
