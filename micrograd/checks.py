@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import importlib
 import operator
+import sys
+import warnings
+from collections import Counter
 
 from .grad_mode import current_recorder, refuse
 from .recorder import Integer, check_range
@@ -30,6 +33,14 @@ def needed(module: str, problem: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise ImportError(problem) from error
+
+
+def warn(text: str) -> None:
+    """Warn where our own code was called, however deep in it this is."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith(PACKAGE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, stacklevel=level)
 
 
 # -----------------------------------------------------------------------------
@@ -558,6 +569,17 @@ def check_parameters(parameters: Iterable[AnyValue], kind: type[AnyValue]) -> tu
         if not p._is_leaf:
             raise ValueError(f"a parameter must be a leaf, but {shown(p)} is computed from others")
     return parameters
+
+
+def warn_of_repeats(parameters: tuple[Value, ...]) -> None:
+    """Warn of parameters that are in an optimiser's list more than once."""
+    times = Counter(map(id, parameters))  # a subclass may have an == of its own
+    if len(times) < len(parameters):
+        n = sum(k > 1 for k in times.values())
+        warn(
+            f"{n} parameter{' is' if n == 1 else 's are'} in the list more than once, and each step "
+            "is taken as often: if that is not meant, pass list(dict.fromkeys(parameters))"
+        )
 
 
 def _is_iterable(x: object) -> bool:

@@ -1,5 +1,6 @@
 """What errors and warnings say to write instead, in the words that both engines have."""
 
+import copy
 import re
 
 import pytest
@@ -44,3 +45,26 @@ def test_a_linear_activation(engine):
     refused(ValueError, "not None: a linear", engine.Layer, 2, 1, activation=None)
     with pytest.raises(ValueError, match="not 'sigmoid'$"):
         engine.Neuron(2, activation="sigmoid")
+
+
+# -----------------------------------------------------------------------------
+# optimisers
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW"])
+def test_parameters_that_are_in_the_list_twice(engine, kind):
+    """They are stepped twice, as the course's optimiser does, and a warning says so."""
+    a, b, c = (engine.Value(1.0) for _ in range(3))
+    for parameters, words in (
+        ([a, b, a], "1 parameter is in the list more than once"),
+        ([a, b, a, c, b, b], "2 parameters are in the list more than once"),
+    ):
+        with pytest.warns(UserWarning, match=words) as found:
+            optimizer = getattr(engine, kind)(parameters)
+        assert found[0].filename == __file__ and len(optimizer.parameters) == len(parameters)
+    getattr(engine, kind)(dict.fromkeys(parameters)), copy.deepcopy(optimizer)
+    with pytest.warns(UserWarning, match="1 parameter"):
+        optimizer = engine.SGD([a, a], lr=0.25)
+    a.grad = 1.0
+    optimizer.step()
+    assert a.data == 0.5

@@ -71,6 +71,7 @@ def test_momentum_may_be_set_later(engine):
     assert p.m == 0.0
 
 
+@pytest.mark.filterwarnings("ignore:.* in the list more than once")
 @pytest.mark.parametrize("repeated", [False, True])
 def test_momentum_has_the_same_bits_on_both_engines(repeated):
     def run(engine):
@@ -260,6 +261,7 @@ def test_states_without_momentum(engine, tmp_path):
     assert [m for _, m in step(optimizer)] == [1.0, 1.0]
 
 
+@pytest.mark.filterwarnings("ignore:.* in the list more than once")
 def test_files_of_momentum_cross_the_engines(engine, tmp_path):
     for writer in ENGINES.values():
         optimizer, twin = with_momentum(writer), engine.SGD([engine.Value(0.375)] * 2)

@@ -236,6 +236,7 @@ GRADIENTS = [0.0, -0.0, 5e-324, 1e-320, 1e-200, -1e-160, 1e-30, 1e18, 1e150, mat
 SQUARES = [0.0, -0.0, 5e-324, 1e-320, 1e-300, 1e-30, 1.0, 1e40, 1e300, math.inf, math.nan, -1.0]
 
 
+@pytest.mark.filterwarnings("ignore:.* in the list more than once")
 @given(
     st.sampled_from(["Adam", "AdamW", "SGD"]),
     st.integers(1, 200),
@@ -304,6 +305,7 @@ def test_generator_and_data_sets(seed, n, r_small, r_big):
     assert make(compiled) == make(pure)
 
 
+@pytest.mark.filterwarnings("ignore:.* in the list more than once")
 @given(
     st.integers(1, 2**32),
     st.lists(st.integers(1, 3), min_size=0, max_size=2),

@@ -11,6 +11,7 @@ from ..checks import (
     check_steps,
     is_number,
     number,
+    warn_of_repeats,
 )
 from ..grad_mode import refuse
 from ..shown import shown
@@ -35,6 +36,7 @@ class Optimizer(SavedOptimizer):
 
     def _take_parameters(self, parameters: Iterable[Value]) -> None:
         self._parameters = check_parameters(parameters, self._Value)
+        warn_of_repeats(self._parameters)
 
     if not TYPE_CHECKING:  # type checkers know which attributes there are
 
@@ -103,6 +105,9 @@ class Adam(Optimizer):
     Raises:
         TypeError: a parameter is no Value, or an argument no number.
         ValueError: there are no parameters, one is no leaf, or a rate is out of range.
+
+    Warns:
+        UserWarning: a parameter is in the list more than once.
 
     Example:
         >>> p = Value(1.0)
@@ -194,6 +199,9 @@ class AdamW(Adam):
         TypeError: a parameter is no Value, or an argument no number.
         ValueError: there are no parameters, one is no leaf, or a rate is out of range.
 
+    Warns:
+        UserWarning: a parameter is in the list more than once.
+
     Source: Loshchilov, Hutter, "Decoupled weight decay regularization", 2019,
     https://arxiv.org/abs/1711.05101
     """
@@ -241,6 +249,9 @@ class SGD(Optimizer):
     Raises:
         TypeError: a parameter is no Value, or an argument no number.
         ValueError: there are no parameters, one is no leaf, or a rate is negative.
+
+    Warns:
+        UserWarning: a parameter is in the list more than once.
 
     Example:
         >>> p = Value(1.0)
