@@ -43,7 +43,7 @@ def test_a_linear_activation(engine):
     refused(ValueError, words, engine.Neuron, 2, activation="linear")
     refused(ValueError, words, engine.MLP, 2, [1], "linear")
     refused(ValueError, "not None: a linear", engine.Layer, 2, 1, activation=None)
-    with pytest.raises(ValueError, match="not 'sigmoid'$"):
+    with pytest.raises(ValueError, match=r"not 'sigmoid'$"):
         engine.Neuron(2, activation="sigmoid")
 
 

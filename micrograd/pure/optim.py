@@ -8,13 +8,13 @@ from ..checks import (
     check_betas,
     check_parameters,
     check_rate,
+    check_setting,
     check_steps,
-    is_number,
+    no_step,
     number,
     warn_of_repeats,
 )
 from ..grad_mode import refuse
-from ..shown import shown
 from .arithmetic import divide, power
 from .value import Value
 
@@ -44,8 +44,8 @@ class Optimizer(SavedOptimizer):
             """Set an attribute, but not one that no step looks at. Subclasses may have any."""
             kind = type(self)
             if name in self._names:
-                if not is_number(x) and kind.__module__.startswith(PACKAGE):
-                    raise TypeError(f"{name} must be a number, not {shown(x)}")
+                if kind.__module__.startswith(PACKAGE):
+                    check_setting(x, name)
             elif not name.startswith("_"):
                 if kind.__module__.startswith(PACKAGE) and not hasattr(kind, name):
                     raise AttributeError(
@@ -175,8 +175,10 @@ class Adam(Optimizer):
                 m_hat = divide(p.m, 1 - decay1)
                 v_hat = divide(p.v, 1 - decay2)
                 p.data -= change(p, m_hat, power(v_hat, 0.5))
-        except BaseException:
+        except BaseException as problem:
             self._restore(before)
+            if isinstance(problem, ZeroDivisionError):
+                raise no_step(problem, self.eps) from None
             raise
         self.t = t
 
