@@ -299,8 +299,8 @@ def check_labels(labels: list[float], threshold: float) -> bool:
             if len(sides[0] | sides[1]) == 2:
                 instead = "write 0 and 1, or -1 and 1"
             warn(
-                f"the labels {names} are one class to a model with one output, which has two: "
-                f"above the threshold {threshold:g}, and not; {instead}"
+                f"a model with one output has two classes, above the threshold {threshold:g} and "
+                f"not, and the labels {names} are one of them: {instead}"
             )
     return all(sides)
 
@@ -493,30 +493,36 @@ def check_split(split: Iterable[T]) -> list[T]:
 
     Of its points only the first one is looked at.
     """
-    if is_number(split) or hasattr(type(split), "backward"):
-        raise TypeError(
-            f"{A_DATA_SET}, not {shown(split)}: of one point's logits write "
-            "cross_entropy(logits, target)"
-        )
-    if split is None or isinstance(split, (str, bytes, Mapping)):
-        raise TypeError(f"{A_DATA_SET}, not {shown(split)}")
-    if type(split).__name__ == "DataFrame":
-        raise TypeError(
-            f"{A_DATA_SET}, not a DataFrame: write "
-            "list(zip(df[['x', 'y']].to_numpy(), df['label']))"
-        )
-    points = check_examples(split)
+    if type(split) is not list:
+        _check_is_data_set(split)
+    points: list[Any] = check_examples(split)
     if len(points) == 3 and all(isinstance(part, list) for part in points):
         if any(map(_is_pair, (part[0] for part in points if part))):
             raise TypeError(
                 "these are three data sets: write train, val, test = data, and take one of them"
             )
     if _is_no_point(points[0]):
-        instead = "write list(zip(X, y))"
+        instead = ": write list(zip(X, y))" if _is_row(points[0]) or is_number(points[0]) else ""
         if isinstance(points[0], tuple) and len(points[0]) == 2:  # of a zip
-            instead = "a point is a list of numbers, write ([x], label)"
-        raise TypeError(f"{A_DATA_SET}, and its first item is {shown(points[0])}: {instead}")
+            instead = ": a point is a list of numbers, write ([x], label)"
+        raise TypeError(f"{A_DATA_SET}, and its first item is {shown(points[0])}{instead}")
     return points
+
+
+def _check_is_data_set(split: Any) -> None:
+    """Raise a TypeError if this, which is no list, is what is at times taken for a data set."""
+    if is_number(split) or hasattr(type(split), "backward"):
+        raise TypeError(
+            f"{A_DATA_SET}, not {shown(split)}: of one point's logits write "
+            "cross_entropy(logits, target)"
+        )
+    if isinstance(split, (str, bytes, Mapping)) or not (_is_iterable(split) or callable(split)):
+        raise TypeError(f"{A_DATA_SET}, not {shown(split)}")
+    if type(split).__name__ == "DataFrame":
+        raise TypeError(
+            f"{A_DATA_SET}, not a DataFrame: write "
+            "list(zip(df[['x', 'y']].to_numpy(), df['label']))"
+        )
 
 
 def _is_no_point(x: Any) -> bool:

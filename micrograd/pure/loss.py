@@ -143,8 +143,9 @@ def counted(rows: Iterable[tuple[list[float], Any]], threshold: float) -> float:
         if len(numbers) == 1:
             outputs += numbers
             labels.append(number(label))
-    # only what may be probabilities: scores of a model that has not learned may well be on one side
-    if check_labels(labels, threshold) and all(0 <= x <= 1 for x in outputs):
+    # of probabilities only: scores of a model that has not learned may well be on one side
+    is_sigmoid = not 0 < threshold < 1 and all(0 <= x <= 1 for x in outputs)
+    if check_labels(labels, threshold) and is_sigmoid:
         check_sides(outputs, threshold, "for all points")
     return hits / n
 
