@@ -323,6 +323,7 @@ def check_sides(outputs: list[float], threshold: float, where: str) -> None:
 
 # where an integer comes after the list of this name
 LISTS_FIRST = {"logits": "cross_entropy(logits, target)", "items": "take(items, i)"}
+OF_LEAVES = ("nodes", "inputs")  # lists of these names may be a model's parameters
 
 
 def check_lists(**given: object) -> None:
@@ -345,7 +346,8 @@ def _no_list(xs: Any, what: str) -> str:
         return f"{shown(xs)}: write [a] for a list of one"
     if callable(xs) and not isinstance(xs, type):
         if hasattr(xs, "parameters"):
-            return f"the {type(xs).__name__} itself: call it, model(x)"
+            instead = "pass model.parameters()" if what in OF_LEAVES else "call it, model(x)"
+            return f"the {type(xs).__name__} itself: {instead}"
         return "a function: call it"
     return shown(xs)
 

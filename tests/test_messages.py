@@ -164,6 +164,8 @@ def test_a_model_or_a_function_in_the_place_of_a_list(engine):
     refused(TypeError, f"x {called}", engine.linear, model, [[a]])
     with pytest.raises(TypeError, match=r"^xs must be a list, not a function: call it$"):
         engine.sum(model.parameters)
+    words = "inputs must be a list, not the MLP itself: pass model.parameters()"
+    refused(TypeError, words, micrograd.gradcheck, abs, model)
     words = "f must be a function, not [1.0]: it comes first, gradcheck(f, [0.5, -2.0])"
     refused(TypeError, words, micrograd.gradcheck, [1.0], abs)
 
