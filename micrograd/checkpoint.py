@@ -675,8 +675,9 @@ def _read(path: Path, wanted: str) -> dict[str, Any]:
     if not stat.S_ISREG(mode):  # a pipe or a device might never end
         raise ValueError("this is no file")
     with open(path, "rb") as binary:
-        text = binary.read().decode("utf-8")
+        content = binary.read()
     try:
+        text = content.decode("utf-8")
         file = json.loads(
             text,
             object_pairs_hook=_dict,
@@ -684,6 +685,8 @@ def _read(path: Path, wanted: str) -> dict[str, Any]:
             parse_float=_float,
             parse_constant=_no_number,
         )
+    except UnicodeDecodeError:
+        raise ValueError("this is no file that save() has written: it is no text") from None
     except json.JSONDecodeError as problem:
         raise ValueError(f"this is no file that save() has written: {problem}") from None
     if type(file) is not dict or file.get("format") != FORMAT:

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import importlib
 import operator
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Mapping
 
 from .grad_mode import current_recorder, refuse
 from .recorder import Integer, check_range
@@ -32,12 +36,20 @@ def needed(module: str, problem: str) -> Any:
         raise ImportError(problem) from error
 
 
+def warn(text: str) -> None:
+    """Warn where our own code was called, however deep in it this is."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith(PACKAGE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, stacklevel=level)
+
+
 # -----------------------------------------------------------------------------
 # numbers
 
 
-def number(x: Number) -> float:
-    """Return x as a float, or raise a TypeError if it is not a number.
+def number(x: Number, name: str = "") -> float:
+    """Return x as a float, or raise a TypeError, which has its name, if it is not a number.
 
     Whatever converts is welcome: int, Fraction, NumPy scalars. Text, None, complex
     numbers, lists and arrays are not, and neither is a Value, which would silently
@@ -47,10 +59,31 @@ def number(x: Number) -> float:
         return float.__float__(x)
     if hasattr(type(x), "backward"):
         refuse("float")
-        raise TypeError(f"expected a plain number, not {shown(x)}; x.data is its number")
+        expected = f"{name} must be" if name else "expected"
+        raise TypeError(f"{expected} a plain number, not {shown(x)}; x.data is its number")
     if not is_number(x):
-        raise TypeError(f"expected a number, not {type(x).__name__}: {shown(x)}")
+        instead = ""
+        if isinstance(x, str) and _is_number_in_text(x):
+            instead = f"; write {float(x)!r}, or float() of it"
+        if name:
+            raise TypeError(f"{name} must be a number, not {shown(x)}{instead}")
+        raise TypeError(f"expected a number, not {type(x).__name__}: {shown(x)}{instead}")
     return float(x)
+
+
+def value_number(x: Number) -> float:
+    """Return x as what a Value holds, or raise a TypeError that says what to write instead."""
+    try:
+        return number(x)
+    except TypeError as problem:
+        instead = ""
+        if x is None:
+            instead = "; to clear a gradient write 0.0"
+        elif isinstance(x, (list, tuple)):
+            instead = "; write [Value(x) for x in xs]"
+        elif getattr(x, "ndim", None):
+            instead = "; write [Value(x) for x in array.tolist()]"
+        raise TypeError(f"{problem}{instead}") from None
 
 
 def is_number(x: object) -> bool:
@@ -142,7 +175,7 @@ def check_node(
         (data, operands, op, slopes). The slopes are a tuple of as many floats as there are
         operands, or None if no local gradients are given.
     """
-    x = number(data)
+    x = data if type(data) is float else value_number(data)
     if children is None and _children is None and local_grads is None and isinstance(_op, str):
         operands, op, slopes = tuple(_prev), _op, None
     else:
@@ -233,14 +266,64 @@ def user_number(v: Value) -> float:
 
 def check_threshold(threshold: Number) -> float:
     """Return the threshold as a float, or raise an exception if it is none, or nan."""
-    x = number(threshold)
+    if isinstance(threshold, (list, tuple)) or getattr(threshold, "ndim", None):
+        raise TypeError(
+            f"threshold must be a number, not {shown(threshold)}: if these are labels, a data set "
+            "of points X and labels y is list(zip(X, y))"
+        )
+    x = number(threshold, "threshold")
     if x != x:
         raise ValueError("threshold must not be nan")
     return x
 
 
+def outputs_of(out: Any) -> list[float]:
+    """Return the numbers of what a model has returned: a Value, or a list of them."""
+    try:
+        outputs = [out] if hasattr(type(out), "backward") else [*out]
+        return [v.data if hasattr(type(v), "backward") else number(v) for v in outputs]
+    except TypeError:
+        raise TypeError(f"a model returns a Value or a list of Values, not {shown(out)}") from None
+
+
+def check_labels(labels: list[float], threshold: float) -> bool:
+    """Tell whether labels of a model with one output are on both sides of the threshold.
+
+    Warn if there are different ones on one side.
+    """
+    sides = [{y for y in labels if (y > threshold) == above} for above in (False, True)]
+    for alike in sides:
+        if len(alike) > 1:
+            names = ", ".join([f"{y:g}" for y in sorted(alike)[:5]] + ["..."] * (len(alike) > 5))
+            instead = "take a model with an output for each"
+            if len(sides[0] | sides[1]) == 2:
+                instead = "write 0 and 1, or -1 and 1"
+            warn(
+                f"a model with one output has two classes, above the threshold {threshold:g} and "
+                f"not, and the labels {names} are one of them: {instead}"
+            )
+    return all(sides)
+
+
+def check_sides(outputs: list[float], threshold: float, where: str) -> None:
+    """Warn if a model's one output, in these places, is on one side of the threshold."""
+    low, high = min(outputs), max(outputs)
+    if low > threshold or high <= threshold:
+        side = "above" if low > threshold else "never above"
+        instead = "" if 0 < threshold < 1 else ": write threshold=0.5 for a sigmoid"
+        warn(
+            f"the model's output, from {low:.4g} to {high:.4g}, is {side} the threshold "
+            f"{threshold:g} {where}{instead}"
+        )
+
+
 # -----------------------------------------------------------------------------
 # functions of many Values
+
+
+# where an integer comes after the list of this name
+LISTS_FIRST = {"logits": "cross_entropy(logits, target)", "items": "take(items, i)"}
+OF_LEAVES = ("nodes", "inputs")  # lists of these names may be a model's parameters
 
 
 def check_lists(**given: object) -> None:
@@ -250,10 +333,23 @@ def check_lists(**given: object) -> None:
     """
     for what, xs in given.items():
         if not _is_iterable(xs):
-            is_value = hasattr(type(xs), "backward")
-            found = "a Value" if is_value else _instead(xs)
-            instead = ": write [a] for a list of one" if is_value or is_number(xs) else ""
-            raise TypeError(f"{what} must be a list, not {found}{instead}") from None
+            raise TypeError(f"{what} must be a list, not {_no_list(xs, what)}") from None
+
+
+def _no_list(xs: Any, what: str) -> str:
+    """Return what stands in the place of a list of this name as text, and what to write instead."""
+    if hasattr(type(xs), "backward"):
+        return "a Value: write [a] for a list of one"
+    if what in LISTS_FIRST and hasattr(type(xs), "__index__"):
+        return f"{shown(xs)}: the {what} come first, {LISTS_FIRST[what]}"
+    if is_number(xs):
+        return f"{shown(xs)}: write [a] for a list of one"
+    if callable(xs) and not isinstance(xs, type):
+        if hasattr(xs, "parameters"):
+            instead = "pass model.parameters()" if what in OF_LEAVES else "call it, model(x)"
+            return f"the {type(xs).__name__} itself: {instead}"
+        return "a function: call it"
+    return shown(xs)
 
 
 def listed(xs: Iterable[T], what: str) -> list[T]:
@@ -380,10 +476,18 @@ def check_examples(split: Iterable[T]) -> list[T]:
     """List the split, or raise a TypeError if it is none, a ValueError if it is empty."""
     if hasattr(type(split), "parameters"):
         raise TypeError(f"a data set was expected, not {type(split).__name__}: the model is first")
+    if callable(split) and not _is_iterable(split):
+        raise TypeError("a data set was expected, not a function: the model is first")
     examples = listed(split, "split")
     if not examples:
-        raise ValueError("the split is empty: there is no mean over 0 examples")
+        once = " (a zip or a generator gives its items once: make a list of it)"
+        raise ValueError(
+            f"the split is empty: it has 0 examples{once if iter(split) is split else ''}"
+        )
     return examples
+
+
+A_DATA_SET = "a data set is a list of points and labels, such as [([0.5, -1.0], 1)]"
 
 
 def check_split(split: Iterable[T]) -> list[T]:
@@ -391,28 +495,52 @@ def check_split(split: Iterable[T]) -> list[T]:
 
     Of its points only the first one is looked at.
     """
-    try:
-        points = check_examples(split)
-    except TypeError:
-        if is_number(split) or hasattr(type(split), "backward"):
+    if type(split) is not list:
+        _check_is_data_set(split)
+    points: list[Any] = check_examples(split)
+    if len(points) == 3 and all(isinstance(part, list) for part in points):
+        if any(map(_is_pair, (part[0] for part in points if part))):
             raise TypeError(
-                f"a data set is a list of points and labels, such as [([0.5, -1.0], 1)], not "
-                f"{shown(split)}: of one point's logits write cross_entropy(logits, target)"
-            ) from None
-        raise
+                "these are three data sets: write train, val, test = data, and take one of them"
+            )
     if _is_no_point(points[0]):
-        raise TypeError(
-            "a data set is a list of points and labels, such as [([0.5, -1.0], 1)], and its first "
-            f"item is {shown(points[0])}: write list(zip(X, y))"
-        )
+        instead = ": write list(zip(X, y))" if _is_row(points[0]) or is_number(points[0]) else ""
+        if isinstance(points[0], tuple) and len(points[0]) == 2:  # of a zip
+            instead = ": a point is a list of numbers, write ([x], label)"
+        raise TypeError(f"{A_DATA_SET}, and its first item is {shown(points[0])}{instead}")
     return points
 
 
+def _check_is_data_set(split: Any) -> None:
+    """Raise a TypeError if this, which is no list, is what is at times taken for a data set."""
+    if is_number(split) or hasattr(type(split), "backward"):
+        raise TypeError(
+            f"{A_DATA_SET}, not {shown(split)}: of one point's logits write "
+            "cross_entropy(logits, target)"
+        )
+    if isinstance(split, (str, bytes, Mapping)) or not (_is_iterable(split) or callable(split)):
+        raise TypeError(f"{A_DATA_SET}, not {shown(split)}")
+    if type(split).__name__ == "DataFrame":
+        raise TypeError(
+            f"{A_DATA_SET}, not a DataFrame: write "
+            "list(zip(df[['x', 'y']].to_numpy(), df['label']))"
+        )
+
+
 def _is_no_point(x: Any) -> bool:
-    """Tell whether x is a number, or a row of numbers without a label."""
+    """Tell whether x is a number, or a row of numbers without a label, or has no items."""
     if isinstance(x, (list, tuple)) or getattr(x, "ndim", None):  # a NumPy array
-        return len(x) != 2 or is_number(x[0])
-    return is_number(x)
+        return len(x) != 2 or is_number(x[0]) or hasattr(type(x[0]), "backward")
+    return is_number(x) or isinstance(x, (str, bytes, Mapping)) or not _is_iterable(x)
+
+
+def _is_pair(x: Any) -> bool:
+    """Tell whether x is a point, a list or an array of numbers, with its label."""
+    return isinstance(x, (list, tuple)) and len(x) == 2 and _is_row(x[0]) and is_number(x[1])
+
+
+def _is_row(x: Any) -> bool:
+    return isinstance(x, (list, tuple)) or bool(getattr(x, "ndim", None))
 
 
 # -----------------------------------------------------------------------------
@@ -420,6 +548,7 @@ def _is_no_point(x: Any) -> bool:
 
 # the names that an activation has in a neuron's repr
 ACTIVATIONS = {"tanh": "TanH", "relu": "ReLU"}
+LINEAR = ("linear", "identity", "none", None)  # what others call it to have none
 
 
 def check_weights(values: Iterable[Any], name: str = "a parameter") -> None:
@@ -439,8 +568,19 @@ def check_weights(values: Iterable[Any], name: str = "a parameter") -> None:
 def check_activation(activation: str) -> str:
     """Return the activation's name, or raise a ValueError that lists the two."""
     if activation not in ACTIVATIONS:
-        raise ValueError(f"activation must be 'tanh' or 'relu', not {shown(activation)}")
+        instead = ": a linear Neuron or Layer has nonlin=False" if activation in LINEAR else ""
+        raise ValueError(f"activation must be 'tanh' or 'relu', not {shown(activation)}{instead}")
     return activation
+
+
+def check_nonlin(nonlin: object) -> bool:
+    """Return whether a neuron has an activation, or raise a TypeError for the name of one."""
+    if isinstance(nonlin, str):
+        name = nonlin.lower()
+        instead = f"activation={name!r}" if name in ACTIVATIONS else "activation='tanh' or 'relu'"
+        instead = "nonlin=False" if name in LINEAR else instead
+        raise TypeError(f"nonlin is True or False, not {shown(nonlin)}: write {instead}")
+    return bool(nonlin)
 
 
 def check_sizes(nin: SupportsIndex, nouts: Iterable[SupportsIndex], *others: object) -> list[int]:
@@ -499,8 +639,10 @@ def check_numbers(x: list[Any], kind: type[T]) -> list[Any]:
 
 def _if_table(x: list[Any]) -> str:
     """Return what to write instead if x is a table of points, and "" if it is not."""
-    if not x or not (isinstance(x[0], (list, tuple)) or getattr(x[0], "ndim", None)):
+    if not x or not _is_row(x[0]):
         return ""
+    if _is_pair(x):
+        return "; this is a point with its label: write x, label = point, and model(x)"
     return "; for a table of points write [model(x) for x in X]"
 
 
@@ -548,6 +690,17 @@ def check_parameters(parameters: Iterable[AnyValue], kind: type[AnyValue]) -> tu
     return parameters
 
 
+def warn_of_repeats(parameters: tuple[Value, ...]) -> None:
+    """Warn of parameters that are in an optimiser's list more than once."""
+    times = Counter(map(id, parameters))  # a subclass may have an == of its own
+    if len(times) < len(parameters):
+        n = sum(k > 1 for k in times.values())
+        warn(
+            f"{n} parameter{' is' if n == 1 else 's are'} in the list more than once, and each "
+            "step is taken as often: if that is not meant, pass list(dict.fromkeys(parameters))"
+        )
+
+
 def _is_iterable(x: object) -> bool:
     return hasattr(type(x), "__iter__") or hasattr(type(x), "__getitem__")
 
@@ -568,7 +721,7 @@ def check_betas(betas: Iterable[Number]) -> tuple[float, float]:
     """Return both betas as floats, or raise an exception that says what is wrong with them."""
     if not _is_iterable(betas):
         raise TypeError(f"betas must be a pair, such as betas=(0.9, 0.95), not {shown(betas)}")
-    numbers = [number(beta) for beta in betas]
+    numbers = [number(beta, "a beta") for beta in betas]
     if len(numbers) != 2:
         raise ValueError(
             f"betas must be a pair, such as betas=(0.9, 0.95), and {len(numbers)} were given"
@@ -581,10 +734,31 @@ def check_betas(betas: Iterable[Number]) -> tuple[float, float]:
 
 def check_rate(x: Number, name: str) -> float:
     """Return a rate of an optimiser as a float, or raise a ValueError if it is negative or nan."""
-    rate = number(x)
+    rate = number(x, name)
     if not rate >= 0:
         raise ValueError(f"{name} must be 0 or more, not {rate}")
     return rate
+
+
+def check_setting(x: Number, name: str) -> None:
+    """Raise what the constructor of an optimiser would if this is set as an attribute."""
+    if name == "t" or not isinstance(x, (float, int)):  # the next step asks what it is then
+        if not is_number(x):
+            number(x, name)
+    elif name not in ("beta1", "beta2"):
+        check_rate(x, name)
+    elif not 0 <= x < 1:
+        raise ValueError(f"{name} must be from 0 up to below 1, not {x}")
+
+
+def no_step(problem: ZeroDivisionError, eps: Number) -> ZeroDivisionError:
+    """Return the error of a step of Adam's that has divided by 0, with the reason."""
+    if number(eps):
+        return problem
+    return ZeroDivisionError(
+        f"{problem}; a gradient was always 0, and so is eps, which keeps the divisor from 0: write "
+        "eps=1e-8"
+    )
 
 
 def check_steps(t: SupportsIndex) -> int:

@@ -75,7 +75,11 @@ def gradcheck(
 
     Source: after PyTorch's torch.autograd.gradcheck.
     """
-    eps, tolerance = number(eps), number(tolerance)
+    if not callable(f):
+        raise TypeError(
+            f"f must be a function, not {shown(f)}: it comes first, gradcheck(f, [0.5, -2.0])"
+        )
+    eps, tolerance = number(eps, "eps"), number(tolerance, "tolerance")
     if not tolerance >= 0:
         raise ValueError(f"tolerance must be 0 or more, not {tolerance}")
     values = _leaves(listed(inputs, "inputs"))

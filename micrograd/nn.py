@@ -42,7 +42,7 @@ class Neuron(_Neuron):
 
     Raises:
         ValueError: nin is below 1, or there is no such activation.
-        TypeError: nin is no integer, or rng no generator.
+        TypeError: nin is no integer, nonlin a text, or rng no generator.
     """
 
     _random = random

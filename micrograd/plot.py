@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import itertools
 import math
-import warnings
 from collections.abc import Mapping
 
 from . import Value, no_grad
 from .checks import (
+    check_labels,
+    check_sides,
     check_split,
     check_target,
     check_threshold,
@@ -25,6 +26,7 @@ from .checks import (
     listed,
     needed,
     number,
+    outputs_of,
 )
 from .colors import (
     BLUE,
@@ -112,14 +114,14 @@ def decision_surface(
 
     Warns:
         UserWarning: the one output is on one side of the threshold everywhere, and the labels on
-            both.
+            both; or different labels are on one side, and so of one class.
 
     Example:
         decision_surface(model, train)
     """
     _check_matplotlib()
     resolution = count(resolution, "resolution", least=2)
-    margin = number(margin)
+    margin = number(margin, "margin")
     if not 0 <= margin < math.inf:
         raise ValueError(f"margin must be 0 or more, not {margin}")
     threshold = check_threshold(threshold)
@@ -130,8 +132,10 @@ def decision_surface(
     if outputs == 1:
         kind, numbers = "label", [f"≤ {threshold:g}", f"> {threshold:g}"]
         names = [f"label {threshold:g} or below", f"label above {threshold:g}"]
-        classes = [int(number(label) > threshold) for label in labels]
-        _check_sides([score for [score] in scores], threshold, classes)
+        labels = [*map(number, labels)]
+        classes = [int(label > threshold) for label in labels]
+        if check_labels(labels, threshold):
+            check_sides([score for [score] in scores], threshold, "on the whole plane")
     else:
         kind, numbers = "class", [f"{i}" for i in range(outputs)]
         names = [f"class {i}" for i in range(outputs)]
@@ -215,7 +219,7 @@ def _evaluate(model: Any, xs: list[float], ys: list[float]) -> list[list[float]]
             y.data = row
             for column in xs:
                 x.data = column
-                found.append(_outputs(model([x, y])))
+                found.append(outputs_of(model([x, y])))
     sizes = sorted({len(outputs) for outputs in found})
     if len(sizes) > 1 or sizes == [0]:
         raise ValueError(
@@ -229,32 +233,11 @@ def _evaluate(model: Any, xs: list[float], ys: list[float]) -> list[list[float]]
     return found
 
 
-def _check_sides(scores: list[float], threshold: float, classes: list[int]) -> None:
-    """Warn if the labels are on both sides of the threshold, and a model's output never is."""
-    low, high = min(scores), max(scores)
-    if len({*classes}) == 2 and (low > threshold or high <= threshold):
-        side = "above" if low > threshold else "never above"
-        warnings.warn(
-            f"the model's output, from {low:.4g} to {high:.4g}, is {side} the threshold "
-            f"{threshold:g} on the whole plane: write threshold=0.5 for a sigmoid",
-            stacklevel=3,
-        )
-
-
 def _leaf(model: Any) -> Any:
     """Return a Value of the engine that the model's parameters are of."""
     parameters = [*model.parameters()] if hasattr(model, "parameters") else []
     check_weights(parameters[:1])
     return parameters[0].detach() if parameters else Value(0)
-
-
-def _outputs(out: Any) -> list[float]:
-    """Return the numbers of what a model has returned: a Value, or a list of them."""
-    try:
-        outputs = [out] if hasattr(type(out), "backward") else [*out]
-        return [v.data if hasattr(type(v), "backward") else number(v) for v in outputs]
-    except TypeError:
-        raise TypeError(f"a model returns a Value or a list of Values, not {shown(out)}") from None
 
 
 def _class_colors(n: int) -> list[Any]:
@@ -474,7 +457,7 @@ def _axes(ax: Axes | None) -> Axes:
         from matplotlib import pyplot
 
         ax = pyplot.gca()
-    elif not hasattr(ax, "scatter"):
+    elif not (hasattr(ax, "scatter") and hasattr(ax, "get_facecolor")):  # pyplot has the one
         given = shown(ax)  # it may be a long list of losses
         raise TypeError(f"ax must be one of matplotlib's Axes, such as axes[0], and not {given}")
     return ax

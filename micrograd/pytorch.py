@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from .checks import check_split, check_target, check_threshold, needed
 from .pure import RNG, gen_data, gen_data_circles, gen_data_yinyang
-from .pure.loss import is_hit
+from .pure.loss import counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,10 +101,7 @@ def accuracy(model: Callable[[Any], Any], split: Iterable[Point], threshold: Num
     xs, labels = zip(*check_split(split))
     with torch.no_grad():
         logits = model(torch.tensor(xs, dtype=torch.float64))
-    hits = 0
-    for row, label in zip(logits.tolist(), labels):
-        hits += is_hit(row, label, threshold)
-    return hits / len(labels)
+    return counted(zip(logits.tolist(), labels), threshold)
 
 
 def AdamW(

@@ -74,7 +74,7 @@ def test_one_output_has_two_sides(engine, no_new_nodes):
             (math.nan, 0, 0.0, False), (math.nan, 1, 0.0, False), (math.inf, 1, 0.0, True),
         ]:  # fmt: skip
             assert engine.accuracy(called, [([x], label)], threshold=threshold) == right
-        with pytest.raises(TypeError, match="expected a number, not str: 'a'"):
+        with pytest.raises(TypeError, match="threshold must be a number, not 'a'"):
             engine.accuracy(called, [([1.0], 0)], threshold="a")
         with pytest.raises(TypeError, match="expected a number, not str: 'yes'"):
             engine.accuracy(called, [([1.0], "yes")])

@@ -501,7 +501,7 @@ def test_rates_that_are_none(engine):
         with pytest.raises(TypeError, match=f"{name} must be a number, not None"):
             setattr(optimizer, name, None)
         vars(optimizer)[name] = None
-    with pytest.raises(TypeError, match="NoneType"):
+    with pytest.raises(TypeError, match="lr must be a number, not None"):
         optimizer.step()
     assert (p.data, optimizer.t) == (1.0, 0)
 
@@ -540,7 +540,7 @@ def test_parameters_without_moments_come_first(engine, kind):
 @pytest.mark.parametrize("kind", ["Adam", "AdamW"])
 def test_a_step_that_fails_changes_nothing(engine, kind):
     p, q = engine.Value(1.0), engine.Value(2.0)
-    optimizer = getattr(engine, kind)([p, q, p])
+    optimizer = getattr(engine, kind)([p, q])
     p.grad, q.grad = 1.0, 1e200
     with pytest.raises(OverflowError, match=r"1e[+]200"):
         optimizer.step()
@@ -549,7 +549,7 @@ def test_a_step_that_fails_changes_nothing(engine, kind):
     q.grad = 1.0
     optimizer.step()
     assert p.data < 1.0 and q.data < 2.0
-    with pytest.raises(ZeroDivisionError, match=r"0.0 / 0.0"):
+    with pytest.raises(ZeroDivisionError, match=r"0\.0 / 0\.0.* so is eps.* write eps=1e-8"):
         getattr(engine, kind)([engine.Value(1.0)], eps=0).step()
 
 
@@ -582,7 +582,7 @@ def test_the_rates_may_be_set_between_steps(engine):
     with pytest.raises(TypeError, match="lr must be a number, not 'fast'"):
         optimizer.lr = "fast"
     assert optimizer.lr == np.float32(0.1)
-    optimizer.lr, optimizer.beta2, optimizer.t = 0.1, 1e200, 3
+    optimizer.lr, optimizer.beta2, optimizer.t = 0.1, Fraction(10) ** 200, 3
     with pytest.raises(OverflowError, match=r"1e\+200 \*\* 4.0"):
         optimizer.step()
     assert optimizer.t == 3

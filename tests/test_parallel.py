@@ -883,7 +883,7 @@ def test_wrong_arguments(engine):
     refused(TypeError, r"^a model with parameters\(\) was expected, not list", train, model)
     refused(TypeError, "expected, not the class MLP", engine.MLP, train)
     refused(TypeError, "a data set was expected, not MLP: the model is first", model, model)
-    refused(ValueError, "the split is empty: there is no mean over 0 examples", model, [])
+    refused(ValueError, "the split is empty: it has 0 examples", model, [])
     refused(
         ValueError, "^5 examples cannot be divided into 8 shards: take at most 5", model, train[:5]
     )

@@ -348,7 +348,7 @@ class Numbers:
         ({"model": Numbers()}, TypeError, r"a parameter must be a Value, not 0.5: write Value\("),
         ({"resolution": 1}, ValueError, "resolution must be at least 2, not 1"),
         ({"resolution": 2.5}, TypeError, "resolution must be an integer, not 2.5"),
-        ({"threshold": "a"}, TypeError, "expected a number, not str: 'a'"),
+        ({"threshold": "a"}, TypeError, "threshold must be a number, not 'a'"),
         ({"margin": -1}, ValueError, "margin must be 0 or more, not -1.0"),
         ({"margin": math.nan}, ValueError, "margin must be 0 or more, not nan"),
     ],

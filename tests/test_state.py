@@ -126,6 +126,7 @@ def test_only_leaves_are_copied():
     assert list(messages(compiled)) == list(messages(pure))
 
 
+@pytest.mark.filterwarnings("ignore:.* in the list more than once")
 def test_what_is_shared_stays_shared(engine, no_new_nodes):
     model, optimizer = trained_run(engine)
     model.layers[1].neurons[0].w[0] = model.layers[0].neurons[0].w[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..checks import check_rate, check_steps, number
+from ..checks import check_rate, check_steps, no_step, number
 from ..grad_mode import recorder_blocks, refuse
 from ..pure import optim as pure
 from .binding import call, ffi, lib, raise_from, tape
@@ -110,6 +110,8 @@ class Adam(Optimizer, pure.Adam):
         try:
             _set(self, "t", t + 1)  # before the step, because it may find no memory
             if take_step(adam, self._indices, len(self._parameters), id(out)) < 0:
+                if isinstance(out[-1], ZeroDivisionError):
+                    out[-1] = no_step(out[-1], eps)
                 self._set_by_hand(out)
                 call(take_step, adam, self._indices, len(self._parameters))
         finally:  # an interrupt may come before the step or after it

@@ -15,9 +15,9 @@ from ..checks import (
     check_copied,
     check_node,
     is_number,
-    number,
     unsupported,
     user_number,
+    value_number,
 )
 from ..pictures.picture import shown_in_notebook
 from ..pure.base import Base as _Base
@@ -59,7 +59,7 @@ _node.__qualname__ = "Value.__init__"  # what Python's messages about the argume
 def _new_type() -> type[Value]:
     containers = (types.FunctionType, types.CellType, types.MethodType, functools.partial)
     hooks = (
-        error, number, is_number, _node, user_number,
+        error, value_number, is_number, _node, user_number,
         grad_mode.is_recording, grad_mode.no_grad_blocks,
         grad_mode.refuse, grad_mode.recorder_blocks, unsupported, UNRECORDED, containers,
     )  # fmt: skip

@@ -33,7 +33,10 @@ def power(x: float, k: float) -> float:
     try:
         return math.pow(x, k)  # the C library's; PyPy takes x*x for x**2
     except OverflowError:
-        raise OverflowError(f"{x!r} ** {k!r} is too large for a float") from None
+        raise OverflowError(
+            f"{x!r} ** {k!r} is too large for a float. Smaller inputs, weights or steps keep "
+            "numbers small"
+        ) from None
     except ValueError:
         if x == 0 and k == -math.inf:
             return math.inf  # so says x**k, and math.pow from Python 3.11 on
@@ -61,7 +64,10 @@ def log(x: float) -> float:
     if x <= 0:
         message = f"log({x!r}): only positive numbers have a logarithm"
         if x == 0:
-            message += "; if it is a probability, a logit is some 745 below the largest"
+            message += (
+                "; if it is a probability of softmax, a logit is some 745 below the largest; and "
+                "1 - x.sigmoid() is 0.0 from x = 37 on: write (-x).sigmoid().log()"
+            )
         raise ValueError(message)
     return math.log(x)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..checks import check_copied, is_number, number
+from ..checks import check_copied, is_number, number, value_number
 from ..grad_mode import no_grad, recorder_blocks, refuse
 from ..pictures.picture import shown_in_notebook
 
@@ -42,7 +42,7 @@ class Base:
     def data(self, data: Number) -> None:
         if recorder_blocks:
             refuse("set data")
-        self._data = number(data)
+        self._data = data if type(data) is float else value_number(data)
 
     @property
     def grad(self) -> float:
@@ -55,7 +55,7 @@ class Base:
     def grad(self, grad: Number) -> None:
         if recorder_blocks:
             refuse("set grad")
-        self._grad = number(grad)
+        self._grad = grad if type(grad) is float else value_number(grad)
 
     @property
     def _children(self) -> tuple[Value, ...]:

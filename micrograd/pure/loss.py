@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from ..checks import check_split, check_target, check_threshold, improbable, number
+from ..checks import (
+    check_labels,
+    check_sides,
+    check_split,
+    check_target,
+    check_threshold,
+    improbable,
+    number,
+    outputs_of,
+)
 from ..grad_mode import no_grad
 from ..recorder import Integer
 from .functions import choose, exponentials, softmax, sum, values_of
@@ -99,6 +108,10 @@ def accuracy(model: Model[Value], split: Split[Value], threshold: Number = 0.0) 
         IndexError: a label is out of range.
         TypeError: the threshold, or a label, is no number. A threshold of nan is a ValueError.
 
+    Warns:
+        UserWarning: the one output, from 0 to 1, is on one side of the threshold, and the labels
+            on both; or different labels are on one side, and so of one class.
+
     Example:
         >>> accuracy(lambda x: x, [([0.5, 2.0], 1), ([3.0, 1.0], 1)])
         0.5
@@ -113,13 +126,28 @@ def share_of_hits(
     model: Model[AnyValue], split: list[Any], threshold: float, kind: type[AnyValue]
 ) -> float:
     """What `accuracy` returns, of a model that is called with Values of this kind."""
-    hits = 0
-    for x, y in split:
-        logits: Any = model([xi if isinstance(xi, kind) else kind(xi) for xi in x])
-        logits = [logits] if isinstance(logits, kind) else logits
-        numbers = [xi.data if isinstance(xi, kind) else number(xi) for xi in logits]
-        hits += is_hit(numbers, y, threshold)
-    return hits / len(split)
+    rows = (
+        (outputs_of(model([xi if isinstance(xi, kind) else kind(xi) for xi in x])), y)
+        for x, y in split
+    )
+    return counted(rows, threshold)
+
+
+def counted(rows: Iterable[tuple[list[float], Any]], threshold: float) -> float:
+    """Return the share of hits among pairs of a model's numbers and a label."""
+    hits, n = 0, 0
+    outputs, labels = [], []  # of a model with one output
+    for numbers, label in rows:
+        hits += is_hit(numbers, label, threshold)
+        n += 1
+        if len(numbers) == 1:
+            outputs += numbers
+            labels.append(number(label))
+    # of probabilities only: scores of a model that has not learned may well be on one side
+    is_sigmoid = not 0 < threshold < 1 and all(0 <= x <= 1 for x in outputs)
+    if check_labels(labels, threshold) and is_sigmoid:
+        check_sides(outputs, threshold, "for all points")
+    return hits / n
 
 
 def is_hit(numbers: list[float], label: Any, threshold: float) -> bool:

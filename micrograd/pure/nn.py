@@ -9,6 +9,7 @@ from ..checks import (
     check_generator,
     check_inputs,
     check_lists,
+    check_nonlin,
     check_numbers,
     check_point,
     check_sizes,
@@ -86,8 +87,8 @@ class Neuron(_Drawn):
 
     Raises:
         ValueError: nin is below 1, or there is no such activation.
-        TypeError: nin is no integer, or rng no generator; in a call, a weight or the bias is no
-            Value.
+        TypeError: nin is no integer, nonlin a text, or rng no generator; in a call, a weight or the
+            bias is no Value.
     """
 
     _Value = Value  # which the compiled engine replaces by its own, and so the generator
@@ -102,7 +103,7 @@ class Neuron(_Drawn):
     ) -> None:
         nin = count(nin, "nin", least=1)
         self.activation = check_activation(activation)
-        self.nonlin = bool(nonlin)
+        self.nonlin = check_nonlin(nonlin)
         rng = self._random if rng is None else rng
         check_generator(rng)
         self.w = [self._Value(self._initial_weight(rng, nin)) for _ in range(nin)]

@@ -8,12 +8,13 @@ from ..checks import (
     check_betas,
     check_parameters,
     check_rate,
+    check_setting,
     check_steps,
-    is_number,
+    no_step,
     number,
+    warn_of_repeats,
 )
 from ..grad_mode import refuse
-from ..shown import shown
 from .arithmetic import divide, power
 from .value import Value
 
@@ -35,6 +36,7 @@ class Optimizer(SavedOptimizer):
 
     def _take_parameters(self, parameters: Iterable[Value]) -> None:
         self._parameters = check_parameters(parameters, self._Value)
+        warn_of_repeats(self._parameters)
 
     if not TYPE_CHECKING:  # type checkers know which attributes there are
 
@@ -42,8 +44,8 @@ class Optimizer(SavedOptimizer):
             """Set an attribute, but not one that no step looks at. Subclasses may have any."""
             kind = type(self)
             if name in self._names:
-                if not is_number(x) and kind.__module__.startswith(PACKAGE):
-                    raise TypeError(f"{name} must be a number, not {shown(x)}")
+                if kind.__module__.startswith(PACKAGE):
+                    check_setting(x, name)
             elif not name.startswith("_"):
                 if kind.__module__.startswith(PACKAGE) and not hasattr(kind, name):
                     raise AttributeError(
@@ -103,6 +105,9 @@ class Adam(Optimizer):
     Raises:
         TypeError: a parameter is no Value, or an argument no number.
         ValueError: there are no parameters, one is no leaf, or a rate is out of range.
+
+    Warns:
+        UserWarning: a parameter is in the list more than once.
 
     Example:
         >>> p = Value(1.0)
@@ -170,8 +175,10 @@ class Adam(Optimizer):
                 m_hat = divide(p.m, 1 - decay1)
                 v_hat = divide(p.v, 1 - decay2)
                 p.data -= change(p, m_hat, power(v_hat, 0.5))
-        except BaseException:
+        except BaseException as problem:
             self._restore(before)
+            if isinstance(problem, ZeroDivisionError):
+                raise no_step(problem, self.eps) from None
             raise
         self.t = t
 
@@ -193,6 +200,9 @@ class AdamW(Adam):
     Raises:
         TypeError: a parameter is no Value, or an argument no number.
         ValueError: there are no parameters, one is no leaf, or a rate is out of range.
+
+    Warns:
+        UserWarning: a parameter is in the list more than once.
 
     Source: Loshchilov, Hutter, "Decoupled weight decay regularization", 2019,
     https://arxiv.org/abs/1711.05101
@@ -241,6 +251,9 @@ class SGD(Optimizer):
     Raises:
         TypeError: a parameter is no Value, or an argument no number.
         ValueError: there are no parameters, one is no leaf, or a rate is negative.
+
+    Warns:
+        UserWarning: a parameter is in the list more than once.
 
     Example:
         >>> p = Value(1.0)
