@@ -129,7 +129,6 @@ class SavedModule:
             optimizer: whose state goes into the same file, to resume training from.
 
         Raises:
-            ValueError: no parameter of the optimiser is the module's.
             What `state_dict()` raises, and OSError. An old file is then as it was before.
         """
         save(path, module=self, optimizer=optimizer)
@@ -522,14 +521,6 @@ def save(
             raise TypeError(f"expected an optimiser, not {shown(optimizer)}")
         state = optimizer.state_dict()
         file["optimizer"] = {name: _in_json(x) for name, x in state.items()}
-        if module is not None:  # a part of its parameters, or others, too, may be the optimiser's
-            own = {id(p) for p in _named_leaves(module).values()}
-            if own.isdisjoint(map(id, optimizer.parameters)):
-                kind = type(optimizer).__name__
-                raise ValueError(
-                    f"{shown(optimizer)} has no parameter of this {type(module).__name__}: give "
-                    f"the model's own optimiser, which {kind}(model.parameters()) makes"
-                )
     _replace(path, json.dumps(file, indent=1, allow_nan=False))
 
 

@@ -39,7 +39,7 @@ def needed(module: str, problem: str) -> Any:
 def warn(text: str) -> None:
     """Warn where our own code was called, however deep in it this is."""
     level, frame = 2, sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").startswith(PACKAGE):
+    while frame.f_back and str(frame.f_globals.get("__name__")).startswith(PACKAGE):
         level, frame = level + 1, frame.f_back
     warnings.warn(text, stacklevel=level)
 
@@ -279,24 +279,26 @@ def check_threshold(threshold: Number) -> float:
 
 def outputs_of(out: Any) -> list[float]:
     """Return the numbers of what a model has returned: a Value, or a list of them."""
-    try:
-        outputs = [out] if hasattr(type(out), "backward") else [*out]
-        return [v.data if hasattr(type(v), "backward") else number(v) for v in outputs]
-    except TypeError:
-        raise TypeError(f"a model returns a Value or a list of Values, not {shown(out)}") from None
+    if hasattr(type(out), "backward"):
+        return [out.data]
+    outputs: list[Any] = [*out] if _is_iterable(out) else [None]
+    if not all(hasattr(type(v), "backward") or is_number(v) for v in outputs):
+        raise TypeError(f"a model returns a Value or a list of Values, not {shown(out)}")
+    return [v.data if hasattr(type(v), "backward") else number(v) for v in outputs]
 
 
 def check_labels(labels: list[float], threshold: float) -> bool:
     """Tell whether labels of a model with one output are on both sides of the threshold.
 
-    Warn if there are different ones on one side.
+    Warn if there are more than two, or two on one side of what 0 and 1 are on both sides of.
     """
-    sides = [{y for y in labels if (y > threshold) == above} for above in (False, True)]
+    known = {y for y in labels if y == y}
+    sides = [{y for y in known if (y > threshold) == above} for above in (False, True)]
     for alike in sides:
-        if len(alike) > 1:
+        if len(alike) > 1 and (len(known) > 2 or 0 <= threshold < 1):
             names = ", ".join([f"{y:g}" for y in sorted(alike)[:5]] + ["..."] * (len(alike) > 5))
             instead = "take a model with an output for each"
-            if len(sides[0] | sides[1]) == 2:
+            if len(known) == 2:
                 instead = "write 0 and 1, or -1 and 1"
             warn(
                 f"a model with one output has two classes, above the threshold {threshold:g} and "
@@ -495,15 +497,28 @@ def check_split(split: Iterable[T]) -> list[T]:
 
     Of its points only the first one is looked at.
     """
-    if type(split) is not list:
-        _check_is_data_set(split)
-    points: list[Any] = check_examples(split)
+    try:
+        points: list[Any] = check_examples(split)
+    except TypeError:
+        if _is_iterable(split) or callable(split):
+            raise
+        instead = ""
+        if is_number(split) or hasattr(type(split), "backward"):
+            instead = ": of one point's logits write cross_entropy(logits, target)"
+        raise TypeError(f"{A_DATA_SET}, not {shown(split)}{instead}") from None
     if len(points) == 3 and all(isinstance(part, list) for part in points):
         if any(map(_is_pair, (part[0] for part in points if part))):
             raise TypeError(
                 "these are three data sets: write train, val, test = data, and take one of them"
             )
     if _is_no_point(points[0]):
+        if isinstance(split, (str, bytes, Mapping)):
+            raise TypeError(f"{A_DATA_SET}, not {shown(split)}")
+        if type(split).__name__ == "DataFrame":
+            raise TypeError(
+                f"{A_DATA_SET}, not a DataFrame: write "
+                "list(zip(df[['x', 'y']].to_numpy(), df['label']))"
+            )
         instead = ": write list(zip(X, y))" if _is_row(points[0]) or is_number(points[0]) else ""
         if isinstance(points[0], tuple) and len(points[0]) == 2:  # of a zip
             instead = ": a point is a list of numbers, write ([x], label)"
@@ -511,26 +526,10 @@ def check_split(split: Iterable[T]) -> list[T]:
     return points
 
 
-def _check_is_data_set(split: Any) -> None:
-    """Raise a TypeError if this, which is no list, is what is at times taken for a data set."""
-    if is_number(split) or hasattr(type(split), "backward"):
-        raise TypeError(
-            f"{A_DATA_SET}, not {shown(split)}: of one point's logits write "
-            "cross_entropy(logits, target)"
-        )
-    if isinstance(split, (str, bytes, Mapping)) or not (_is_iterable(split) or callable(split)):
-        raise TypeError(f"{A_DATA_SET}, not {shown(split)}")
-    if type(split).__name__ == "DataFrame":
-        raise TypeError(
-            f"{A_DATA_SET}, not a DataFrame: write "
-            "list(zip(df[['x', 'y']].to_numpy(), df['label']))"
-        )
-
-
 def _is_no_point(x: Any) -> bool:
     """Tell whether x is a number, or a row of numbers without a label, or has no items."""
     if isinstance(x, (list, tuple)) or getattr(x, "ndim", None):  # a NumPy array
-        return len(x) != 2 or is_number(x[0]) or hasattr(type(x[0]), "backward")
+        return len(x) != 2 or is_number(x[0]) or not _is_iterable(x[0])
     return is_number(x) or isinstance(x, (str, bytes, Mapping)) or not _is_iterable(x)
 
 
@@ -740,15 +739,12 @@ def check_rate(x: Number, name: str) -> float:
     return rate
 
 
-def check_setting(x: Number, name: str) -> None:
-    """Raise what the constructor of an optimiser would if this is set as an attribute."""
-    if name == "t" or not isinstance(x, (float, int)):  # the next step asks what it is then
-        if not is_number(x):
-            number(x, name)
-    elif name not in ("beta1", "beta2"):
-        check_rate(x, name)
-    elif not 0 <= x < 1:
-        raise ValueError(f"{name} must be from 0 up to below 1, not {x}")
+def check_beta(x: Number, name: str) -> float:
+    """Return one of the betas as a float, or raise a ValueError if it is out of range."""
+    beta = number(x, name)
+    if not 0 <= beta < 1:
+        raise ValueError(f"{name} must be from 0 up to below 1, not {beta}")
+    return beta
 
 
 def no_step(problem: ZeroDivisionError, eps: Number) -> ZeroDivisionError:

@@ -55,7 +55,7 @@ function reason(op, x, k) {
     if (op === Op.LOG && x === 0) return "noLogZero";
     if (!isPower(op)) return REASONS[op] ?? "noFloat";
     if (x === 0) return k === -1 ? "noInverseOne" : k > -1 ? "noInverseSlope" : "noInverse";
-    return x < 0 && !Number.isInteger(k) ? "noRoot" : "noFloat";
+    return x < 0 && !Number.isInteger(k) ? "noRoot" : "noPower";
 }
 
 // A few digits, for where there is little room.

@@ -245,8 +245,8 @@ const TEXTS = {
     // as Python's engine says it
     noLog: ["{0}: only positive numbers have a logarithm", "{0}：只有正数有对数"],
     noLogZero: [
-        "{0}: only positive numbers have a logarithm; if it is a probability, a logit is some 745 below the largest",
-        "{0}：只有正数有对数；如果它是概率，就有一个 logit 比最大的小约 745",
+        "{0}: only positive numbers have a logarithm; if it is a probability of softmax, a logit is some 745 below the largest; and 1 - x.sigmoid() is 0.0 from x = 37 on: write (-x).sigmoid().log()",
+        "{0}：只有正数有对数；如果它是 softmax 的概率，就有一个 logit 比最大的小约 745；而 1 - x.sigmoid() 从 x = 37 起就是 0.0：请写 (-x).sigmoid().log()",
     ],
     noSqrt: ["{0}: a negative number has no real square root", "{0}：负数没有实平方根"],
     noSin: ["{0}: an infinite angle has no sine", "{0}：无穷大的角没有正弦"],
@@ -263,6 +263,10 @@ const TEXTS = {
         "{0}：零没有负数次幂；如果是 backward() 需要它，它是 x ** {2} 在 {1} 处的斜率",
     ],
     noFloat: ["{0} is too large for a float", "{0} 超出浮点数范围"],
+    noPower: [
+        "{0} is too large for a float. Smaller inputs, weights or steps keep numbers small",
+        "{0} 超出浮点数范围。较小的输入、权重或步长能让数值保持较小",
+    ],
     notFinite: ["the loss is no finite number any more", "损失已不是有限的数"],
     noSlope: ["{0} has no derivative", "{0} 没有导数"],
 

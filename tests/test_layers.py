@@ -158,6 +158,24 @@ def test_neurons_by_layer(engine):
     assert layers_of(first)[0] is not first.neurons
 
 
+def test_layers_of_other_classes(engine):
+    """They are drawn, and PyTorch has none like them."""
+
+    class Own(engine.Module):
+        def __init__(self):
+            self.neurons = [engine.Neuron(2), engine.Neuron(2)]
+
+    model = engine.MLP(2, [2, 1])
+    model.layers[0] = Own()
+    assert layers_of(model)[0] == model.layers[0].neurons
+    assert "<svg" in model._repr_html_()
+    matplotlib = pytest.importorskip("matplotlib.figure", reason="matplotlib is optional")
+    assert plot.network(model, matplotlib.Figure().subplots()).has_data()
+    pytest.importorskip("torch", reason="PyTorch is optional")
+    with pytest.raises(TypeError, match="a Own has a __call__ of its own"):
+        to_torch(model)
+
+
 @needs_c
 def test_whose_call_it_is():
     """A method of another class's name and module is another one; those of the engines differ."""

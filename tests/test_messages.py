@@ -4,6 +4,7 @@ import copy
 import math
 import re
 import warnings
+from fractions import Fraction
 
 import numpy
 import pytest
@@ -76,21 +77,22 @@ def test_parameters_that_are_in_the_list_twice(engine, kind):
 
 
 @pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW"])
-def test_rates_are_checked_when_they_are_set(engine, kind):
-    """As when they are given, and what was there stays."""
+def test_rates_that_are_set(engine, kind):
+    """What is no number is refused at once, a beta that is out of range by the step."""
     p = engine.Value(1.0)
     optimizer = getattr(engine, kind)([p])
     before = dict(vars(optimizer))
-    for name in {"lr", "eps", "weight_decay", "momentum"} & set(before):
-        refused(ValueError, f"{name} must be 0 or more, not -1", setattr, optimizer, name, -1)
+    for name in {"lr", "eps", "weight_decay", "momentum", "beta1", "beta2"} & set(before):
         words = f"{name} must be a number, not '0.1'; write 0.1, or float() of it"
         refused(TypeError, words, setattr, optimizer, name, "0.1")
         refused(TypeError, f"{name} must be a plain number", setattr, optimizer, name, p)
     for name in {"beta1", "beta2"} & set(before):
-        for wrong in (1.0, 2, -0.5, math.nan):
-            words = f"{name} must be from 0 up to below 1, not {wrong}"
-            refused(ValueError, words, setattr, optimizer, name, wrong)
-    assert vars(optimizer) == before
+        for wrong in (1.0, 2, -0.5, math.nan, numpy.float32(1.5), Fraction(1)):
+            setattr(optimizer, name, wrong)
+            words = f"{name} must be from 0 up to below 1, not {float(wrong)}"
+            refused(ValueError, words, optimizer.step)
+        setattr(optimizer, name, before[name])
+    assert vars(optimizer) == before and p.data == 1.0
 
 
 def test_an_argument_that_is_no_number_has_its_name(engine):
@@ -219,6 +221,8 @@ def test_three_points_are_a_data_set(engine):
     model, points = engine.MLP(2, [3]), [[[1.0, 2.0], 0], [[0.5, 1.0], 1], [[0.0, 0.0], 2]]
     assert 0 <= engine.accuracy(model, points) <= 1
     assert 0 <= engine.accuracy(model, [(numpy.array(x), y) for x, y in points]) <= 1
+    once = dict.fromkeys([((1.0, 2.0), 0), ((1.0, 2.0), 0)])
+    assert engine.eval_split(model, once) == engine.eval_split(model, [*once])
 
 
 def test_an_iterator_that_is_used_up(engine):
@@ -246,6 +250,8 @@ def test_what_accuracy_says_of_a_model_and_of_labels(engine):
     split = [([0.5, -1.0], 1)]
     words = "a model returns a Value or a list of Values, not None"
     refused(TypeError, words, engine.accuracy, lambda x: None, split)
+    words = "unsupported operand type(s) for +: 'int' and 'NoneType'"  # the model's own
+    refused(TypeError, words, engine.accuracy, lambda x: (1 + None for _ in x), split)
     words = "threshold must be a number, not [1, 0]: if these are labels, a data set of points X"
     refused(TypeError, words, engine.accuracy, engine.MLP(2, [3]), [[0.5, -1.0]] * 2, [1, 0])
 
@@ -291,6 +297,9 @@ def test_warnings_of_one_output(engine):
 
     split = [([1.0, 1.0], 0), ([2.0, 1.0], 1)]
     assert not warnings_of(engine.accuracy, sigmoid, split, threshold=0.5)
+    assert not warnings_of(engine.accuracy, sigmoid, split, threshold=2.0)  # one of many, say
+    assert not warnings_of(engine.accuracy, lambda x: x[0] * 0, split)
+    assert not warnings_of(engine.accuracy, lambda x: x[0], [([1.0], math.nan), ([2.0], math.nan)])
     assert not warnings_of(engine.accuracy, lambda x: x[0], split)  # scores, and no probabilities
     assert not warnings_of(engine.accuracy, lambda x: [x[0], x[1]], split)
 

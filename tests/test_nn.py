@@ -582,8 +582,8 @@ def test_the_rates_may_be_set_between_steps(engine):
     with pytest.raises(TypeError, match="lr must be a number, not 'fast'"):
         optimizer.lr = "fast"
     assert optimizer.lr == np.float32(0.1)
-    optimizer.lr, optimizer.beta2, optimizer.t = 0.1, Fraction(10) ** 200, 3
-    with pytest.raises(OverflowError, match=r"1e\+200 \*\* 4.0"):
+    optimizer.lr, optimizer.beta2, optimizer.t = 0.1, 1e200, 3
+    with pytest.raises(ValueError, match=r"^beta2 must be from 0 up to below 1, not 1e\+200$"):
         optimizer.step()
     assert optimizer.t == 3
 

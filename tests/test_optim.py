@@ -375,16 +375,12 @@ def test_mistakes(engine, no_new_nodes):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_rates_that_are_negative_at_the_step(engine, kind):
-    """What is no plain number is refused at the step, which changes nothing, others when set."""
+    """The step refuses them, as it does what is no number, and changes nothing."""
     p = engine.Value(1.0)
     optimizer = getattr(engine, kind)([p])
     for name in {"lr", "momentum", "eps", "weight_decay"} & set(vars(optimizer)):
         before = getattr(optimizer, name)
-        for wrong in (-0.5, -1, math.nan):
-            with pytest.raises(ValueError, match=f"^{name} must be 0 or more, not "):
-                setattr(optimizer, name, wrong)
-            assert getattr(optimizer, name) == before
-        for wrong in (Fraction(-1, 2), Fraction(-1)):
+        for wrong in (-0.5, -1, math.nan, Fraction(-1, 2)):
             setattr(optimizer, name, wrong)
             p.grad = 1.0
             with pytest.raises(ValueError, match=f"^{name} must be 0 or more, not "):

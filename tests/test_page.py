@@ -968,7 +968,7 @@ def test_a_word_of_other_letters(page):
 
 NAMES = set(  # that Chinese has, too
     """Adam AdamW Delete English README Shift Value backward beta data examples glibc grad logit
-    loss micrograd musl relu sigmoid sqrt tanh transformer""".split()
+    loss micrograd musl relu sigmoid softmax sqrt tanh transformer""".split()
 )
 
 

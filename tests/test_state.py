@@ -1432,26 +1432,6 @@ def test_save_is_a_function_too(engine, path):
     assert path.read_bytes() == expected
 
 
-def test_the_optimiser_is_the_models(engine, path):
-    model, optimizer = new_run(engine)
-    model.save(path, optimizer)
-    before = path.read_bytes()
-    other = engine.SGD(new_run(engine)[0].parameters(), lr=0.5)
-    words = (
-        r"^SGD\(17 parameters, lr=0\.5, momentum=0\.0\) has no parameter of this MLP: give the "
-        r"model's own optimiser, which SGD\(model\.parameters\(\)\) makes$"
-    )
-    for attempt in lambda: model.save(path, other), lambda: engine.save(model, path, other):
-        with pytest.raises(ValueError, match=words):
-            attempt()
-    assert path.read_bytes() == before and os.listdir(path.parent) == [path.name]
-    head = engine.SGD(model.layers[1].parameters())  # the rest stays as it is
-    both = engine.SGD([*model.parameters(), engine.Value(1.0)])  # two models', say
-    for right in head, both:
-        model.save(path, right)
-        assert len(json.loads(path.read_text())["optimizer"]) == len(right.state_dict())
-
-
 def bits_of(model):
     return [bits(p.data) for p in model.parameters()]
 

@@ -480,6 +480,24 @@ def test_comparisons_and_identity(Value):
     assert not nan < a and not nan >= a
 
 
+def test_a_subclass_has_an_equality_of_its_own(Value):
+    class Named(Value):
+        def __eq__(self, other):
+            return (
+                {1: True, 2: 0, 3: NotImplemented}[other] if type(other) is int else NotImplemented
+            )
+
+        __hash__ = Value.__hash__
+
+    a, b = Named(1.0), Named(1.0)
+    assert (a == 1, a != 1, a == 2, a != 2, a == 3, a != 3) == (True, False, 0, True, False, True)
+    assert a == a and not a != a and a != b
+    with pytest.raises(KeyError):
+        a != 4  # noqa: B015
+    plain = type("Plain", (Value,), {})(1.0)
+    assert plain != a and plain == plain and plain != 1.0
+
+
 SPECIAL = [0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 2.0, -3.0, 1e200, -1e200, math.inf, -math.inf, math.nan]
 
 

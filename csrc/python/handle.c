@@ -893,11 +893,22 @@ static int is_refused_equality(PyObject *other) {
     return found < 0 || (found && is_refused("compare"));
 }
 
+// self != other where a subclass may have an == of its own
+static PyObject *value_differs(PyObject *self, PyObject *other) {
+    richcmpfunc compare = (richcmpfunc)PyType_GetSlot(Py_TYPE(self), Py_tp_richcompare);
+    PyObject *equal = compare(self, other, Py_EQ);
+    if (!equal || equal == Py_NotImplemented) return equal;
+    int truth = PyObject_IsTrue(equal);
+    Py_DECREF(equal);
+    return truth < 0 ? NULL : PyBool_FromLong(!truth);
+}
+
 // comparisons go by the number; == is identity, which Python falls back to
 static PyObject *value_compare(PyObject *self, PyObject *other, int comparison) {
     Index i, index;
     double b = 0.0;
     Kind kind = KIND_OTHER;
+    if (comparison == Py_NE && Py_TYPE(self) != value_type) return value_differs(self, other);
     if (comparison != Py_EQ && comparison != Py_NE) kind = operand_read(other, &index, &b);
     else if (is_refused_equality(other)) return NULL;
     if (kind == KIND_OTHER) {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..checks import check_rate, check_steps, no_step, number
+from ..checks import check_beta, check_rate, check_steps, no_step, number
 from ..grad_mode import recorder_blocks, refuse
 from ..pure import optim as pure
 from .binding import call, ffi, lib, raise_from, tape
@@ -94,8 +94,8 @@ class Adam(Optimizer, pure.Adam):
             numbers = [
                 check_rate(eps, "eps"),
                 check_rate(weight_decay, "weight_decay"),
-                number(beta1),
-                number(beta2),
+                check_beta(beta1, "beta1"),
+                check_beta(beta2, "beta2"),
             ]
             _set(self, "_checked", _NO_RATES)  # these may have run code of the user's
             adam.eps, adam.weight_decay, adam.beta1, adam.beta2 = numbers

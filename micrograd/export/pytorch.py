@@ -100,7 +100,7 @@ def _check_layer(i: int, neurons: list[Neuron]) -> None:
 def _check_parts(model: Any, neurons: list[Neuron]) -> None:
     """Raise an error if a part has a call or parameters that a Linear cannot have."""
     own: Any = pure  # the engine that the model is of
-    if not issubclass(neurons[0]._Value, pure.Value):
+    if not issubclass(getattr(neurons[0], "_Value", pure.Value), pure.Value):
         from .. import compiled as own
     seen = set()
     for p in [p for n in neurons for p in [*n.w, n.b]]:

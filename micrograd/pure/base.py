@@ -74,7 +74,7 @@ class Base:
             refuse("compare")
         return NotImplemented
 
-    __hash__ = object.__hash__
+    __ne__, __hash__ = object.__ne__, object.__hash__
 
     def __lt__(self, other: Value | Number) -> bool:
         return _compared(self) < _compared(other) if _comparable(other) else NotImplemented

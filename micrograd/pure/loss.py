@@ -109,8 +109,8 @@ def accuracy(model: Model[Value], split: Split[Value], threshold: Number = 0.0) 
         TypeError: the threshold, or a label, is no number. A threshold of nan is a ValueError.
 
     Warns:
-        UserWarning: the one output, from 0 to 1, is on one side of the threshold, and the labels
-            on both; or different labels are on one side, and so of one class.
+        UserWarning: the one output is between 0 and 1, the threshold 0, and the labels are on both
+            sides of it; or different labels are on one side, and so of one class.
 
     Example:
         >>> accuracy(lambda x: x, [([0.5, 2.0], 1), ([3.0, 1.0], 1)])
@@ -144,7 +144,7 @@ def counted(rows: Iterable[tuple[list[float], Any]], threshold: float) -> float:
             outputs += numbers
             labels.append(number(label))
     # of probabilities only: scores of a model that has not learned may well be on one side
-    is_sigmoid = not 0 < threshold < 1 and all(0 <= x <= 1 for x in outputs)
+    is_sigmoid = threshold == 0 and all(0 < x < 1 for x in outputs)
     if check_labels(labels, threshold) and is_sigmoid:
         check_sides(outputs, threshold, "for all points")
     return hits / n

@@ -241,23 +241,25 @@ def layers_of(model: Any, instead: str = "") -> list[list[Neuron]]:
     """Return the neurons of each layer of a network, or raise an error that says what is wrong.
 
     There is a layer, each has neurons, and each of these as many weights as there are neurons
-    before it, or inputs, at least one. Weights and biases are Values.
+    before it, or inputs, at least one. Weights and biases are Values. Layers and neurons may be of
+    classes of the user's own.
 
     Args:
         instead: what is added to the message if the model is no network.
     """
     if not isinstance(model, (MLP, Layer, Neuron)):
         raise TypeError(f"a network is an MLP, a Layer or a Neuron, not {shown(model)}{instead}")
+    parts: list[Any] = [*model.layers] if isinstance(model, MLP) else [model]
     layers: list[list[Neuron]] = []
     inputs = 0
-    for i, layer in enumerate(model.layers if isinstance(model, MLP) else [model]):
-        if not isinstance(layer, (Layer, Neuron)):
+    for i, layer in enumerate(parts):
+        if not hasattr(layer, "neurons") and not hasattr(layer, "w"):
             raise TypeError(f"layer {i} must be a Layer or a Neuron, not {shown(layer)}")
-        neurons = [layer] if isinstance(layer, Neuron) else [*layer.neurons]
+        neurons = [*layer.neurons] if hasattr(layer, "neurons") else [layer]
         if not neurons:
             raise ValueError(f"layer {i} has no neurons")
         for n in neurons:
-            if not isinstance(n, Neuron):
+            if not hasattr(n, "w"):
                 raise TypeError(f"a neuron of layer {i} must be a Neuron, not {shown(n)}")
             weights = listed(n.w, "a neuron's w")
             check_weights(weights, "a neuron's w[{}]")

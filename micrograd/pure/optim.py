@@ -5,11 +5,12 @@ from __future__ import annotations
 from ..checkpoint import SavedOptimizer
 from ..checks import (
     PACKAGE,
+    check_beta,
     check_betas,
     check_parameters,
     check_rate,
-    check_setting,
     check_steps,
+    is_number,
     no_step,
     number,
     warn_of_repeats,
@@ -44,8 +45,8 @@ class Optimizer(SavedOptimizer):
             """Set an attribute, but not one that no step looks at. Subclasses may have any."""
             kind = type(self)
             if name in self._names:
-                if kind.__module__.startswith(PACKAGE):
-                    check_setting(x, name)
+                if not is_number(x) and kind.__module__.startswith(PACKAGE):
+                    number(x, name)
             elif not name.startswith("_"):
                 if kind.__module__.startswith(PACKAGE) and not hasattr(kind, name):
                     raise AttributeError(
@@ -165,7 +166,8 @@ class Adam(Optimizer):
     def _step(self, change: Callable[[Value, float, float], float]) -> None:
         """Take one step. `change` says by how much p shrinks, from its two moments."""
         refuse("step")
-        beta1, beta2, t = number(self.beta1), number(self.beta2), check_steps(self.t) + 1
+        beta1, beta2 = check_beta(self.beta1, "beta1"), check_beta(self.beta2, "beta2")
+        t = check_steps(self.t) + 1
         decay1, decay2 = power(beta1, number(t)), power(beta2, number(t))
         before = self._numbers()
         try:
