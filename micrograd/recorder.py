@@ -322,7 +322,7 @@ class RecordedFunction:
         while self._maxsize is not None and len(self._entries) > self._maxsize:
             try:
                 self._entries.popitem(last=False)
-            except KeyError:  # on PyPy another thread can be in the middle of the same
+            except (KeyError, RuntimeError):  # on PyPy another thread can be in the middle of it
                 continue
 
     def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Entry:
